@@ -1,0 +1,481 @@
+//! A call, and how what RingCentral tells changes it.
+//!
+//! Notifications arrive twice, late and in any order, so a call does not step through states. It keeps, for every party,
+//! what was told last and what was told at all ([`Party`]), and everything people see is derived from that. Two
+//! deliveries in either order therefore end in the same call. Only two things are remembered beside the facts: that a
+//! call is over (it never opens again) and that nobody is being rung for now.
+//!
+//! This file does no I/O and asks no clock: times come in with the events.
+
+mod party;
+mod story;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::customer::{Customer, Match};
+pub use party::{Direction, EndReason, Endpoint, LegState, Party, Source};
+
+/// How long a call whose every leg has ended may still be handed on: an IVR hands over within milliseconds, presence
+/// flaps for a second or two.
+pub const GRACE: TimeDelta = TimeDelta::seconds(3);
+/// A phone that rings longer than this without a word has lost its last event.
+pub const SILENT_RINGING: TimeDelta = TimeDelta::minutes(3);
+/// The same for a caller in a menu, a queue, a park orbit or a mailbox.
+pub const SILENT_WAITING: TimeDelta = TimeDelta::hours(1);
+/// The same for people who are talking.
+pub const SILENT_TALKING: TimeDelta = TimeDelta::hours(6);
+/// Notification ids remembered for bodies that carry no sequence; a flat body repeats within seconds, if at all.
+const REMEMBERED_UUIDS: usize = 16;
+
+/// One logical call: a session with all its legs. Serialises to the shape clients rely on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Ours: 24 hex digits for calls we stored, whatever another program used for its own.
+    pub id: String,
+    /// RingCentral's session id; its telephony session id where a session has none of its own.
+    pub session_id: String,
+    /// The caller as RingCentral wrote it, `None` when withheld.
+    #[serde(default)]
+    pub from_number: Option<String>,
+    /// The caller's name as the network told it.
+    #[serde(default)]
+    pub from_name: Option<String>,
+    /// The number that was dialled, also after the call was routed on.
+    #[serde(default)]
+    pub to_number: Option<String>,
+    /// As seen from the company.
+    #[serde(default)]
+    pub direction: Direction,
+    /// Where the call stands.
+    #[serde(default)]
+    pub status: Status,
+    /// When the call began.
+    #[serde(with = "millis")]
+    pub timestamp: DateTime<Utc>,
+    /// The first of `customers`.
+    #[serde(default)]
+    pub customer_id: Option<String>,
+    /// The first of `customers`.
+    #[serde(default)]
+    pub customer_name: Option<String>,
+    /// The first of `customers`.
+    #[serde(default)]
+    pub customer_email: Option<String>,
+
+    /// RingCentral's `telephonySessionId`.
+    #[serde(default)]
+    pub telephony_session_id: Option<String>,
+    /// The name of the line or person called.
+    #[serde(default)]
+    pub to_name: Option<String>,
+    /// The call queue that distributes the call.
+    #[serde(default)]
+    pub queue: Option<String>,
+    /// Extensions that rang or talk, in the order they rang.
+    #[serde(default)]
+    pub extension_ids: Vec<String>,
+    /// Who took the call; after a transfer, who took it last.
+    #[serde(default)]
+    pub answered_by: Option<Extension>,
+    /// When a person first answered.
+    #[serde(default, with = "maybe_millis")]
+    pub answered_at: Option<DateTime<Utc>>,
+    /// When the call ended, by RingCentral's clock.
+    #[serde(default, with = "maybe_millis")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// What came of it, once ended.
+    #[serde(default)]
+    pub result: Option<CallResult>,
+    /// Everyone the caller may be, surest first.
+    #[serde(default)]
+    pub customers: Vec<Customer>,
+    /// How sure `customer_id` is.
+    #[serde(default, rename = "match")]
+    pub matched: Option<Match>,
+    /// `from_number` as a person writes it.
+    #[serde(default)]
+    pub from_display: Option<String>,
+    /// `to_number` as a person writes it.
+    #[serde(default)]
+    pub to_display: Option<String>,
+    /// Grows by one with every change.
+    #[serde(default)]
+    pub rev: i64,
+
+    /// What was told, kept by the store beside the call and never sent to a client.
+    #[serde(skip)]
+    pub ledger: Ledger,
+}
+
+/// The facts a call is derived from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    /// Every leg ever heard of, in a canonical order.
+    pub parties: Vec<Party>,
+    /// Other sessions that turned out to be this call: a consultation before a transfer, a conference.
+    pub linked: Vec<String>,
+    /// Extension ids of the queues that distributed the call, for those who may see their calls.
+    pub queue_ids: Vec<String>,
+    /// Ours by origin: RingOut, or dialled from one of our own numbers.
+    pub ours: bool,
+    /// When we last heard of this call, by our clock; silence is measured from here.
+    pub heard_at: DateTime<Utc>,
+    /// The customer lookup has answered, even if with nobody.
+    pub looked_up: bool,
+    /// The grace is over while the caller still waits somewhere: nobody's phone rings.
+    pub waiting: bool,
+    /// The call is over, for good.
+    pub over: bool,
+    /// Notification ids of bodies without a sequence.
+    pub seen: Vec<String>,
+    /// Viewers who dismissed the popup.
+    pub dismissed_by: Vec<String>,
+}
+
+/// Someone with a telephone in the company.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// RingCentral's extension id (not the number people dial).
+    pub extension_id: String,
+    /// As RingCentral shows it.
+    pub name: Option<String>,
+}
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // The words say it; `setup` is explained at `visible`.
+pub enum Status {
+    Setup,
+    #[default]
+    Ringing,
+    Connected,
+    OnHold,
+    Parked,
+    Voicemail,
+    Ended,
+}
+
+impl Status {
+    /// The word clients see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Ringing => "ringing",
+            Self::Connected => "connected",
+            Self::OnHold => "on_hold",
+            Self::Parked => "parked",
+            Self::Voicemail => "voicemail",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// Shown by active-calls and the stream: somebody's phone rings or somebody talks, and it is not over.
+    pub fn visible(self) -> bool {
+        !matches!(self, Self::Setup | Self::Ended)
+    }
+
+    /// Reads our word, and the guide's and RingCentral's, for calls that another program stored. Unknown words mean a
+    /// phone rings, because that is what other programs insert calls for.
+    pub fn from_word(word: &str) -> Self {
+        let word: String = word.chars().filter(char::is_ascii_alphabetic).collect();
+        match word.to_ascii_lowercase().as_str() {
+            "setup" => Self::Setup,
+            "connected" | "callconnected" | "answered" => Self::Connected,
+            "onhold" | "hold" => Self::OnHold,
+            "parked" | "parkedcall" => Self::Parked,
+            "voicemail" => Self::Voicemail,
+            "ended" | "disconnected" | "nocall" => Self::Ended,
+            _ => Self::Ringing,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from_word(&String::deserialize(deserializer)?))
+    }
+}
+
+/// What came of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallResult {
+    /// A person talked to the other side.
+    Answered,
+    /// Phones rang, nobody took it.
+    Missed,
+    /// The caller got a mailbox.
+    Voicemail,
+    /// Everyone who was rung turned it away.
+    Rejected,
+    /// The caller left before any phone rang; for our own calls, nobody there answered.
+    Abandoned,
+}
+
+impl CallResult {
+    /// The word clients see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Missed => "missed",
+            Self::Voicemail => "voicemail",
+            Self::Rejected => "rejected",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// A fact about one session, in our words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallEvent {
+    /// Which call, by RingCentral's session id.
+    pub session_id: String,
+    /// When we learned it.
+    pub heard_at: DateTime<Utc>,
+    /// What we learned.
+    pub fact: Fact,
+}
+
+/// What can be learned about a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A leg changed.
+    Leg(Box<Leg>),
+    /// The customer lookup answered.
+    Customers(Vec<Customer>),
+    /// A viewer put the popup away.
+    Dismissed(String),
+    /// Time passed; ends what is over or has gone silent.
+    Tick,
+    /// RingCentral no longer knows this session.
+    Gone,
+}
+
+/// What a notification says about one leg of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leg {
+    /// RingCentral's `telephonySessionId`, where told.
+    pub telephony_session_id: Option<String>,
+    /// Which family of notification told it.
+    pub source: Source,
+    /// The notification's own id; only needed where `sequence` cannot tell a repetition.
+    pub uuid: Option<String>,
+    /// Orders what the same source says about the same party.
+    pub sequence: i64,
+    /// When it happened, by RingCentral's clock; ours where it does not say.
+    pub at: DateTime<Utc>,
+    /// The party, unique within its source.
+    pub party_id: String,
+    /// As seen from the company.
+    pub direction: Direction,
+    /// Whose phone, when it is one of ours.
+    pub extension: Option<Extension>,
+    /// Where the leg stands.
+    pub state: LegState,
+    /// The caller.
+    pub from: Endpoint,
+    /// The called line.
+    pub to: Endpoint,
+    /// The queue that distributes the call.
+    pub queue: Option<Extension>,
+    /// Ours by origin or number: never shows a popup.
+    pub ours: bool,
+    /// Sessions this party moved on to (attended transfer, conference, pickup).
+    pub peers: Vec<String>,
+}
+
+impl Call {
+    /// A call of which nothing is known yet but where it will be kept.
+    pub fn new(id: String, session_id: String, heard_at: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            session_id,
+            from_number: None,
+            from_name: None,
+            to_number: None,
+            direction: Direction::default(),
+            status: Status::Setup,
+            timestamp: heard_at,
+            customer_id: None,
+            customer_name: None,
+            customer_email: None,
+            telephony_session_id: None,
+            to_name: None,
+            queue: None,
+            extension_ids: Vec::new(),
+            answered_by: None,
+            answered_at: None,
+            ended_at: None,
+            result: None,
+            customers: Vec::new(),
+            matched: None,
+            from_display: None,
+            to_display: None,
+            rev: 0,
+            ledger: Ledger { heard_at, ..Ledger::default() },
+        }
+    }
+
+    /// Takes in one fact. `true` when the call changed; then `rev` has grown by one. Repeated and stale facts, and
+    /// facts that say nothing new, change nothing.
+    pub fn apply(&mut self, event: &CallEvent) -> bool {
+        let before = self.clone();
+        match &event.fact {
+            Fact::Leg(leg) => self.hear(event, leg),
+            Fact::Customers(customers) => self.recognise(customers),
+            Fact::Dismissed(viewer) => {
+                if !self.ledger.dismissed_by.contains(viewer) {
+                    self.ledger.dismissed_by.push(viewer.clone());
+                }
+            }
+            Fact::Tick => self.tick(event.heard_at),
+            Fact::Gone => self.ledger.over = true,
+        }
+        self.derive();
+        let changed = *self != before;
+        if changed {
+            if matches!(event.fact, Fact::Leg(_)) {
+                self.ledger.heard_at = self.ledger.heard_at.max(event.heard_at);
+            }
+            self.rev = before.rev + 1;
+        }
+        changed
+    }
+
+    /// Takes another session's call in: both turned out to be one. The caller of both keeps `self`'s id and history row.
+    pub fn absorb(&mut self, other: Call) {
+        self.ledger.linked.extend([other.session_id].into_iter().chain(other.telephony_session_id));
+        self.ledger.linked.extend(other.ledger.linked);
+        for party in other.ledger.parties {
+            self.ledger.merge_party(party);
+        }
+        self.ledger.queue_ids.extend(other.ledger.queue_ids);
+        self.ledger.dismissed_by.extend(other.ledger.dismissed_by);
+        self.ledger.heard_at = self.ledger.heard_at.max(other.ledger.heard_at);
+        self.ledger.tidy();
+        self.derive();
+        self.rev = self.rev.max(other.rev) + 1;
+    }
+
+    /// Whether this call and its popup concern nobody any more.
+    pub fn is_over(&self) -> bool {
+        self.status == Status::Ended
+    }
+
+    /// Whether a tick at `now` would end this call or put it on hold from view.
+    pub fn is_due(&self, now: DateTime<Utc>) -> bool {
+        let silent = now - self.ledger.heard_at;
+        let allowed = match self.status {
+            Status::Ended => return true,
+            Status::Ringing => SILENT_RINGING,
+            Status::Connected | Status::OnHold => SILENT_TALKING,
+            Status::Setup | Status::Parked | Status::Voicemail => SILENT_WAITING,
+        };
+        silent >= allowed || (self.in_grace() && silent >= GRACE)
+    }
+
+    /// Of two sessions that are one call, whether `self` is the one that keeps its id: the older session, and session
+    /// ids only grow.
+    pub fn precedes(&self, other: &Call) -> bool {
+        (self.session_id.len(), &self.session_id) <= (other.session_id.len(), &other.session_id)
+    }
+
+    fn hear(&mut self, event: &CallEvent, leg: &Leg) {
+        if let (Source::Guide, Some(uuid)) = (leg.source, &leg.uuid) {
+            if self.ledger.seen.contains(uuid) {
+                return;
+            }
+            self.ledger.seen.push(uuid.clone());
+            let excess = self.ledger.seen.len().saturating_sub(REMEMBERED_UUIDS);
+            self.ledger.seen.drain(..excess);
+        }
+        if event.session_id == self.session_id {
+            self.telephony_session_id = self.telephony_session_id.take().or(leg.telephony_session_id.clone());
+        }
+        self.ledger.ours |= leg.ours;
+        self.ledger.linked.extend(leg.peers.iter().cloned());
+        self.ledger.queue_ids.extend(leg.queue.iter().map(|queue| queue.extension_id.clone()));
+        self.ledger.merge_party(Party::told(&event.session_id, leg));
+        self.ledger.tidy();
+    }
+
+    fn recognise(&mut self, customers: &[Customer]) {
+        self.ledger.looked_up = true;
+        let first = customers.first();
+        self.customer_id = first.map(|c| c.id.clone());
+        self.customer_name = first.and_then(|c| c.name.clone());
+        self.customer_email = first.and_then(|c| c.email.clone());
+        self.matched = first.map(|c| c.matched);
+        self.customers = customers.to_vec();
+    }
+
+    fn tick(&mut self, now: DateTime<Utc>) {
+        if !self.is_due(now) || self.is_over() {
+            return;
+        }
+        // In a queue or a menu the caller may hear music for long while no phone rings.
+        if self.in_grace() && now - self.ledger.heard_at < SILENT_WAITING && self.caller_waits() {
+            self.ledger.waiting = true;
+        } else {
+            self.ledger.over = true;
+        }
+    }
+}
+
+impl Ledger {
+    fn tidy(&mut self) {
+        for list in [&mut self.linked, &mut self.queue_ids, &mut self.dismissed_by] {
+            list.sort();
+            list.dedup();
+        }
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds and `Z`, the only form of time that leaves the program. Reading is lenient, because
+/// other programs write times into `active_calls` too: a time without a zone is UTC.
+pub mod millis {
+    use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// The one form of time that leaves the program.
+    pub fn format(time: &DateTime<Utc>) -> String {
+        time.to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+
+    /// Reads RFC 3339, RingCentral's `+0000`, and naive ISO times as UTC.
+    pub fn parse(text: &str) -> Option<DateTime<Utc>> {
+        DateTime::parse_from_rfc3339(text)
+            .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"))
+            .map(|time| time.to_utc())
+            .or_else(|_| text.parse::<NaiveDateTime>().map(|time| time.and_utc()))
+            .ok()
+    }
+
+    pub(super) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format(time))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).ok_or_else(|| D::Error::custom("not a time"))
+    }
+}
+
+mod maybe_millis {
+    use chrono::{DateTime, Utc};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => super::millis::serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| super::millis::parse(&text)))
+    }
+}

@@ -1,0 +1,235 @@
+//! One leg of a call: everything told about it, merged so that the order of telling does not matter.
+
+use serde::{Deserialize, Serialize};
+
+use super::Leg;
+use chrono::{DateTime, Utc};
+
+/// As seen from the company: the guide's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[allow(missing_docs)]
+pub enum Direction {
+    #[default]
+    Inbound,
+    Outbound,
+}
+
+impl Direction {
+    /// The word clients see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "Inbound",
+            Self::Outbound => "Outbound",
+        }
+    }
+
+    /// Anything that does not say outbound is a call coming in.
+    pub fn from_word(word: &str) -> Self {
+        if word.eq_ignore_ascii_case("outbound") { Self::Outbound } else { Self::Inbound }
+    }
+}
+
+impl<'de> Deserialize<'de> for Direction {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from_word(&String::deserialize(deserializer)?))
+    }
+}
+
+/// Which family of notifications tells. Later ones know more: where telephony speaks of an extension, presence is not
+/// asked about it, and the guide's flat body counts only where it stands alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Source {
+    Guide,
+    Presence,
+    Telephony,
+}
+
+/// Where one leg stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum LegState {
+    /// Reached, rules are running; a menu stays here.
+    Setup,
+    /// A state we do not know; the leg is there, that is all.
+    Unknown(String),
+    Ringing,
+    Voicemail,
+    Parked,
+    OnHold,
+    Connected,
+    Ended(EndReason),
+}
+
+/// Why a leg ended, as far as it matters for the call.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// Hung up, or no reason told.
+    Finished,
+    /// Nobody picked up in time, or the line was busy.
+    NoAnswer,
+    /// Turned away by the person called.
+    Rejected,
+    /// Somebody else took it.
+    AnsweredElsewhere,
+    /// Went to a mailbox.
+    Voicemail,
+    /// The call goes on with another leg of this session.
+    Transferred,
+    /// The leg lives on in another session.
+    Moved,
+    /// A reason we do not know.
+    Other(String),
+}
+
+/// One side of a leg.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// As RingCentral wrote it; `None` when withheld.
+    pub number: Option<String>,
+    /// As a person writes it.
+    pub display: Option<String>,
+    /// The name told with it.
+    pub name: Option<String>,
+    /// Whose extension it is, when it is one of ours.
+    pub extension_id: Option<String>,
+}
+
+/// Something told at a point of a source's sequence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Told<T> {
+    /// Where in the order.
+    pub sequence: i64,
+    /// What.
+    pub value: T,
+}
+
+/// A number and how a person writes it.
+pub type Number = (String, Option<String>);
+
+/// One leg: what was told last of it, and what was told of it at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// The session that told of it; differs from the call's own for legs that were linked in.
+    pub session_id: String,
+    /// Who told.
+    pub source: Source,
+    /// Unique within the source.
+    pub id: String,
+    /// As seen from the company.
+    pub direction: Direction,
+    /// Whose phone, when it is one of ours.
+    pub extension_id: Option<String>,
+    /// The caller belongs to us: the far leg of our own call.
+    pub from_us: bool,
+    /// The newest state.
+    pub state: Told<LegState>,
+    /// When the newest state came about.
+    pub changed_at: DateTime<Utc>,
+    /// When it was first heard of.
+    pub began_at: DateTime<Utc>,
+    /// When its phone first rang.
+    pub rang_at: Option<Told<DateTime<Utc>>>,
+    /// When it was first answered.
+    pub answered_at: Option<Told<DateTime<Utc>>>,
+    /// It reached a mailbox at some time.
+    pub voicemail: bool,
+    /// The first caller's number told.
+    pub from_number: Option<Told<Number>>,
+    /// The newest caller's name told: names come late.
+    pub from_name: Option<Told<String>>,
+    /// The first dialled number told.
+    pub to_number: Option<Told<Number>>,
+    /// The newest name of the called line.
+    pub to_name: Option<Told<String>>,
+    /// The newest name of the person whose phone it is.
+    pub extension_name: Option<Told<String>>,
+    /// The queue that distributes.
+    pub queue: Option<Told<String>>,
+}
+
+impl Party {
+    /// What one notification tells, as a leg of which nothing else is known.
+    pub fn told(session_id: &str, leg: &Leg) -> Self {
+        let told = |text: &Option<String>| text.clone().map(|value| Told { sequence: leg.sequence, value });
+        let number = |end: &Endpoint| {
+            end.number.clone().map(|n| Told { sequence: leg.sequence, value: (n, end.display.clone()) })
+        };
+        let moment = |is: bool| is.then(|| Told { sequence: leg.sequence, value: leg.at });
+        let talking = matches!(leg.state, LegState::Connected | LegState::OnHold | LegState::Parked);
+        let queue = leg.queue.as_ref().and_then(|queue| queue.name.clone());
+        // "Sales - JANE ROE" is how a queue announces Jane.
+        let from_name = leg.from.name.as_ref().map(|name| match &queue {
+            Some(queue) => name.strip_prefix(&format!("{queue} - ")).unwrap_or(name).to_owned(),
+            None => name.clone(),
+        });
+        Self {
+            session_id: session_id.to_owned(),
+            source: leg.source,
+            id: leg.party_id.clone(),
+            direction: leg.direction,
+            extension_id: leg.extension.as_ref().map(|e| e.extension_id.clone()),
+            from_us: leg.from.extension_id.is_some(),
+            state: Told { sequence: leg.sequence, value: leg.state.clone() },
+            changed_at: leg.at,
+            began_at: leg.at,
+            rang_at: moment(leg.state == LegState::Ringing),
+            answered_at: moment(talking),
+            voicemail: matches!(leg.state, LegState::Voicemail | LegState::Ended(EndReason::Voicemail)),
+            from_number: number(&leg.from),
+            from_name: told(&from_name),
+            to_number: number(&leg.to),
+            to_name: told(&leg.to.name),
+            extension_name: told(&leg.extension.as_ref().and_then(|e| e.name.clone())),
+            queue: told(&queue),
+        }
+    }
+
+    /// Joins what two tellings say of the same leg. Commutative, associative, idempotent.
+    pub fn merge(&mut self, other: Self) {
+        let newer = (&other.state, other.changed_at) > (&self.state, self.changed_at);
+        if newer {
+            self.direction = other.direction;
+            self.changed_at = other.changed_at;
+        }
+        self.state = std::cmp::max(self.state.clone(), other.state);
+        self.extension_id = self.extension_id.take().or(other.extension_id);
+        self.from_us |= other.from_us;
+        self.began_at = self.began_at.min(other.began_at);
+        self.voicemail |= other.voicemail;
+        earliest(&mut self.rang_at, other.rang_at);
+        earliest(&mut self.answered_at, other.answered_at);
+        earliest(&mut self.from_number, other.from_number);
+        earliest(&mut self.to_number, other.to_number);
+        latest(&mut self.from_name, other.from_name);
+        latest(&mut self.to_name, other.to_name);
+        latest(&mut self.extension_name, other.extension_name);
+        latest(&mut self.queue, other.queue);
+    }
+
+    /// Still part of the call.
+    pub fn is_live(&self) -> bool {
+        !matches!(self.state.value, LegState::Ended(_))
+    }
+
+    /// One of our phones that the call came in to.
+    pub fn is_agent(&self) -> bool {
+        self.direction == Direction::Inbound && (self.extension_id.is_some() || self.source == Source::Guide)
+    }
+
+    /// The leg that placed the call.
+    pub fn is_originator(&self) -> bool {
+        self.direction == Direction::Outbound
+    }
+}
+
+fn earliest<T: Ord>(mine: &mut Option<Told<T>>, other: Option<Told<T>>) {
+    *mine = mine.take().into_iter().chain(other).min();
+}
+
+fn latest<T: Ord>(mine: &mut Option<Told<T>>, other: Option<Told<T>>) {
+    *mine = mine.take().into_iter().chain(other).max();
+}

@@ -1,0 +1,174 @@
+//! Phone numbers: read once at the door, compared as E.164, shown as people write them.
+//!
+//! A caller's number arrives in any dress: E.164, national, with separators, with an extension behind it, masked,
+//! withheld, or as the three digits of a colleague's extension. Only a full public number becomes a [`PhoneNumber`];
+//! everything else is `None` and is never matched to a customer.
+
+use std::fmt;
+use std::str::FromStr;
+
+use phonenumber::Mode;
+use phonenumber::country::Id;
+
+/// Fewer national digits than this is an extension or a service code, never a customer's number.
+const SHORTEST_NATIONAL: usize = 6;
+/// E.164 allows 15 digits; the rest leaves room for separators and an extension. Longer text is no number.
+const LONGEST_TEXT: usize = 48;
+/// How platforms spell a caller who hides the number; RingCentral's own wire value is not documented.
+const WITHHELD: [&str; 8] =
+    ["anonymous", "unknown", "restricted", "unavailable", "private", "withheld", "blocked", "no caller id"];
+
+/// The country whose numbers may be written without a country code (`DEFAULT_REGION`, ISO 3166 alpha-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region(Id);
+
+impl Default for Region {
+    fn default() -> Self {
+        Self(Id::US)
+    }
+}
+
+impl FromStr for Region {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Id::from_str(&text.to_ascii_uppercase())
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not a two-letter country code such as US, CA or GB"))
+    }
+}
+
+/// A public telephone number. Two are equal when they reach the same line; an extension behind them does not count.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PhoneNumber {
+    country_code: u16,
+    /// The national significant number: digits, without trunk prefix.
+    national: String,
+}
+
+impl PhoneNumber {
+    /// Reads a number in any common spelling; `None` for withheld, masked, short and malformed ones.
+    pub fn parse(raw: &str, region: Region) -> Option<Self> {
+        let raw = raw.trim();
+        // A masked "+1855201XXXX" must not be read as a vanity number, so letters may only announce an extension.
+        let number = without_extension(raw);
+        if raw.len() > LONGEST_TEXT || is_withheld(raw) || number.chars().any(char::is_alphabetic) {
+            return None;
+        }
+        let cleaned: String = number.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
+        let cleaned = cleaned.strip_prefix("+00").map_or(cleaned.clone(), |rest| format!("+{rest}"));
+        // A plus anywhere but in front means two numbers in one field, which is nobody's number.
+        if cleaned.get(1..).is_none_or(|rest| rest.contains('+')) {
+            return None;
+        }
+        let parsed = phonenumber::parse(Some(region.0), &cleaned).ok()?;
+        let national = parsed.national().to_string();
+        let country_code = parsed.country().code();
+        // The numbering plan of North America is closed: ten digits, neither more nor fewer.
+        let fits = if country_code == 1 { national.len() == 10 } else { national.len() >= SHORTEST_NATIONAL };
+        (fits && national.len() <= 15).then_some(Self { country_code, national })
+    }
+
+    /// `+` and digits, as RingCentral writes it.
+    pub fn e164(&self) -> String {
+        format!("+{}{}", self.country_code, self.national)
+    }
+
+    /// The digits behind the country code, without a trunk prefix.
+    pub fn national(&self) -> &str {
+        &self.national
+    }
+
+    /// The country calling code, 1 for North America.
+    pub fn country_code(&self) -> u16 {
+        self.country_code
+    }
+
+    /// As a person in `region` would write it: national at home, international from elsewhere.
+    pub fn display(&self, region: Region) -> String {
+        let Ok(number) = phonenumber::parse(None, self.e164()) else { return self.e164() };
+        let home = phonenumber::metadata::DATABASE
+            .by_id(region.0.as_ref())
+            .is_some_and(|plan| plan.country_code() == self.country_code);
+        number.format().mode(if home { Mode::National } else { Mode::International }).to_string()
+    }
+}
+
+/// Debug output ends up in logs, so it keeps a number private.
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PhoneNumber(+{}…)", self.country_code)
+    }
+}
+
+/// Whether the caller hid the number: nothing there, or one of the words platforms put in its place.
+pub fn is_withheld(raw: &str) -> bool {
+    let raw = raw.trim();
+    raw.is_empty() || WITHHELD.iter().any(|word| raw.eq_ignore_ascii_case(word))
+}
+
+/// Cuts "x12", "ext. 12", "#12" and RingCentral's "*104" off the end; a leading "*67" is a dialling prefix and goes too.
+fn without_extension(raw: &str) -> &str {
+    let raw = raw.strip_prefix("*67").unwrap_or(raw);
+    let end = raw.find(['x', 'X', 'e', 'E', '#', '*', ';', ',']).unwrap_or(raw.len());
+    let suffix = &raw[end..];
+    let digits = suffix.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let words: String = suffix[..suffix.len() - digits.len()].chars().filter(char::is_ascii_alphabetic).collect();
+    let announced =
+        words.is_empty() || ["x", "ext", "extn", "extension"].contains(&words.to_ascii_lowercase().as_str());
+    let short = digits.len() <= 7 && digits.chars().all(|c| c.is_ascii_digit());
+    if announced && short { &raw[..end] } else { raw }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(raw: &str) -> Option<String> {
+        PhoneNumber::parse(raw, Region::default()).map(|n| n.e164())
+    }
+
+    #[test]
+    fn every_spelling_of_a_number_is_the_same_number() {
+        for raw in [
+            "+14165551234",
+            "(416) 555-1234",
+            "416-555-1234",
+            "416.555.1234",
+            "1 416 555 1234",
+            "4165551234",
+            "416/555-1234",
+            "+1 (416) 555 1234 x12",
+            "416 555 1234 ext. 7",
+            "+14165551234*104",
+            "  +1-416-555-1234 ",
+        ] {
+            assert_eq!(parse(raw).as_deref(), Some("+14165551234"), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_public_number_is_none() {
+        for raw in
+            ["", "anonymous", "Private", "101", "11104", "+1855201XXXX", "94165551234", "941655512345", "not a number"]
+        {
+            assert_eq!(parse(raw), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_shown_national_at_home_and_international_abroad() {
+        let show = |raw: &str, region: &str| {
+            PhoneNumber::parse(raw, Region::default()).unwrap().display(region.parse().unwrap())
+        };
+        assert_eq!(show("+14165551234", "US"), "(416) 555-1234");
+        assert_eq!(show("+442079460958", "US"), "+44 20 7946 0958");
+        assert_eq!(show("+14165551234", "GB"), "+1 416-555-1234");
+    }
+
+    #[test]
+    fn a_number_never_shows_in_debug_output() {
+        let number = PhoneNumber::parse("+14165551234", Region::default()).unwrap();
+        assert!(!format!("{number:?}").contains("416555"));
+    }
+}
