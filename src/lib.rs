@@ -4,3 +4,4 @@ pub mod call;
 pub mod config;
 pub mod customer;
 pub mod phone;
+pub mod ringcentral;

@@ -158,7 +158,7 @@ impl Party {
         let number = |end: &Endpoint| {
             end.number.clone().map(|n| Told { sequence: leg.sequence, value: (n, end.display.clone()) })
         };
-        let moment = |is: bool| is.then(|| Told { sequence: leg.sequence, value: leg.at });
+        let moment = |is: bool| is.then_some(Told { sequence: leg.sequence, value: leg.at });
         let talking = matches!(leg.state, LegState::Connected | LegState::OnHold | LegState::Parked);
         let queue = leg.queue.as_ref().and_then(|queue| queue.name.clone());
         // "Sales - JANE ROE" is how a queue announces Jane.
