@@ -1,0 +1,347 @@
+/**
+ * The calls of this browser, kept current: one EventSource for all tabs, and what to do when it fails.
+ *
+ * The tab that holds a Web Lock is the leader: it owns the stream and sends its state to the others over a
+ * BroadcastChannel after every event, so all tabs hold the same list. When it closes, the lock passes on and the next
+ * leader resumes at the same event id. Without Web Locks or BroadcastChannel (plain http, old browsers) each tab leads
+ * itself. No DOM here; the popup and the dashboard listen to `change`.
+ */
+import { reduce } from "./call.js";
+
+/** The server says something at least every 15 s; two silent rounds and a little mean the line is dead. */
+const SILENCE_MS = 35_000;
+/** `connected` comes at once, so 10 s without it is a proxy that holds the answer back. Twice, and we poll. */
+const OPENING_MS = 10_000;
+const SILENT_OPENINGS = 2;
+/** The browser may obey a `retry:` of up to 30 s before it opens again by itself; then we take over. */
+const BROWSER_RETRY_MS = 45_000;
+/** A connection this old proved itself: the next failure starts with a short wait again. */
+const PROVEN_MS = 30_000;
+const BACKOFF_MIN_MS = 1_000;
+const BACKOFF_MAX_MS = 30_000;
+/** Longer than a leader's longest honest pause, a full backoff and an opening. After that its lock is taken. */
+const LEADER_SILENCE_MS = 60_000;
+const POLL_MS = 2_000;
+
+const EVENTS = ["connected", "call", "call_updated", "call_ended", "heartbeat", "resync", "error"];
+
+/**
+ * Follows `src` until `close()`.
+ *
+ * - `calls`: the calls as `reduce` keeps them, newest first; replaced, never changed in place.
+ * - `status`: `{state, trouble, heardAt, clockOffset}`; `state` is `connecting`, `live`, `polling` (a proxy holds the
+ *   stream back), `reconnecting`, `offline`, or `denied` (401, 403); `trouble` is the server's own `{code, message}` or
+ *   null; times are epoch milliseconds; `clockOffset` is how far the server's clock is ahead of ours.
+ * - Event `change`: either of them changed. Event `fresh`: a full picture begins (connected anew, or resynchronised).
+ *
+ * `options` stand in for the browser in tests: `EventSource`, `BroadcastChannel`, `locks`, `fetch`, `random`, `log`.
+ */
+export class CallFeed extends EventTarget {
+  calls = [];
+  /** How often to ask while polling, in milliseconds. */
+  pollMs = POLL_MS;
+  status = { state: "connecting", trouble: null, troubleAt: 0, heardAt: 0, clockOffset: 0 };
+
+  #src;
+  #with;
+  #life = null;
+  #channel = null;
+  #leading = false;
+  #source = null;
+  #lastEventId = "";
+  #openedAt = 0;
+  #attempt = 0;
+  #silentOpenings = 0;
+  #alarm;
+  #pollAlarm;
+  #polling = false;
+  #leaderAlarm;
+  #saidShared = false;
+
+  constructor(src, options = {}) {
+    super();
+    this.#src = new URL(src, globalThis.location?.href).href.replace(/\/?$/, "/");
+    this.#with = {
+      EventSource: globalThis.EventSource,
+      BroadcastChannel: globalThis.BroadcastChannel,
+      locks: globalThis.navigator?.locks,
+      fetch: (...request) => globalThis.fetch(...request),
+      random: Math.random,
+      log: (line) => console.log(line),
+      ...options,
+    };
+  }
+
+  /** Starts following; harmless when already started. */
+  open() {
+    if (this.#life) return;
+    this.#life = new AbortController();
+    this.status = { ...this.status, state: "connecting" };
+    this.#followPage(this.#life.signal);
+    const { locks, BroadcastChannel } = this.#with;
+    if (!locks || !BroadcastChannel) return this.#lead();
+    this.#channel = new BroadcastChannel(this.#name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+    this.#channel.postMessage({ kind: "hello" });
+    this.#follow();
+  }
+
+  /** Stops; another tab takes over. `open()` starts again with the calls known so far. */
+  close() {
+    this.#life?.abort();
+    this.#life = null;
+    this.#leading = false;
+    this.#silence();
+    clearTimeout(this.#leaderAlarm);
+    this.#channel?.close();
+    this.#channel = null;
+  }
+
+  /** Starts over at once, for all tabs: after signing in, or when the network is back. */
+  restart() {
+    if (!this.#leading) return void this.#channel?.postMessage({ kind: "restart" });
+    this.#silence();
+    this.#attempt = 0;
+    this.#connect();
+  }
+
+  /** A page in the back-forward cache must hold no lock and no stream; one whose network is back need not wait. */
+  #followPage(signal) {
+    const listen = globalThis.addEventListener?.bind(globalThis);
+    listen?.("online", () => this.status.state === "live" || this.restart(), { signal });
+    listen?.("pagehide", () => {
+      this.close();
+      listen("pageshow", () => this.open(), { once: true });
+    }, { signal });
+  }
+
+  /** The server's idea of now, in epoch milliseconds. */
+  now() {
+    return Date.now() + this.status.clockOffset;
+  }
+
+  /**
+   * Dismisses a call for this viewer: at once in every tab, and on the server for their other devices.
+   * Resolves to whether the server took it; the card stays away in this browser either way.
+   */
+  async dismiss(id) {
+    this.#channel?.postMessage({ kind: "dismiss", id });
+    this.#dismissHere(id);
+    try {
+      // keepalive: "Dismiss" is often the last thing done before leaving the page.
+      const request = { method: "POST", credentials: "include", keepalive: true };
+      return (await this.#with.fetch(`${this.#src}api/ringcentral/calls/${encodeURIComponent(id)}/dismiss`, request)).ok;
+    } catch {
+      return false;
+    }
+  }
+
+  // --- One leader among the tabs ---------------------------------------------------------------------------------
+
+  get #name() {
+    return `caller-popup ${this.#src}`;
+  }
+
+  #follow({ steal = false } = {}) {
+    const life = this.#life;
+    const held = () => {
+      if (this.#life !== life) return undefined;
+      this.#lead();
+      return new Promise((resolve) => life.signal.addEventListener("abort", resolve));
+    };
+    // A lock that is being stolen cannot be waited for, so only a waiting request takes the signal.
+    const options = steal ? { steal } : { signal: life.signal };
+    this.#with.locks.request(this.#name, options, held).catch((error) => {
+      if (this.#life !== life) return;
+      if (error?.name !== "AbortError") return this.#lead();
+      // Another tab stole the lock because this one slept too long: step back and queue again.
+      this.#leading = false;
+      this.#silence();
+      this.#follow();
+    });
+    if (!steal) this.#watchLeader();
+  }
+
+  #watchLeader() {
+    clearTimeout(this.#leaderAlarm);
+    // Tabs that wait for the same leader must not all steal at the same moment.
+    const patience = LEADER_SILENCE_MS + this.#with.random() * 5_000;
+    this.#leaderAlarm = setTimeout(() => this.#follow({ steal: true }), patience);
+  }
+
+  #lead() {
+    clearTimeout(this.#leaderAlarm);
+    this.#leading = true;
+    this.#connect();
+  }
+
+  #hear(message) {
+    if (message.kind === "dismiss") return this.#dismissHere(message.id);
+    if (this.#leading) {
+      if (message.kind === "hello") this.#share();
+      if (message.kind === "restart") this.restart();
+    } else if (message.kind === "state") {
+      this.#watchLeader();
+      this.#lastEventId = message.lastEventId;
+      if (message.status.state === "live" && !this.#saidShared) {
+        this.#saidShared = true;
+        this.#with.log("Call stream connected, shared with another tab");
+      }
+      this.#show(message.calls, message.status, message.fresh);
+    }
+  }
+
+  #share(fresh = false) {
+    const { calls, status } = this;
+    this.#channel?.postMessage({ kind: "state", calls, status, lastEventId: this.#lastEventId, fresh });
+  }
+
+  #show(calls, status, fresh = false) {
+    this.calls = calls;
+    this.status = status;
+    this.dispatchEvent(new Event("change"));
+    if (fresh) this.dispatchEvent(new Event("fresh"));
+  }
+
+  #become(changes, calls = this.calls, fresh = false) {
+    this.#show(calls, { ...this.status, ...changes }, fresh);
+    if (this.#leading) this.#share(fresh);
+  }
+
+  #dismissHere(id) {
+    const call = this.calls.find((other) => other.id === id);
+    if (!call || call.status === "ended") return;
+    this.#become({}, reduce(this.calls, { type: "call_ended", call }));
+  }
+
+  // --- The leader's stream ---------------------------------------------------------------------------------------
+
+  #connect() {
+    clearTimeout(this.#alarm);
+    this.#source?.close();
+    const { EventSource } = this.#with;
+    const url = new URL("api/ringcentral/call-stream", this.#src);
+    if (this.#lastEventId) url.searchParams.set("last_event_id", this.#lastEventId);
+    const source = new EventSource(url.href, { withCredentials: true });
+    this.#source = source;
+    this.#openedAt = 0;
+    for (const name of EVENTS) {
+      source.addEventListener(name, (event) => {
+        if (source !== this.#source) return;
+        // The server's `error` and the browser's own arrive at the same listener; only the server's carries data.
+        if (event.data === undefined) this.#broken(source);
+        else this.#receive(event);
+      });
+    }
+    this.#wake(OPENING_MS, () => this.#unopened());
+  }
+
+  #wake(ms, then) {
+    clearTimeout(this.#alarm);
+    this.#alarm = setTimeout(then, ms);
+  }
+
+  #receive(event) {
+    let data;
+    try {
+      data = JSON.parse(event.data);
+    } catch {
+      return;
+    }
+    if (event.lastEventId) this.#lastEventId = event.lastEventId;
+    const changes = { heardAt: Date.now() };
+    if (data.server_time) changes.clockOffset = Date.parse(data.server_time) - Date.now() || 0;
+    if (data.type === "connected") {
+      this.#with.log("Call stream connected");
+      this.#openedAt = Date.now();
+      this.#silentOpenings = 0;
+      this.#stopPolling();
+      Object.assign(changes, { state: "live", trouble: null });
+    }
+    if (this.#openedAt) this.#wake(SILENCE_MS, () => this.#retry());
+    if (data.type === "error") Object.assign(changes, { trouble: data.error, troubleAt: Date.now() });
+    if (data.type === "resync") changes.trouble = null;
+    if (data.type === "heartbeat" && Date.now() - this.status.troubleAt > SILENCE_MS) changes.trouble = null;
+    if (data.call) changes.trouble = null;
+    const fresh = data.type === "resync" || (data.type === "connected" && !data.resumed);
+    this.#become(changes, reduce(this.calls, data), fresh);
+  }
+
+  /** The browser says the line broke. It comes back by itself unless it is CLOSED, which is for good: then we do. */
+  #broken(source) {
+    const refused = !this.#openedAt;
+    this.#forgive();
+    this.#openedAt = 0;
+    if (source.readyState !== 2) {
+      this.#become({ state: this.#polling ? this.status.state : "reconnecting" });
+      return this.#wake(BROWSER_RETRY_MS, () => this.#connect());
+    }
+    // EventSource does not tell 401 from 502; asking for active-calls does, and brings the calls meanwhile.
+    if (refused) this.#startPolling();
+    this.#retry();
+  }
+
+  #unopened() {
+    if (++this.#silentOpenings >= SILENT_OPENINGS) this.#startPolling();
+    this.#retry();
+  }
+
+  #forgive() {
+    if (this.#openedAt && Date.now() - this.#openedAt > PROVEN_MS) this.#attempt = 0;
+  }
+
+  #retry() {
+    this.#forgive();
+    this.#source?.close();
+    this.#source = null;
+    if (!this.#polling) this.#become({ state: "reconnecting" });
+    this.#wake(this.#backoff(this.#attempt++), () => this.#connect());
+  }
+
+  /** Full jitter: anywhere between 1 s and a ceiling that doubles up to 30 s, so that a thousand browsers spread out. */
+  #backoff(attempt) {
+    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (attempt + 1));
+    return BACKOFF_MIN_MS + this.#with.random() * (ceiling - BACKOFF_MIN_MS);
+  }
+
+  // --- Polling, while no stream comes through --------------------------------------------------------------------
+
+  #startPolling() {
+    if (this.#polling) return;
+    this.#polling = true;
+    this.#pollAlarm = setTimeout(() => this.#poll(0), this.#with.random() * 1_000);
+  }
+
+  #stopPolling() {
+    this.#polling = false;
+    clearTimeout(this.#pollAlarm);
+  }
+
+  async #poll(failures) {
+    const life = this.#life;
+    let changes;
+    let seen = null;
+    try {
+      const answer = await this.#with.fetch(`${this.#src}api/ringcentral/active-calls`, { credentials: "include", cache: "no-store" });
+      if (answer.ok) {
+        seen = { type: "snapshot", calls: (await answer.json()).calls };
+        changes = { state: "polling", heardAt: Date.now() };
+      } else {
+        changes = { state: [401, 403].includes(answer.status) ? "denied" : "offline" };
+      }
+    } catch {
+      changes = { state: "offline" };
+    }
+    if (!this.#polling || this.#life !== life) return;
+    this.#become(changes, seen ? reduce(this.calls, seen) : this.calls);
+    const next = changes.state === "polling" ? 0 : failures + 1;
+    this.#pollAlarm = setTimeout(() => this.#poll(next), next ? this.#backoff(next) : this.pollMs);
+  }
+
+  #silence() {
+    clearTimeout(this.#alarm);
+    this.#stopPolling();
+    this.#source?.close();
+    this.#source = null;
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * How `<call-popup>` looks. One constructable sheet for all its instances, so a Content-Security-Policy without
+ * 'unsafe-inline' holds.
+ *
+ * A host page brings its own colours with custom properties on the element (or any ancestor):
+ * `--call-popup-surface`, `-line`, `-ink`, `-secondary`, `-tertiary`, `-accent`, `-on-accent`, `-ringing`, `-connected`,
+ * `-hold`, `-missed`, `-width`, `-radius`, `-shadow`, `-font`; and reaches any part with
+ * `::part(stack|card|bar|pill|close|avatar|name|number|detail|timer|view|dismiss|more)`.
+ *
+ * Light or dark follows the `color-scheme` of the host page, so a page that is only light keeps light cards.
+ */
+const css = `
+:host {
+  --_surface: var(--call-popup-surface, light-dark(#ffffff, #161b26));
+  --_line: var(--call-popup-line, light-dark(#e4e7ec, #2a3140));
+  --_ink: var(--call-popup-ink, light-dark(#101828, #f2f4f7));
+  --_secondary: var(--call-popup-secondary, light-dark(#475467, #b8c0cc));
+  --_tertiary: var(--call-popup-tertiary, light-dark(#667085, #98a2b3));
+  --_accent: var(--call-popup-accent, light-dark(#1d4ed8, #528bff));
+  --_on-accent: var(--call-popup-on-accent, light-dark(#ffffff, #0c111d));
+  --_ringing: var(--call-popup-ringing, light-dark(#2563eb, #84adff));
+  --_connected: var(--call-popup-connected, light-dark(#067647, #75e0a7));
+  --_hold: var(--call-popup-hold, light-dark(#b54708, #fec84b));
+  --_missed: var(--call-popup-missed, light-dark(#b42318, #fda29b));
+  --_neutral: var(--_tertiary);
+  --_radius: var(--call-popup-radius, 14px);
+  --_shadow: var(--call-popup-shadow, 0 1px 2px light-dark(#1018280d, #0006), 0 12px 28px -8px light-dark(#10182833, #000c));
+  --_offset: 16px;
+  position: fixed;
+  top: 0;
+  right: 0;
+  z-index: 2147483000;
+  display: block;
+  inline-size: calc(var(--call-popup-width, 336px) + 48px);
+  max-inline-size: 100%;
+  pointer-events: none;
+}
+:host([hidden]) { display: none; }
+:host([theme="light"]) { color-scheme: light; }
+:host([theme="dark"]) { color-scheme: dark; }
+:host([theme="system"]) { color-scheme: light dark; }
+:host([position$="left"]) { right: auto; left: 0; }
+:host([position^="bottom"]) { top: auto; bottom: 0; }
+
+.stack {
+  box-sizing: border-box;
+  display: flex;
+  flex-direction: column;
+  gap: 12px;
+  max-block-size: 100vh;
+  max-block-size: 100dvh;
+  padding: var(--_offset) 24px 28px;
+  overflow: hidden auto;
+  overscroll-behavior: contain;
+  scrollbar-width: none;
+  color: var(--_ink);
+  font: 400 14px/20px var(--call-popup-font, system-ui, sans-serif);
+  font-variant-numeric: tabular-nums;
+  letter-spacing: normal;
+  text-align: start;
+  text-transform: none;
+  word-spacing: normal;
+  white-space: normal;
+  cursor: default;
+}
+.stack.empty { padding-block: 0; }
+:host([position^="bottom"]) .stack { padding-block: 28px var(--_offset); }
+
+.card {
+  position: relative;
+  flex: none;
+  box-sizing: border-box;
+  padding: 19px 15px 15px;
+  overflow: hidden;
+  background: var(--_surface);
+  border: 1px solid var(--_line);
+  border-radius: var(--_radius);
+  box-shadow: var(--_shadow);
+  pointer-events: auto;
+  animation: arrive 160ms ease-out;
+  transition: opacity 160ms ease-in;
+}
+.card[hidden] { display: none; }
+.card.leaving { opacity: 0; pointer-events: none; }
+@keyframes arrive { from { opacity: 0; transform: translateY(-8px); } }
+
+.card { --_tone: var(--_neutral); }
+.card[data-tone="ringing"] { --_tone: var(--_ringing); }
+.card[data-tone="connected"] { --_tone: var(--_connected); }
+.card[data-tone="hold"] { --_tone: var(--_hold); }
+.card[data-tone="missed"] { --_tone: var(--_missed); }
+
+.bar { position: absolute; inset: 0 0 auto; block-size: 3px; background: color-mix(in srgb, var(--_tone) 10%, transparent); }
+.bar::before {
+  content: "";
+  display: block;
+  block-size: 100%;
+  background: var(--_accent);
+  transform-origin: left;
+  animation: run-out var(--_life, 30s) linear forwards;
+}
+:host(:dir(rtl)) .bar::before { transform-origin: right; }
+.card.waits .bar::before { animation-play-state: paused; }
+.card.still .bar { display: none; }
+@keyframes run-out { to { transform: scaleX(0); } }
+
+p { margin: 0; }
+.top, .caller, .facts, .actions { display: flex; align-items: center; }
+.top { justify-content: space-between; gap: 8px; }
+.pill {
+  display: flex;
+  align-items: center;
+  gap: 6px;
+  min-inline-size: 0;
+  padding: 2px 8px;
+  border-radius: 999px;
+  color: var(--_tone);
+  background: light-dark(color-mix(in srgb, var(--_tone) 8%, transparent), color-mix(in srgb, var(--_tone) 18%, transparent));
+  font-size: 12px;
+  line-height: 18px;
+}
+.pill::before { content: ""; flex: none; inline-size: 6px; block-size: 6px; border-radius: 50%; background: currentColor; }
+.cut { min-inline-size: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+
+.close {
+  flex: none;
+  display: grid;
+  place-items: center;
+  inline-size: 28px;
+  block-size: 28px;
+  margin: -4px;
+  margin-inline-end: -1px;
+  padding: 0;
+  border: 0;
+  border-radius: 8px;
+  color: var(--_secondary);
+  background: none;
+}
+.close svg { inline-size: 16px; block-size: 16px; fill: none; stroke: currentColor; stroke-width: 1.5; stroke-linecap: round; }
+
+.caller { gap: 12px; margin-block: 12px; min-block-size: 44px; }
+.avatar {
+  flex: none;
+  display: grid;
+  place-items: center;
+  inline-size: 44px;
+  block-size: 44px;
+  border-radius: 50%;
+  color: var(--_accent);
+  background: light-dark(color-mix(in srgb, var(--_accent) 8%, transparent), color-mix(in srgb, var(--_accent) 18%, transparent));
+  font-size: 14px;
+  font-weight: 600;
+}
+.unknown .avatar { color: var(--_tertiary); background: color-mix(in srgb, var(--_tertiary) 12%, transparent); }
+.who { flex: 1; min-inline-size: 0; }
+.name { font-size: 17px; line-height: 24px; font-weight: 600; }
+.number { color: var(--_secondary); }
+.unknown .number { color: var(--_tertiary); }
+
+.facts {
+  justify-content: space-between;
+  gap: 12px;
+  padding-block: 13px 15px;
+  border-block-start: 1px solid var(--_line);
+  color: var(--_secondary);
+  font-size: 13px;
+  line-height: 18px;
+}
+.timer { flex: none; margin-inline-start: auto; color: var(--_ink); }
+
+.actions { gap: 8px; }
+.view, .dismiss, .more {
+  box-sizing: border-box;
+  padding: 7px 11px;
+  border: 1px solid var(--_line);
+  border-radius: 8px;
+  color: var(--_ink);
+  background: var(--_surface);
+  font: inherit;
+  text-align: center;
+  text-decoration: none;
+}
+.view { flex: 1; border-color: transparent; color: var(--_on-accent); background: var(--_accent); }
+.view[hidden] { display: none; }
+.view[hidden] + .dismiss { flex: 1; }
+.more { align-self: center; padding: 4px 12px; border-radius: 999px; font-size: 12px; line-height: 18px; box-shadow: var(--_shadow); pointer-events: auto; }
+.more[hidden] { display: none; }
+button, a { cursor: pointer; -webkit-tap-highlight-color: transparent; }
+.close:hover, .dismiss:hover, .more:hover { background: color-mix(in srgb, var(--_ink) 6%, var(--_surface)); }
+.view:hover { background: color-mix(in srgb, var(--_accent) 88%, var(--_ink)); }
+:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
+.close:focus-visible { outline-offset: -2px; }
+
+.announcer { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+
+@media (max-width: 400px) {
+  .stack { padding-inline: 16px; }
+}
+@media (prefers-reduced-motion: reduce) {
+  .card { animation-name: appear; }
+  .bar::before { animation-timing-function: steps(10, end); }
+}
+@keyframes appear { from { opacity: 0; } }
+`;
+
+export const sheet = new CSSStyleSheet();
+sheet.replaceSync(css);

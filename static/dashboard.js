@@ -1,0 +1,182 @@
+/**
+ * The dashboard: a status light, the calls of now, the recent ones, and the popup in the corner.
+ *
+ * It reads through the popup's own feed, so a page has one picture of the calls and a browser one stream. What the
+ * stream leaves out (calls this viewer dismissed, and calls from before) is read over HTTP.
+ */
+import "./call-popup.js";
+import { activeRows } from "./call.js";
+import { CallTable } from "./call-table.js";
+import { History } from "./history.js";
+import { get, readiness } from "./service.js";
+import { SignIn } from "./sign-in.js";
+import { Simulator } from "./simulator.js";
+import { statusLight } from "./status-light.js";
+
+/** The stream is silent about dismissed calls, so while one is still going on the list is read again this often. */
+const SILENT_CALLS_MS = 5_000;
+const HEALTH_MS = 10_000;
+const RECENT = 10;
+
+const element = (id) => document.getElementById(id);
+const { feed } = document.querySelector("call-popup");
+const config = { customer_url: null };
+const context = () => ({ now: feed.now(), customerUrl: config.customer_url });
+
+const active = new CallTable(element("active"), ["status", "caller", "line", "agent", "time"], context);
+const recent = new CallTable(element("recent"), ["result", "caller", "line", "answeredBy", "when"], context);
+const history = new History(context, complain);
+const signIn = new SignIn(() => start());
+const simulator = new Simulator(complain);
+
+let followed = feed.calls;
+let read = null;
+let past = null;
+let health = null;
+let silentAlarm;
+
+// --- Live ----------------------------------------------------------------------------------------------------------
+
+function follow() {
+  const before = followed;
+  if (feed.status.state === "denied") signIn.ask();
+  followed = feed.calls;
+  if (followed !== before) {
+    const now = new Map(followed.map((call) => [call.id, call]));
+    const live = before.filter((call) => !call.dismissed && call.status !== "ended");
+    // Dismissed just now: the row stays, from what we know. Gone without an end: we missed it, and history knows.
+    read = (read ?? []).concat(live.filter((call) => now.get(call.id)?.dismissed));
+    const lost = live.filter((call) => !now.has(call.id));
+    read = read.filter((call) => !lost.some((other) => other.id === call.id));
+    if (lost.length) loadRecent();
+    setTimeout(loadHealth, 500);
+  }
+  show();
+}
+
+function show() {
+  light();
+  if (read) showActive();
+  if (past) showRecent();
+}
+
+function showActive() {
+  const { rows, silent } = activeRows(followed, read);
+  active.show(rows);
+  element("active").hidden = rows.length === 0;
+  element("active-empty").hidden = rows.length > 0;
+  const ringing = rows.filter((call) => call.status === "ringing").length;
+  document.title = ringing ? `(${ringing}) Calls` : "Calls";
+  clearTimeout(silentAlarm);
+  if (silent) silentAlarm = setTimeout(loadActive, SILENT_CALLS_MS);
+}
+
+function showRecent() {
+  const ended = followed.filter((call) => call.status === "ended");
+  const rows = [...new Map([...past, ...ended].map((call) => [call.id, call])).values()]
+    .sort((a, b) => Date.parse(b.timestamp) - Date.parse(a.timestamp))
+    .slice(0, RECENT);
+  recent.show(rows);
+  element("recent").hidden = rows.length === 0;
+  element("recent-empty").hidden = rows.length > 0;
+}
+
+async function loadActive() {
+  await asking(async () => {
+    const { calls } = await get("api/ringcentral/active-calls");
+    const gone = (read ?? []).some((call) => !calls.some((other) => other.id === call.id));
+    read = calls;
+    if (gone) loadRecent();
+  });
+}
+
+async function loadRecent() {
+  await asking(async () => {
+    past = (await get(`api/ringcentral/calls?limit=${RECENT}`)).calls;
+  });
+}
+
+/** Runs a read, shows what it brought, and says in a sentence what went wrong. */
+async function asking(work) {
+  try {
+    await work();
+    signIn.done();
+    complain(null);
+    show();
+  } catch (error) {
+    if (error.denied) signIn.ask(error);
+    else complain(`Calls could not be read. ${error.message}`, start);
+  }
+}
+
+// --- The header ----------------------------------------------------------------------------------------------------
+
+async function loadHealth() {
+  try {
+    health = await readiness();
+  } catch {
+    // No answer from here says less than the stream's own state does.
+    health = null;
+  }
+  light();
+}
+
+function light() {
+  const { tone, text } = statusLight(feed.status, health, feed.now());
+  const place = element("light");
+  place.dataset.tone = tone;
+  if (place.firstElementChild.textContent !== text) place.firstElementChild.textContent = text;
+}
+
+/** A sentence above the tables, with a way out; null takes it away. */
+function complain(sentence, again) {
+  const notice = element("notice");
+  notice.hidden = !sentence;
+  notice.replaceChildren(sentence ?? "");
+  if (!sentence || !again) return;
+  const button = document.createElement("button");
+  button.className = "button";
+  button.textContent = "Try again";
+  button.addEventListener("click", again);
+  notice.append(button);
+}
+
+function route() {
+  const name = location.hash === "#history" ? "history" : "live";
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  for (const view of document.querySelectorAll(".view")) view.hidden = view.id !== name;
+  if (name === "history") history.load();
+}
+
+// --- Start ---------------------------------------------------------------------------------------------------------
+
+async function start() {
+  if (feed.status.state !== "live") feed.restart();
+  loadHealth();
+  get("api/ringcentral/config").then((answer) => {
+    Object.assign(config, answer);
+    simulator.offer(answer.simulator);
+    show();
+  }, () => {});
+  await Promise.all([loadActive(), loadRecent()]);
+  route();
+}
+
+feed.addEventListener("change", follow);
+feed.addEventListener("fresh", () => {
+  loadActive();
+  loadRecent();
+});
+addEventListener("hashchange", route);
+setInterval(() => {
+  active.tick();
+  light();
+}, 1_000);
+setInterval(() => {
+  recent.tick();
+  if (!document.hidden) loadHealth();
+}, HEALTH_MS);
+start();

@@ -1,0 +1,51 @@
+/**
+ * The History view: every call that ended, newest first, a page at a time.
+ */
+import { CallTable } from "./call-table.js";
+import { get } from "./service.js";
+
+const PAGE = 50;
+
+export class History {
+  #table;
+  #calls = [];
+  #cursor = null;
+  #complain;
+  #older = document.getElementById("older");
+
+  constructor(context, complain) {
+    this.#table = new CallTable(document.getElementById("past"), ["result", "caller", "line", "answeredBy", "talk", "when"], context);
+    this.#complain = complain;
+    this.#older.addEventListener("click", () => this.#more());
+  }
+
+  /** Shows the newest page, whatever was shown before. */
+  async load() {
+    this.#calls = [];
+    this.#cursor = null;
+    await this.#more();
+  }
+
+  async #more() {
+    const after = this.#cursor ? `&cursor=${encodeURIComponent(this.#cursor)}` : "";
+    this.#older.disabled = true;
+    try {
+      const page = await get(`api/ringcentral/calls?limit=${PAGE}${after}`);
+      this.#complain(null);
+      this.#calls = [...this.#calls, ...page.calls];
+      this.#cursor = page.next_cursor;
+      this.#show();
+    } catch (error) {
+      if (!error.denied) this.#complain(`The history could not be read. ${error.message}`, () => this.#more());
+    }
+    this.#older.disabled = false;
+  }
+
+  #show() {
+    const none = this.#calls.length === 0;
+    this.#table.show(this.#calls);
+    document.getElementById("past").hidden = none;
+    document.getElementById("past-empty").hidden = !none;
+    this.#older.hidden = !this.#cursor;
+  }
+}
