@@ -287,6 +287,18 @@ pub struct Leg {
     pub peers: Vec<String>,
 }
 
+impl CallEvent {
+    /// Whether a session nobody knows becomes a call by this event. RingCentral's own events all do, also the end of a
+    /// leg, because what came before it may still be on its way. The guide's flat body is told in order, so its end of
+    /// an unknown session is the end of nothing.
+    pub fn can_begin_a_call(&self) -> bool {
+        match &self.fact {
+            Fact::Leg(leg) => leg.source != Source::Guide || !matches!(leg.state, LegState::Ended(_)),
+            Fact::Customers(_) | Fact::Dismissed(_) | Fact::Tick | Fact::Gone => false,
+        }
+    }
+}
+
 impl Call {
     /// A call of which nothing is known yet but where it will be kept.
     pub fn new(id: String, session_id: String, heard_at: DateTime<Utc>) -> Self {
@@ -381,6 +393,16 @@ impl Call {
     /// ids only grow.
     pub fn precedes(&self, other: &Call) -> bool {
         (self.session_id.len(), &self.session_id) <= (other.session_id.len(), &other.session_id)
+    }
+
+    /// Whether this event begins another call although its session is this one's. Stores ask it of calls that are over;
+    /// every other event about them still merges into their history. Only the guide's flat body can: its sessions are
+    /// made up by people, who run the same command twice, while RingCentral never uses a session id again.
+    pub fn starts_anew(&self, event: &CallEvent) -> bool {
+        let Fact::Leg(leg) = &event.fact else { return false };
+        let repeated = leg.uuid.as_ref().is_some_and(|uuid| self.ledger.seen.contains(uuid));
+        let later = self.ended_at.is_none_or(|ended_at| leg.at > ended_at);
+        self.is_over() && leg.source == Source::Guide && leg.state == LegState::Ringing && later && !repeated
     }
 
     fn hear(&mut self, event: &CallEvent, leg: &Leg) {
