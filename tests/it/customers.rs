@@ -1,0 +1,222 @@
+//! Who is calling: the caller's number against the customers, in whatever form they were written down.
+
+use std::time::{Duration, Instant};
+
+use mongodb::bson::{Document, doc};
+use serde_json::{Value, json};
+
+use crate::support::mongod::Failure;
+use crate::support::{Setup, Store, TestApp, eventually};
+
+on_both_stores! {
+    a_number_is_found_in_every_form_people_write,
+    a_number_inside_a_longer_one_is_no_match,
+    a_caller_without_a_public_number_is_nobody,
+    customers_who_share_a_number_are_all_told,
+    a_new_caller_has_no_customer,
+}
+
+async fn a_number_is_found_in_every_form_people_write(store: Store) {
+    // The forms of +14165551234; each customer has a number of their own, so that none is found by another's form.
+    let forms = [
+        "+14165551201",
+        "(416) 555-1202",
+        "416-555-1203",
+        "416.555.1204",
+        "1 416 555 1205",
+        "4165551206",
+        "416/555-1207",
+        "+1 (416) 555 1208 x12",
+    ];
+    let names: Vec<_> = forms.iter().map(|form| format!("Stored as {form}")).collect();
+    let customers: Vec<_> =
+        std::iter::zip(&names, forms).map(|(name, form)| (name.as_str(), "a@example.com", form)).collect();
+    let app = Setup::on(store).with_customers(&customers).await.start().await;
+    for (number, name) in (1201..).zip(&names) {
+        let session = number.to_string();
+        app.ring(&session, &format!("+1416555{number}")).await;
+        let call = customer_of(&app, &session).await;
+        assert_eq!(call["customer_name"], *name);
+        assert_eq!((&call["customer_email"], &call["match"]), (&json!("a@example.com"), &json!("exact")));
+    }
+}
+
+async fn a_number_inside_a_longer_one_is_no_match(store: Store) {
+    let app = Setup::on(store)
+        .with_customers(&[
+            ("Longer in front", "", "+4941655512340"),
+            ("Longer behind", "", "41655512345"),
+            ("Longer on both sides", "", "99416555123499"),
+            ("A reference, not a number", "", "order 4165551234-77"),
+            ("Another area", "", "+19055551234"),
+            ("The last seven digits", "", "5551234"),
+            ("Sentinel", "", "+14165550100"),
+        ])
+        .await
+        .start()
+        .await;
+    app.ring("stranger", "+14165551234").await;
+    nobody_was_found(&app, "stranger").await;
+}
+
+async fn a_caller_without_a_public_number_is_nobody(store: Store) {
+    let app = Setup::on(store)
+        .with_customers(&[
+            ("Empty", "", ""),
+            ("Short", "", "101"),
+            ("Withheld", "", "anonymous"),
+            ("Masked", "", "+1855201XXXX"),
+            ("Zero", "", "0"),
+            ("Sentinel", "", "+14165550100"),
+        ])
+        .await
+        .start()
+        .await;
+    for (number, caller) in ["", "101", "anonymous", "Unknown", "+1855201XXXX", "0", "+", ".*"].into_iter().enumerate()
+    {
+        let session = format!("nobody-{number}");
+        app.ring(&session, caller).await;
+        nobody_was_found(&app, &session).await;
+    }
+}
+
+async fn customers_who_share_a_number_are_all_told(store: Store) {
+    let app = Setup::on(store)
+        .with_customers(&[
+            ("Zoe Young", "zoe@example.com", "416-555-1234"),
+            ("Amir Young", "amir@example.com", "+14165551234"),
+        ])
+        .await
+        .start()
+        .await;
+    app.ring("shared", "+14165551234").await;
+    let call = customer_of(&app, "shared").await;
+    let names: Vec<_> =
+        call["customers"].as_array().expect("a list").iter().map(|customer| &customer["name"]).collect();
+    assert_eq!(names, ["Amir Young", "Zoe Young"]);
+    assert_eq!((&call["customer_name"], &call["match"]), (&json!("Amir Young"), &json!("shared")));
+}
+
+async fn a_new_caller_has_no_customer(store: Store) {
+    let app = Setup::on(store).with_customers(&[("Sentinel", "", "+14165550100")]).await.start().await;
+    app.ring("new", "+14165551234").await;
+    let call = nobody_was_found(&app, "new").await;
+    let none = ["customer_name", "customer_email", "match"].map(|field| &call[field]);
+    assert_eq!((none, &call["customers"]), ([&Value::Null; 3], &json!([])));
+}
+
+#[tokio::test]
+async fn a_slow_lookup_does_not_delay_the_popup() {
+    const LOOKUP: Duration = Duration::from_millis(1500);
+    let setup =
+        Setup::on(Store::Mongo).with_customers(&[("Sarah Customer", "sarah@example.com", "+14165551234")]).await;
+    let app = setup.start().await;
+    let database = app.database().await;
+    let mut viewer = app.viewer().await;
+    let slow = Failure::start(
+        &database,
+        doc! {
+            "failCommands": ["find", "aggregate"],
+            "namespace": format!("{}.customers", database.name()),
+            "blockConnection": true,
+            "blockTimeMS": LOOKUP.as_millis() as i64,
+        },
+    )
+    .await;
+    let rang = Instant::now();
+    app.ring("slow", "+14165551234").await;
+    let frame = viewer.expect("call").await;
+    assert!(rang.elapsed() < LOOKUP, "the popup waited for the customer");
+    assert_eq!(frame.call()["customer_id"], Value::Null);
+    let frame = viewer.expect("call_updated").await;
+    assert!(rang.elapsed() >= LOOKUP, "the lookup was not slow, so this test shows nothing");
+    assert_eq!(frame.call()["customer_name"], "Sarah Customer");
+    slow.end().await;
+}
+
+#[tokio::test]
+async fn customers_are_read_with_the_host_applications_field_names() {
+    let setup = Setup::on(Store::Mongo)
+        .with("CUSTOMERS_COLLECTION", "people")
+        .with("CUSTOMER_PHONE_FIELDS", "contact.main,contact.others,numbers.value")
+        .with("CUSTOMER_NAME_FIELDS", "first_name,last_name")
+        .with("CUSTOMER_EMAIL_FIELD", "contact.email");
+    let app = setup.start().await;
+    let person = |first: &str, extra: Document| {
+        let mut person = doc! { "first_name": first, "last_name": "Field", "contact": { "email": "f@example.com" } };
+        person.extend(extra);
+        person
+    };
+    let people = [
+        person("Dotted", doc! { "contact": { "email": "f@example.com", "main": "(416) 555-1201" } }),
+        person("Array", doc! { "contact": { "email": "f@example.com", "others": ["+14165550000", "416.555.1202"] } }),
+        person("Objects", doc! { "numbers": [{ "kind": "home" }, { "kind": "cell", "value": "1 416 555 1203" }] }),
+        // What else may stand in a collection that is not ours.
+        person("Number", doc! { "contact": { "email": 7, "main": 4_165_551_299_i64 } }),
+        doc! { "_id": "text-id", "contact": "nothing" },
+    ];
+    app.database().await.collection::<Document>("people").insert_many(people).await.unwrap();
+    for (session, name) in [("1201", "Dotted Field"), ("1202", "Array Field"), ("1203", "Objects Field")] {
+        app.ring(session, &format!("+1416555{session}")).await;
+        let call = customer_of(&app, session).await;
+        assert_eq!((&call["customer_name"], &call["customer_email"]), (&json!(name), &json!("f@example.com")));
+        assert!(
+            call["customer_id"].as_str().is_some_and(|id| id.len() == 24),
+            "an ObjectId in hex: {}",
+            call["customer_id"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_customer_is_found_by_the_mobile_number_too() {
+    let app = TestApp::start(Store::Mongo).await;
+    let customers = [
+        doc! { "name": "Mo Bile", "phone": "+14165550000", "mobile": "416-555-1234" },
+        doc! { "name": "Many", "phone": null, "phones": ["416-555-7777"] },
+    ];
+    app.database().await.collection::<Document>("customers").insert_many(customers).await.unwrap();
+    app.ring("mobile", "+14165551234").await;
+    assert_eq!(customer_of(&app, "mobile").await["customer_name"], "Mo Bile");
+    app.ring("phones", "+14165557777").await;
+    assert_eq!(customer_of(&app, "phones").await["customer_name"], "Many");
+}
+
+#[tokio::test]
+async fn the_import_says_which_row_it_cannot_use() {
+    let setup = Setup::on(Store::Sqlite);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display().to_string();
+    std::fs::write(&file, "name,telephone\nNo id,4165551234\n").unwrap();
+    let (status, output) = setup.run(&["customers", "import", &path]).await;
+    assert!(!status.success() && output.contains("id"), "{output}");
+    let (status, output) = setup.run(&["customers", "import", "/no/such/file.csv"]).await;
+    assert!(!status.success() && output.contains("file.csv"), "{output}");
+}
+
+#[tokio::test]
+async fn importing_again_replaces_customers() {
+    let setup = Setup::on(Store::Sqlite).with_customers(&[("Old Name", "", "+14165551234")]).await;
+    let app = setup.with_customers(&[("New Name", "", "+14165551234")]).await.start().await;
+    app.ring("renamed", "+14165551234").await;
+    let call = customer_of(&app, "renamed").await;
+    assert_eq!((&call["customer_name"], &call["match"]), (&json!("New Name"), &json!("exact")));
+}
+
+/// The call, once its customer is known.
+async fn customer_of(app: &TestApp, session: &str) -> Value {
+    eventually(format!("the customer of {session}"), async || {
+        app.active_call(session).await.filter(|call| !call["customer_id"].is_null())
+    })
+    .await
+}
+
+/// The call, which has no customer although the lookup of a call that came after it is done.
+async fn nobody_was_found(app: &TestApp, session: &str) -> Value {
+    let sentinel = format!("after-{session}");
+    app.ring(&sentinel, "+14165550100").await;
+    customer_of(app, &sentinel).await;
+    let call = app.active_call(session).await.expect("the call is active");
+    assert_eq!(call["customer_id"], Value::Null, "{call}");
+    call
+}

@@ -1,0 +1,101 @@
+//! A 200 means the event is kept: over kill -9, and never said while the store is away.
+
+use mongodb::bson::doc;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::mongod::Failure;
+use crate::support::{Setup, Store, TestApp, eventually, flat};
+
+on_both_stores! {
+    a_ringing_call_survives_kill_9,
+    everything_acknowledged_survives_kill_9,
+    a_call_goes_on_after_a_restart,
+    a_call_that_ended_does_not_ring_again_after_a_restart,
+}
+
+async fn a_ringing_call_survives_kill_9(store: Store) {
+    let mut app = TestApp::start(store).await;
+    app.ring("survivor", "+14165551234").await;
+    let before = app.active_call("survivor").await.expect("the call is active");
+    app.kill().await;
+    app.restart().await;
+    let after = app.active_call("survivor").await.expect("the call is still active");
+    for field in ["id", "status", "from_number", "from_name", "to_number", "timestamp"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    let mut viewer = app.stream().await;
+    viewer.expect("connected").await;
+    assert_eq!(viewer.expect("call").await.call()["id"], before["id"]);
+}
+
+async fn everything_acknowledged_survives_kill_9(store: Store) {
+    let mut app = TestApp::start(store).await;
+    let sessions: Vec<_> = (0..30).map(|n| format!("call-{n:02}")).collect();
+    futures_util::future::join_all(sessions.iter().map(|session| app.ring(session, "+14165551234"))).await;
+    app.kill().await;
+    app.restart().await;
+    let mut kept: Vec<_> = app.active_calls().await.iter().map(|call| call["session_id"].clone()).collect();
+    kept.sort_by_key(Value::to_string);
+    assert_eq!(kept, sessions);
+}
+
+async fn a_call_goes_on_after_a_restart(store: Store) {
+    let mut app = TestApp::start(store).await;
+    app.ring("goes-on", "+14165551234").await;
+    app.kill().await;
+    app.restart().await;
+    app.answer("goes-on").await;
+    let call = app.active_call("goes-on").await.expect("the call is active");
+    assert_eq!((&call["status"], &call["from_number"]), (&json!("connected"), &json!("+14165551234")));
+    app.kill().await;
+    app.restart().await;
+    app.hang_up("goes-on").await;
+    assert_eq!(app.ended_call("goes-on").await["result"], "answered");
+}
+
+async fn a_call_that_ended_does_not_ring_again_after_a_restart(store: Store) {
+    let mut app = TestApp::start(store).await;
+    let ringing = flat("ended", "Ringing", json!({ "phoneNumber": "+14165551234" }));
+    app.deliver(&ringing).await;
+    app.hang_up("ended").await;
+    app.kill().await;
+    app.restart().await;
+    assert_eq!(app.active_calls().await, Vec::<Value>::new());
+    assert_eq!(app.ended_call("ended").await["result"], "missed");
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_said_and_nothing_is_acknowledged() {
+    let app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
+    let mut viewer = app.viewer().await;
+    let away = Failure::start(
+        &app.database().await,
+        doc! {
+            "failCommands": ["find", "aggregate", "getMore", "insert", "update", "findAndModify", "delete", "commitTransaction"],
+            "appName": app.database_name(), // fails for this program only
+            "errorCode": 8000, // not one the driver retries
+        },
+    )
+    .await;
+    let ring = flat("while-away", "Ringing", json!({ "phoneNumber": "+14165551234" }));
+    let answer = app.post_webhook(&ring).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body: Value = answer.json().await.unwrap();
+    assert!(body["error"]["code"].is_string(), "{body}");
+    let trouble = viewer.wait_for("error").await;
+    assert!(
+        trouble.data["error"]["code"].is_string() && trouble.data["error"]["message"].is_string(),
+        "{}",
+        trouble.data
+    );
+    eventually("not ready", async || (!app.get("/health/ready").await.status().is_success()).then_some(())).await;
+    assert_eq!(app.get("/health/live").await.status(), StatusCode::OK);
+    away.end().await;
+
+    // RingCentral, or a person, tries again; the stream stayed open.
+    eventually("the store is back", async || app.post_webhook(&ring).await.status().is_success().then_some(())).await;
+    let call = viewer.wait_for("call").await;
+    assert_eq!(call.call()["session_id"], "while-away");
+    eventually("ready", async || app.get("/health/ready").await.status().is_success().then_some(())).await;
+}

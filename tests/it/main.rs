@@ -1,0 +1,19 @@
+//! The program through its front door: the real binary as a child process, on a port of its own, on both stores; a real
+//! mongod, a real Chromium. What a test needs stands in `support`; a test reads like the event it is about.
+
+#![allow(clippy::unwrap_used)] // Right in tests, and this crate is nothing else.
+
+#[macro_use]
+mod support;
+
+mod browser;
+mod calls;
+mod customers;
+mod durability;
+mod foreign_writers;
+mod local_mode;
+mod script;
+mod settings;
+mod shutdown;
+mod stream;
+mod webhook;

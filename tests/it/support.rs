@@ -1,0 +1,347 @@
+//! What the tests speak: a running program ([`TestApp`]), its callers, its viewers ([`Viewer`]), its database, a browser.
+
+pub mod chromium;
+mod fixture;
+pub mod mongod;
+mod process;
+mod viewer;
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Once;
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+pub use fixture::{fixture, flat};
+use process::{Log, launch, program};
+pub use viewer::Viewer;
+
+/// How long a test waits for what must happen. Only a failing test ever waits that long; it measures nothing.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+/// What the contract promises for changes by other programs: one 2-second tick and some room.
+pub const ONE_TICK: Duration = Duration::from_millis(2500);
+
+/// Runs each of these tests once on SQLite and once on MongoDB. A test left out of the list is dead code, which clippy tells.
+macro_rules! on_both_stores {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            #[tokio::test]
+            async fn on_sqlite() {
+                super::$test(crate::support::Store::Sqlite).await;
+            }
+
+            #[tokio::test]
+            async fn on_mongodb() {
+                super::$test(crate::support::Store::Mongo).await;
+            }
+        }
+    )+};
+}
+
+/// Where the program under test keeps its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    Sqlite,
+    Mongo,
+}
+
+/// A program about to be started.
+pub struct Setup {
+    store: Store,
+    home: TempDir,
+    settings: Vec<(String, String)>,
+    database: Option<mongod::Database>,
+}
+
+impl Setup {
+    /// A program with an empty store of its own and default settings.
+    pub fn on(store: Store) -> Self {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        let data_dir = home.path().join("data").display().to_string();
+        let database = (store == Store::Mongo).then(mongod::Database::new);
+        let mut setup = Self { store, home, settings: Vec::new(), database };
+        for (name, value) in [("BIND", "127.0.0.1:0"), ("DATA_DIR", &data_dir), ("LOG_FORMAT", "json")] {
+            setup = setup.with(name, value);
+        }
+        if let Some(database) = &setup.database {
+            let (uri, name) = (database.uri.clone(), database.name.clone());
+            setup = setup.with("MONGODB_URI", &uri).with("MONGODB_DATABASE", &name);
+        }
+        setup
+    }
+
+    /// Changes one setting.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Tells mongod the database's name as this program's, so that a [`mongod::Failure`] can be for it alone.
+    pub fn known_to_mongod(self) -> Self {
+        let database = self.database.as_ref().expect("this test runs on MongoDB");
+        let separator = if database.uri.contains('?') { '&' } else { '?' };
+        let uri = format!("{}{separator}appName={}", database.uri, database.name);
+        self.with("MONGODB_URI", &uri)
+    }
+
+    /// Customers, put where this store's host application would put them: raw documents, or a CSV file for the import.
+    pub async fn with_customers(self, customers: &[(&str, &str, &str)]) -> Self {
+        match &self.database {
+            Some(database) => {
+                let customers = customers
+                    .iter()
+                    .map(|(name, email, phone)| doc! { "name": *name, "email": *email, "phone": *phone });
+                let collection = database.open().await.collection::<Document>("customers");
+                collection.insert_many(customers).await.expect("customers can be inserted");
+            }
+            None => {
+                let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+                let mut csv = String::from("id,name,email,phone,mobile\n");
+                for (row, (name, email, phone)) in customers.iter().enumerate() {
+                    csv += &format!("c{row},{},{},{},\n", quoted(name), quoted(email), quoted(phone));
+                }
+                let file = self.write_file("customers.csv", &csv);
+                let (status, output) = self.run(&["customers", "import", &file.display().to_string()]).await;
+                assert!(status.success(), "the import failed:\n{output}");
+            }
+        }
+        self
+    }
+
+    /// Puts a file into the folder the program is started in.
+    pub fn write_file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, content).expect("a file can be written");
+        path
+    }
+
+    /// Runs a command of the program to its end; what it printed, both streams together.
+    pub async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let run = program(&self.home, &self.settings).args(arguments).output();
+        let output = tokio::time::timeout(PATIENCE, run).await.expect("the command ends").expect("the program runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status, String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Starts the program and waits until it listens.
+    pub async fn start(self) -> TestApp {
+        static CRYPTO: Once = Once::new();
+        // reqwest is built without a default provider, as the program itself installs ring.
+        CRYPTO.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+        let log = Log::default();
+        let (child, address) = launch(&self.home, &self.settings, &log).await;
+        TestApp { setup: self, address, client: reqwest::Client::new(), child, log }
+    }
+}
+
+/// The running program.
+pub struct TestApp {
+    /// `127.0.0.1:PORT`.
+    pub address: String,
+    pub client: reqwest::Client,
+    setup: Setup,
+    child: Child,
+    log: Log,
+}
+
+impl TestApp {
+    pub async fn start(store: Store) -> Self {
+        Setup::on(store).start().await
+    }
+
+    // The life of a call, in the guide's flat bodies.
+
+    pub async fn ring(&self, session: &str, from: &str) {
+        self.ring_as(session, from, "Test Caller").await;
+    }
+
+    pub async fn ring_as(&self, session: &str, from: &str, name: &str) {
+        let body = flat(session, "Ringing", json!({ "phoneNumber": from, "name": name }));
+        self.deliver(&body).await;
+    }
+
+    pub async fn answer(&self, session: &str) {
+        self.tell(session, "CallConnected").await;
+    }
+
+    pub async fn hang_up(&self, session: &str) {
+        self.tell(session, "Disconnected").await;
+    }
+
+    /// A flat body of this `telephonyStatus`, about a call that rang before.
+    pub async fn tell(&self, session: &str, status: &str) {
+        self.deliver(&flat(session, status, json!({ "phoneNumber": "+14165551234" }))).await;
+    }
+
+    /// Posts a notification as RingCentral does and insists on success.
+    pub async fn deliver(&self, notification: &Value) {
+        let response = self.post_webhook(notification).await;
+        let status = response.status();
+        let body = response.text().await.expect("the answer can be read");
+        assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"status":"success"}"#), "for {notification}");
+    }
+
+    /// Posts what happened in a fixture, in its order.
+    pub async fn deliver_fixture(&self, name: &str) {
+        for notification in fixture(name) {
+            self.deliver(&notification).await;
+        }
+    }
+
+    pub async fn post_webhook(&self, notification: &Value) -> Response {
+        self.request(Method::POST, "/api/webhooks/ringcentral")
+            .json(notification)
+            .send()
+            .await
+            .expect("an answer comes")
+    }
+
+    // Readers.
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path)).timeout(PATIENCE)
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.expect("an answer comes")
+    }
+
+    pub async fn get_json(&self, path: &str) -> Value {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "GET {path}");
+        response.json().await.expect("the answer is JSON")
+    }
+
+    pub async fn active_calls(&self) -> Vec<Value> {
+        list(self.get_json("/api/ringcentral/active-calls").await)
+    }
+
+    pub async fn history(&self) -> Vec<Value> {
+        list(self.get_json("/api/ringcentral/calls").await)
+    }
+
+    /// The active call of this session, if it is one.
+    pub async fn active_call(&self, session: &str) -> Option<Value> {
+        self.active_calls().await.into_iter().find(|call| call["session_id"] == session)
+    }
+
+    /// Waits until this call is in the history, and returns it.
+    pub async fn ended_call(&self, session: &str) -> Value {
+        eventually(format!("{session} in the history"), async || {
+            self.history().await.into_iter().find(|call| call["session_id"] == session)
+        })
+        .await
+    }
+
+    pub async fn stream(&self) -> Viewer {
+        self.stream_at("").await
+    }
+
+    /// The stream with a query such as `?events=message`.
+    pub async fn stream_at(&self, query: &str) -> Viewer {
+        Viewer::open(self.client.get(self.url(&format!("/api/ringcentral/call-stream{query}")))).await
+    }
+
+    /// A stream that has said `connected`.
+    pub async fn viewer(&self) -> Viewer {
+        let mut viewer = self.stream().await;
+        viewer.expect("connected").await;
+        viewer
+    }
+
+    // The program itself.
+
+    /// The database as another program sees it.
+    pub async fn database(&self) -> mongodb::Database {
+        self.setup.database.as_ref().expect("this test runs on MongoDB").open().await
+    }
+
+    pub fn database_name(&self) -> &str {
+        &self.setup.database.as_ref().expect("this test runs on MongoDB").name
+    }
+
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("the program can be killed");
+    }
+
+    /// Starts the program again on the same store, on another port.
+    pub async fn restart(&mut self) {
+        (self.child, self.address) = launch(&self.setup.home, &self.setup.settings, &self.log).await;
+    }
+
+    /// The same, where browsers look for it.
+    pub async fn restart_at_the_same_address(&mut self) {
+        self.setup.settings.retain(|(name, _)| name != "BIND");
+        self.setup.settings.push(("BIND".into(), self.address.clone()));
+        self.restart().await;
+    }
+
+    /// Sends a signal such as `TERM`.
+    pub async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("the program runs").to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await.expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits for the program to end by itself.
+    pub async fn exit(&mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the program ends").expect("its status is known")
+    }
+
+    /// A second program on the same database, as a second instance of the service.
+    pub async fn second_instance(&self) -> TestApp {
+        let mut setup = Setup::on(Store::Sqlite);
+        setup.store = self.setup.store;
+        for (name, value) in self.setup.settings.iter().filter(|(name, _)| name.starts_with("MONGODB_")) {
+            setup = setup.with(name, value);
+        }
+        setup.start().await
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the program on {:?} wrote:\n{}", self.setup.store, self.log());
+        }
+    }
+}
+
+/// Waits until `look` finds something.
+pub async fn eventually<T>(what: impl Display, look: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, look).await
+}
+
+/// Waits until `look` finds something, at most this long.
+pub async fn within<T>(limit: Duration, what: impl Display, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            beat.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(limit, looking).await.unwrap_or_else(|_| panic!("{what}: not within {limit:?}"))
+}
+
+fn list(answer: Value) -> Vec<Value> {
+    answer["calls"].as_array().unwrap_or_else(|| panic!("no list of calls in {answer}")).clone()
+}
