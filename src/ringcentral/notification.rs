@@ -6,7 +6,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::call::{CallEvent, Direction, EndReason, Endpoint, Extension, Fact, Leg, LegState, Source, millis};
+use crate::call::{
+    Call, CallEvent, Direction, EndReason, Endpoint, Extension, Fact, Leg, LegState, Party, Source, millis,
+};
 use crate::phone::{PhoneNumber, Region, is_withheld};
 
 /// Presence lists only the latest seven calls of an extension; a full list proves nothing about the others.
@@ -47,6 +49,36 @@ pub struct Census {
     pub sequence: i64,
     /// When it was so.
     pub at: DateTime<Utc>,
+    /// When we learned it.
+    pub heard_at: DateTime<Utc>,
+}
+
+impl Census {
+    /// That this extension's leg of `call` has ended, if presence told of one that has not.
+    pub fn leg_ended(&self, call: &Call) -> Option<CallEvent> {
+        let live = |p: &&Party| p.source == Source::Presence && p.is_live();
+        let mine =
+            |p: &&Party| p.extension_id.as_deref() == Some(&self.extension_id) && p.state.sequence < self.sequence;
+        let party = call.ledger.parties.iter().filter(live).find(mine)?;
+        let leg = Leg {
+            telephony_session_id: None,
+            source: Source::Presence,
+            uuid: None,
+            sequence: self.sequence,
+            at: self.at,
+            party_id: party.id.clone(),
+            direction: party.direction,
+            extension: None,
+            state: LegState::Ended(EndReason::Finished),
+            from: Endpoint::default(),
+            to: Endpoint::default(),
+            queue: None,
+            ours: false,
+            peers: Vec::new(),
+        };
+        let session_id = party.session_id.clone();
+        Some(CallEvent { session_id, heard_at: self.heard_at, fact: Fact::Leg(Box::new(leg)) })
+    }
 }
 
 /// The body is no JSON.
@@ -175,8 +207,13 @@ impl<'a> Envelope<'a> {
         let complete = calls.len() < MOST_ACTIVE_CALLS && total <= calls.len();
         // An incomplete list says nothing about the calls that are not on it.
         let sessions = calls.iter().filter_map(session_id).collect();
-        let census =
-            Census { extension_id: if complete { extension_id } else { String::new() }, sessions, sequence, at };
+        let census = Census {
+            extension_id: if complete { extension_id } else { String::new() },
+            sessions,
+            sequence,
+            at,
+            heard_at: self.heard_at,
+        };
         Some((events, census))
     }
 

@@ -1,0 +1,309 @@
+//! The sentence: a notification comes in, becomes facts, changes a call in the store, and the call goes out to viewers.
+//!
+//! Facts of one session are taken in one after the other, so that a dozen phones ringing at once do not fight over the
+//! same call; sessions do not wait for each other. Between instances the store's comparison of `rev` does the same.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex as StdMutex};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
+use tracing::{debug, error, info, warn};
+
+use crate::call::{Call, CallEvent, Direction, Fact, LegState};
+use crate::config::Config;
+use crate::customer::Customer;
+use crate::hub::{Hub, Viewer};
+use crate::phone::PhoneNumber;
+use crate::ringcentral::notification::{Census, Kind, Notification};
+use crate::store::{HistoryQuery, Store, StoreError, calls_of};
+
+/// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; whoever needs
+/// longer follows as an update, and nobody sees a number turn into a name for the sake of a fast database.
+const LOOKUP_BUDGET: Duration = Duration::from_millis(25);
+/// Sessions are spread over this many locks; two that share one only wait for each other.
+const LOCKS: usize = 64;
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+struct Shared {
+    config: Config,
+    store: Store,
+    hub: Hub,
+    locks: [Mutex<()>; LOCKS],
+    /// Sessions whose caller is being looked up.
+    lookups: StdMutex<HashSet<String>>,
+    pulse: StdMutex<Pulse>,
+}
+
+/// What operators and the status light want to know.
+#[derive(Clone, Debug, Default)]
+pub struct Pulse {
+    /// When RingCentral last told us anything.
+    pub last_event_at: Option<DateTime<Utc>>,
+    /// The store did not answer the last time it was asked.
+    pub store_lost: bool,
+}
+
+impl App {
+    /// A service on an open store that knows the calls in it.
+    pub async fn start(config: Config, store: Store) -> Result<Self, StoreError> {
+        let app = Self(Arc::new(Shared {
+            config,
+            store,
+            hub: Hub::default(),
+            locks: std::array::from_fn(|_| Mutex::new(())),
+            lookups: StdMutex::default(),
+            pulse: StdMutex::default(),
+        }));
+        app.refresh().await?;
+        Ok(app)
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Where calls are kept.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Who tells viewers.
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// How the service is doing.
+    pub fn pulse(&self) -> Pulse {
+        self.0.pulse.lock().expect("nobody panics while holding the pulse").clone()
+    }
+
+    /// Takes a notification in. When this returns `Ok`, what it said is on disk and on its way to viewers.
+    pub async fn ingest(&self, notification: Notification) -> Result<(), StoreError> {
+        self.feel(|pulse| pulse.last_event_at = Some(Utc::now()));
+        match notification.kind {
+            Kind::Calls(events) => self.take_in(events).await,
+            Kind::Presence(events, census) => {
+                self.take_in(events).await?;
+                self.close_unlisted(census).await
+            }
+            Kind::RenewalReminder => {
+                info!("RingCentral asks to renew the subscription");
+                Ok(())
+            }
+            Kind::Known(kind) => {
+                debug!(kind, "a notification without calls");
+                Ok(())
+            }
+            Kind::Other(shape) => {
+                info!(%shape, "a notification of an unknown kind");
+                self.0.store.record_shape(&shape, Utc::now()).await
+            }
+        }
+    }
+
+    async fn take_in(&self, events: Vec<CallEvent>) -> Result<(), StoreError> {
+        for session in calls_of(events) {
+            self.hear(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what RingCentral told of one session, and who is calling if that is found in time.
+    async fn hear(&self, mut events: Vec<CallEvent>) -> Result<(), StoreError> {
+        let customers = self.recognise(&events).await;
+        let session = events[0].session_id.clone();
+        events.extend(customers.map(|customers| fact(&session, Fact::Customers(customers))));
+        self.learn(events).await
+    }
+
+    /// Stores facts of one session and tells the call that changed.
+    async fn learn(&self, events: Vec<CallEvent>) -> Result<(), StoreError> {
+        let _turn = self.turn(&events[0].session_id).await;
+        let changed = self.0.store.apply(&events).await?;
+        for call in changed {
+            log_life(&call);
+            self.0.hub.publish(call);
+        }
+        Ok(())
+    }
+
+    /// The caller's customers, if a phone begins to ring and they are found in time. Later ones follow by themselves.
+    async fn recognise(&self, events: &[CallEvent]) -> Option<Vec<Customer>> {
+        let (session, number) = events.iter().find_map(|event| match &event.fact {
+            Fact::Leg(leg) if leg.direction == Direction::Inbound && leg.state == LegState::Ringing && !leg.ours => {
+                let number = PhoneNumber::parse(leg.from.number.as_deref()?, self.0.config.region)?;
+                Some((event.session_id.clone(), number))
+            }
+            _ => None,
+        })?;
+        if self.0.hub.call_of_session(&session).is_some_and(|call| call.ledger.looked_up) {
+            return None;
+        }
+        self.look_up(session, number, LOOKUP_BUDGET).await
+    }
+
+    /// Looks a number up; past `budget` the answer is applied when it comes.
+    async fn look_up(&self, session: String, number: PhoneNumber, budget: Duration) -> Option<Vec<Customer>> {
+        if !self.lookups().insert(session.clone()) {
+            return None;
+        }
+        let store = self.0.store.clone();
+        let mut lookup = tokio::spawn(async move { store.customers_by_phone(&number).await });
+        let answer = timeout(budget, &mut lookup).await;
+        if let Ok(answer) = answer {
+            self.lookups().remove(&session);
+            return answered(answer);
+        }
+        let app = self.clone();
+        tokio::spawn(async move {
+            if let Some(customers) = answered(lookup.await)
+                && let Err(cause) = app.learn(vec![fact(&session, Fact::Customers(customers))]).await
+            {
+                warn!(error = &cause as &dyn std::error::Error, "a customer was found and could not be stored");
+            }
+            app.lookups().remove(&session);
+        });
+        None
+    }
+
+    /// Presence lists every call of an extension: its legs in calls that are not listed have ended.
+    async fn close_unlisted(&self, census: Census) -> Result<(), StoreError> {
+        let calls = self.0.hub.calls();
+        let ended = calls.iter().filter(|call| !census.sessions.contains(&call.session_id));
+        for event in ended.filter_map(|call| census.leg_ended(call)) {
+            self.learn(vec![event]).await?;
+        }
+        Ok(())
+    }
+
+    /// A viewer puts a popup away, on all of their screens. `false` when there is no such call for them.
+    pub async fn dismiss(&self, id: &str, viewer: &Viewer) -> Result<bool, StoreError> {
+        let Some(call) = self.0.hub.call(id).filter(|call| viewer.may_see(call)) else { return Ok(false) };
+        self.learn(vec![fact(&call.session_id, Fact::Dismissed(viewer.id.clone()))]).await?;
+        Ok(true)
+    }
+
+    /// Ended calls, newest first.
+    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>, StoreError> {
+        self.0.store.history(query).await
+    }
+
+    /// Reads `active_calls` once for everyone: what other programs and instances wrote becomes visible. Viewers are
+    /// told when the store stops answering, once, and when it is back.
+    pub async fn poll(&self) {
+        let was_lost = self.pulse().store_lost;
+        match self.refresh().await {
+            Ok(()) => {
+                self.feel(|pulse| pulse.store_lost = false);
+                if was_lost {
+                    info!("the store answers again");
+                }
+            }
+            Err(cause) => {
+                self.feel(|pulse| pulse.store_lost = true);
+                if !was_lost {
+                    error!(error = &cause as &dyn std::error::Error, "the store does not answer");
+                    self.0
+                        .hub
+                        .trouble("store_unavailable", "Calls cannot be read right now; what is shown may be old.");
+                }
+            }
+        }
+    }
+
+    async fn refresh(&self) -> Result<(), StoreError> {
+        let since = self.0.hub.head();
+        let active = self.0.store.active().await?;
+        for call in self.0.hub.reconcile(active, since) {
+            self.adopt(call).await?;
+        }
+        Ok(())
+    }
+
+    /// Another program inserted or changed a call: it gets a `rev`, so that it is news, and its caller is looked up.
+    async fn adopt(&self, found: Call) -> Result<(), StoreError> {
+        let region = self.0.config.region;
+        let number = |raw: &Option<String>| PhoneNumber::parse(raw.as_deref()?, region);
+        let caller = number(&found.from_number);
+        let mut next = found.clone();
+        next.rev = found.rev.max(self.0.hub.call(&found.id).map_or(0, |known| known.rev)) + 1;
+        next.from_display = caller.as_ref().map(|number| number.display(region));
+        next.to_display = number(&found.to_number).map(|number| number.display(region));
+        let Some(adopted) = self.0.store.adopt(found, next).await? else { return Ok(()) };
+        info!(call.id = %adopted.id, status = adopted.status.as_str(), "another program changed a call");
+        let unknown = adopted.customer_id.is_none() && !adopted.ledger.looked_up && adopted.status.visible();
+        let session = adopted.session_id.clone();
+        self.0.hub.publish(adopted);
+        if let Some(caller) = caller.filter(|_| unknown)
+            && let Some(customers) = self.look_up(session.clone(), caller, LOOKUP_BUDGET).await
+        {
+            self.learn(vec![fact(&session, Fact::Customers(customers))]).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends calls that are over or went silent, as of `now`.
+    pub async fn sweep(&self, now: DateTime<Utc>) {
+        for call in self.0.hub.calls().into_iter().filter(|call| call.is_due(now)) {
+            let tick = CallEvent { session_id: call.session_id.clone(), heard_at: now, fact: Fact::Tick };
+            if let Err(cause) = self.learn(vec![tick]).await {
+                warn!(error = &cause as &dyn std::error::Error, "a call could not be ended");
+                return;
+            }
+        }
+    }
+
+    /// Ends every stream; nothing is in flight that was not acknowledged.
+    pub fn close(&self) {
+        self.0.hub.close();
+    }
+
+    async fn turn(&self, session: &str) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        session.hash(&mut hasher);
+        self.0.locks[hasher.finish() as usize % LOCKS].lock().await
+    }
+
+    fn lookups(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.0.lookups.lock().expect("nobody panics while holding the lookups")
+    }
+
+    fn feel(&self, change: impl FnOnce(&mut Pulse)) {
+        change(&mut self.0.pulse.lock().expect("nobody panics while holding the pulse"));
+    }
+}
+
+fn fact(session_id: &str, fact: Fact) -> CallEvent {
+    CallEvent { session_id: session_id.to_owned(), heard_at: Utc::now(), fact }
+}
+
+type Lookup = Result<Result<Vec<Customer>, StoreError>, tokio::task::JoinError>;
+
+/// A lookup that fails leaves the caller unknown for now; the popup comes all the same.
+fn answered(lookup: Lookup) -> Option<Vec<Customer>> {
+    match lookup {
+        Ok(Ok(customers)) => Some(customers),
+        Ok(Err(cause)) => {
+            warn!(error = &cause as &dyn std::error::Error, "the caller could not be looked up");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// One line for each thing that happens in a call's life, without numbers or names.
+fn log_life(call: &Call) {
+    let status = call.status.as_str();
+    match call.result {
+        Some(result) => info!(call.id = %call.id, result = result.as_str(), "call ended"),
+        None => info!(call.id = %call.id, status, rev = call.rev, "call changed"),
+    }
+}

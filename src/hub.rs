@@ -1,0 +1,262 @@
+//! Tells viewers what changed.
+//!
+//! One log for everybody instead of a queue for each: a change is appended once, its frames are encoded once, and a
+//! viewer is a cursor into the log. Whoever falls so far behind that the log has moved on gets `resync` and the calls
+//! as they are now, because a popup needs the state, not every step to it. Memory therefore depends on the log's length
+//! and not on how fast anyone reads, and one who stands still costs the others nothing.
+//!
+//! What a viewer is told depends on who they are, so the log keeps the call before and after each change and the
+//! cursor decides: it came into view, it changed, or it left.
+
+mod frame;
+mod listener;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use chrono::Utc;
+use tokio::sync::watch;
+
+use crate::call::{Call, Status};
+use frame::Frames;
+pub use listener::{Listener, Naming};
+
+/// Changes a viewer may be behind. At 100 changes a second that is half a minute of standing still.
+const LOG_LENGTH: usize = 4_096;
+/// Ended calls whose last `rev` is remembered, so that an echo of an earlier change cannot bring them back.
+const REMEMBERED_ENDS: usize = 10_000;
+
+/// Someone who watches calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    /// Stays the same across tabs and devices, because dismissals hang on it.
+    pub id: String,
+    /// Which calls concern them.
+    pub sees: Sees,
+}
+
+/// Which calls concern a viewer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sees {
+    /// An admin.
+    All,
+    /// An agent: calls of these extensions, and of these queues.
+    Extensions(Vec<String>),
+}
+
+impl Viewer {
+    /// Whether a call is any of this viewer's business.
+    pub fn may_see(&self, call: &Call) -> bool {
+        match &self.sees {
+            Sees::All => true,
+            Sees::Extensions(mine) => {
+                mine.iter().any(|id| call.extension_ids.contains(id) || call.ledger.queue_ids.contains(id))
+            }
+        }
+    }
+
+    /// Whether a call stands on this viewer's screen.
+    fn is_shown(&self, call: &Call) -> bool {
+        call.status.visible() && self.may_see(call) && !call.ledger.dismissed_by.contains(&self.id)
+    }
+}
+
+/// The live calls and everyone who watches them. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Shared>);
+
+struct Shared {
+    state: RwLock<State>,
+    /// The log's end; viewers wait for it to move.
+    head: watch::Sender<u64>,
+    /// Tells positions of this run from those of another.
+    epoch: String,
+}
+
+#[derive(Default)]
+struct State {
+    /// Calls that have not ended, by id, with the change that brought them to where they are.
+    calls: HashMap<String, Arc<Change>>,
+    ends: VecDeque<(String, i64)>,
+    end_revs: HashMap<String, i64>,
+    log: VecDeque<Arc<Change>>,
+    closed: bool,
+}
+
+/// One entry of the log.
+struct Change {
+    position: u64,
+    kind: Kind,
+    frames: Frames,
+}
+
+enum Kind {
+    /// A call, before (if it was known) and after.
+    Call { before: Option<Arc<Call>>, after: Arc<Call> },
+    /// The service is in trouble or out of it: told to everyone as it is.
+    Notice,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        let (head, _) = watch::channel(0);
+        let epoch = format!("{:x}", Utc::now().timestamp_millis());
+        Self(Arc::new(Shared { state: RwLock::default(), head, epoch }))
+    }
+}
+
+impl Hub {
+    /// Tells a call's newest state to everyone it concerns. Of two states the higher `rev` wins, so echoes from the
+    /// change stream or the poll do no harm.
+    pub fn publish(&self, call: Call) {
+        let mut state = self.write();
+        state.publish(call, &self.0.epoch);
+        self.0.head.send_replace(state.head());
+    }
+
+    /// Compares with everything in `active_calls`, read after `since` was taken from [`Hub::head`]. Publishes what is
+    /// newer, ends what is gone, and answers what another program changed without a new `rev`.
+    pub fn reconcile(&self, active: Vec<Call>, since: u64) -> Vec<Call> {
+        let mut state = self.write();
+        let mut foreign = Vec::new();
+        let stored: HashMap<&str, i64> = active.iter().map(|call| (call.id.as_str(), call.rev)).collect();
+        let gone = state.calls.values().filter(|change| change.position <= since).filter_map(|change| change.call());
+        let gone: Vec<Call> = gone.filter(|c| !stored.contains_key(c.id.as_str())).map(|c| (**c).clone()).collect();
+        for mut call in gone {
+            call.status = Status::Ended;
+            call.rev += 1;
+            state.publish(call, &self.0.epoch);
+        }
+        for call in active {
+            let known = state.calls.get(&call.id).and_then(|change| change.call());
+            let same_rev = known.is_some_and(|known| known.rev == call.rev);
+            if call.rev == 0 || (same_rev && known.is_some_and(|known| **known != call)) {
+                foreign.push(call);
+            } else if !same_rev {
+                state.publish(call, &self.0.epoch);
+            }
+        }
+        self.0.head.send_replace(state.head());
+        foreign
+    }
+
+    /// Tells every viewer that something is wrong; streams stay open.
+    pub fn trouble(&self, code: &str, message: &str) {
+        let mut state = self.write();
+        let position = state.head() + 1;
+        let frames = Frames::error(&self.0.epoch, position, code, message);
+        state.append(Change { position, kind: Kind::Notice, frames });
+        self.0.head.send_replace(position);
+    }
+
+    /// The log's end.
+    pub fn head(&self) -> u64 {
+        self.read().head()
+    }
+
+    /// A call that has not ended.
+    pub fn call(&self, id: &str) -> Option<Arc<Call>> {
+        self.read().calls.get(id).and_then(|change| change.call()).cloned()
+    }
+
+    /// The live call of a session.
+    pub fn call_of_session(&self, session_id: &str) -> Option<Arc<Call>> {
+        let state = self.read();
+        state.calls.values().filter_map(|change| change.call()).find(|call| call.session_id == session_id).cloned()
+    }
+
+    /// Every call that has not ended, `setup` included.
+    pub fn calls(&self) -> Vec<Arc<Call>> {
+        self.read().calls.values().filter_map(|change| change.call()).cloned().collect()
+    }
+
+    /// What a viewer sees now, newest first.
+    pub fn active_calls(&self, viewer: &Viewer) -> Vec<Arc<Call>> {
+        let shown = |call: &&Arc<Call>| call.status.visible() && viewer.may_see(call);
+        let state = self.read();
+        let mut calls: Vec<_> =
+            state.calls.values().filter_map(|change| change.call()).filter(shown).cloned().collect();
+        calls.sort_by(|a, b| (b.timestamp, &b.id).cmp(&(a.timestamp, &a.id)));
+        calls
+    }
+
+    /// Begins to tell a viewer, from `last_event_id` on where that is still possible.
+    pub fn listen(&self, viewer: Viewer, naming: Naming, last_event_id: Option<&str>) -> Listener {
+        Listener::new(self.clone(), viewer, naming, last_event_id)
+    }
+
+    /// How many listen.
+    pub fn viewers(&self) -> usize {
+        self.0.head.receiver_count()
+    }
+
+    /// Ends every stream, now and from now on.
+    pub fn close(&self) {
+        self.write().closed = true;
+        self.0.head.send_modify(|_| {});
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.state.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    fn publish(&mut self, call: Call, epoch: &str) {
+        let before = self.calls.get(&call.id).and_then(|change| change.call()).cloned();
+        let known = before.as_ref().map(|call| call.rev).or_else(|| self.end_revs.get(&call.id).copied());
+        if known.is_some_and(|rev| rev >= call.rev) {
+            return;
+        }
+        let (id, ended, rev) = (call.id.clone(), call.is_over(), call.rev);
+        let position = self.head() + 1;
+        let after = Arc::new(call);
+        let frames = Frames::call(epoch, position, after.clone());
+        let change = self.append(Change { position, kind: Kind::Call { before, after }, frames });
+        if !ended {
+            self.calls.insert(id, change);
+            return;
+        }
+        self.calls.remove(&id);
+        if self.end_revs.insert(id.clone(), rev).is_none() {
+            self.ends.push_back((id, rev));
+        }
+        if self.ends.len() > REMEMBERED_ENDS
+            && let Some((oldest, _)) = self.ends.pop_front()
+        {
+            self.end_revs.remove(&oldest);
+        }
+    }
+
+    fn append(&mut self, change: Change) -> Arc<Change> {
+        if self.log.len() == LOG_LENGTH {
+            self.log.pop_front();
+        }
+        let change = Arc::new(change);
+        self.log.push_back(change.clone());
+        change
+    }
+
+    fn head(&self) -> u64 {
+        self.log.back().map_or(0, |change| change.position)
+    }
+
+    /// What came after `position`, or `None` when the log no longer reaches back to it.
+    fn since(&self, position: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
+        let behind = self.head().checked_sub(position)? as usize;
+        (behind <= self.log.len()).then(|| self.log.range(self.log.len() - behind..))
+    }
+}
+
+impl Change {
+    fn call(&self) -> Option<&Arc<Call>> {
+        match &self.kind {
+            Kind::Call { after, .. } => Some(after),
+            Kind::Notice => None,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Server-Sent Events as bytes: each change is encoded once for everyone, when the first viewer needs it.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use chrono::Utc;
+use serde_json::json;
+
+use super::Naming;
+use crate::call::{Call, millis};
+
+/// The events that carry a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It starts to ring, for this viewer.
+    Call,
+    /// It changed.
+    Updated,
+    /// It left this viewer's screen.
+    Ended,
+}
+
+/// The frames of one change, made when first asked for.
+pub struct Frames {
+    id: String,
+    source: Source,
+    made: [OnceLock<Frame>; 6],
+}
+
+enum Source {
+    Call(Arc<Call>),
+    Error(String),
+}
+
+/// A frame, and where it begins when the `id:` line is left out.
+struct Frame {
+    bytes: Bytes,
+    id_length: usize,
+}
+
+impl Frames {
+    pub fn call(epoch: &str, position: u64, call: Arc<Call>) -> Self {
+        Self { id: event_id(epoch, position), source: Source::Call(call), made: Default::default() }
+    }
+
+    pub fn error(epoch: &str, position: u64, code: &str, message: &str) -> Self {
+        let data = json!({ "type": "error", "error": { "code": code, "message": message } }).to_string();
+        Self { id: event_id(epoch, position), source: Source::Error(data), made: Default::default() }
+    }
+
+    /// The frame with its position, for a viewer who follows the log.
+    pub fn live(&self, event: Event, naming: Naming) -> Bytes {
+        self.frame(event, naming).bytes.clone()
+    }
+
+    /// The frame without a position, for a snapshot, whose own end is the position.
+    pub fn snapshot(&self, event: Event, naming: Naming) -> Bytes {
+        let frame = self.frame(event, naming);
+        frame.bytes.slice(frame.id_length..)
+    }
+
+    fn frame(&self, event: Event, naming: Naming) -> &Frame {
+        let slot = event as usize * 2 + naming as usize;
+        self.made[slot].get_or_init(|| {
+            let (name, data) = match &self.source {
+                Source::Error(data) => ("error", data.clone()),
+                Source::Call(call) => {
+                    let name = event.name();
+                    let call = serde_json::to_string(call).expect("a call has text keys and finite numbers only");
+                    (name, format!(r#"{{"type":"{name}","call":{call}}}"#))
+                }
+            };
+            let id = format!("id: {}\n", self.id);
+            let bytes = Bytes::from(format!("{id}{}", block(name, &data, naming)));
+            Frame { bytes, id_length: id.len() }
+        })
+    }
+}
+
+impl Event {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Updated => "call_updated",
+            Self::Ended => "call_ended",
+        }
+    }
+}
+
+/// A position as `id:` and `Last-Event-ID` carry it.
+pub fn event_id(epoch: &str, position: u64) -> String {
+    format!("{epoch}-{position}")
+}
+
+/// `connected`, which comes first: `active` names the calls on this viewer's screen.
+pub fn connected(naming: Naming, resumed: bool, active: &[&str], retry_ms: u64) -> String {
+    let data = json!({
+        "type": "connected", "resumed": resumed, "server_time": millis::format(&Utc::now()), "active": active,
+    });
+    format!("retry: {retry_ms}\n{}", block("connected", &data.to_string(), naming))
+}
+
+/// `resync`: drop everything but `active`; the calls follow.
+pub fn resync(naming: Naming, active: &[&str]) -> String {
+    block("resync", &json!({ "type": "resync", "active": active }).to_string(), naming)
+}
+
+/// `heartbeat`.
+pub fn heartbeat(naming: Naming) -> Bytes {
+    let data = json!({ "type": "heartbeat", "server_time": millis::format(&Utc::now()) }).to_string();
+    Bytes::from(block("heartbeat", &data, naming))
+}
+
+/// A last word and when to come back: browsers give up for good on any other answer than a stream.
+pub fn farewell(naming: Naming, code: &str, message: &str, retry_ms: u64) -> Bytes {
+    let data = json!({ "type": "error", "error": { "code": code, "message": message } }).to_string();
+    Bytes::from(format!("retry: {retry_ms}\n{}", block("error", &data, naming)))
+}
+
+/// JSON has no raw line breaks, so one `data:` line carries it whole.
+fn block(name: &str, data: &str, naming: Naming) -> String {
+    match naming {
+        Naming::Named => format!("event: {name}\ndata: {data}\n\n"),
+        Naming::Plain => format!("data: {data}\n\n"),
+    }
+}

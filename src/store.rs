@@ -1,0 +1,205 @@
+//! Where calls are kept: MongoDB in production, an embedded SQLite file otherwise. Only this room knows BSON and SQL.
+//!
+//! Both keep `active_calls` (a call that goes on) and `call_history` (one row a call that ended), and both promise the
+//! same: [`Store::apply`] takes in the facts of one session at a time as if nobody else wrote, and when it returns they
+//! are on disk. SQLite has one writer; MongoDB compares `rev` and tries again.
+
+mod advance;
+mod mongo;
+mod sqlite;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::call::{Call, CallEvent, CallResult, Direction};
+use crate::config::Config;
+use crate::customer::Customer;
+use crate::phone::PhoneNumber;
+pub use advance::calls_of;
+use mongo::Mongo;
+use sqlite::Sqlite;
+
+/// The database of choice. Cheap to clone.
+#[derive(Clone)]
+pub enum Store {
+    /// `MONGODB_URI` is set.
+    Mongo(Mongo),
+    /// The default: a file in `DATA_DIR`.
+    Sqlite(Sqlite),
+}
+
+/// The store could not do its work. The cause is for the log, never for a client.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// MongoDB or the way to it.
+    #[error("MongoDB failed")]
+    Mongo(#[from] mongodb::error::Error),
+    /// The file.
+    #[error("SQLite failed")]
+    Sqlite(#[from] rusqlite::Error),
+    /// Others changed the same call again and again.
+    #[error("the call changed too often to be stored")]
+    Contention,
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Which ended calls, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryQuery {
+    /// At most this many.
+    pub limit: usize,
+    /// Only those older than this position.
+    pub before: Option<Position>,
+    /// Only with this result.
+    pub result: Option<CallResult>,
+    /// Only in this direction.
+    pub direction: Option<Direction>,
+    /// Only from or to this number, as written in the call.
+    pub number: Option<String>,
+    /// Only of this customer.
+    pub customer_id: Option<String>,
+    /// Only calls that rang one of these extensions or came through one of these queues.
+    pub extension_ids: Option<Vec<String>>,
+    /// Only calls that began at or after.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// A place in the history: when a call began, and its id among those that began together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The call's `timestamp`.
+    pub timestamp: DateTime<Utc>,
+    /// The call's id.
+    pub id: String,
+}
+
+/// A customer to be imported into the embedded store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CustomerRecord {
+    /// The host's id; importing it again replaces the customer.
+    pub id: String,
+    /// The whole name.
+    pub name: Option<String>,
+    /// The email address.
+    pub email: Option<String>,
+    /// Numbers in any spelling.
+    pub phones: Vec<String>,
+}
+
+impl Store {
+    /// Opens the configured store and brings its tables or indexes about.
+    pub async fn open(config: &Config) -> Result<Self> {
+        Ok(match &config.mongodb {
+            Some(mongodb) => Self::Mongo(Mongo::open(mongodb, config).await?),
+            None => Self::Sqlite(Sqlite::open(&config.data_dir, config.region)?),
+        })
+    }
+
+    /// The word /health says.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mongo(_) => "mongodb",
+            Self::Sqlite(_) => "sqlite",
+        }
+    }
+
+    /// Takes in what was learned of one session, durably. Answers every call that changed: none when all of it was
+    /// known, two when the session turned out to belong to another call, which then took it in.
+    pub async fn apply(&self, events: &[CallEvent]) -> Result<Vec<Call>> {
+        match self {
+            Self::Mongo(mongo) => mongo.apply(events).await,
+            Self::Sqlite(sqlite) => sqlite.apply(events).await,
+        }
+    }
+
+    /// Everything in `active_calls`, whoever wrote it.
+    pub async fn active(&self) -> Result<Vec<Call>> {
+        match self {
+            Self::Mongo(mongo) => mongo.active().await,
+            Self::Sqlite(sqlite) => sqlite.active().await,
+        }
+    }
+
+    /// Stores `next`, which is `found` with what is ours added: another program wrote it, and with its own `rev` it is
+    /// news to readers. `None` when it has changed since it was read; the next poll will see it again.
+    pub async fn adopt(&self, found: Call, next: Call) -> Result<Option<Call>> {
+        match self {
+            Self::Mongo(mongo) => mongo.adopt(found, next).await,
+            Self::Sqlite(sqlite) => sqlite.adopt(found, next).await,
+        }
+    }
+
+    /// Ended calls, newest first.
+    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>> {
+        match self {
+            Self::Mongo(mongo) => mongo.history(query).await,
+            Self::Sqlite(sqlite) => sqlite.history(query).await,
+        }
+    }
+
+    /// The customers who have this number, in any spelling, ranked.
+    pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
+        match self {
+            Self::Mongo(mongo) => mongo.customers_by_phone(number).await,
+            Self::Sqlite(sqlite) => sqlite.customers_by_phone(number).await,
+        }
+    }
+
+    /// Counts a notification that nobody understood.
+    pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.record_shape(shape, at).await,
+            Self::Sqlite(sqlite) => sqlite.record_shape(shape, at).await,
+        }
+    }
+
+    /// Something the service must remember between runs, such as a generated verification token.
+    pub async fn setting(&self, key: &str) -> Result<Option<String>> {
+        match self {
+            Self::Mongo(mongo) => mongo.setting(key).await,
+            Self::Sqlite(sqlite) => sqlite.setting(key).await,
+        }
+    }
+
+    /// Remembers it, durably.
+    pub async fn put_setting(&self, key: &str, value: &str) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.put_setting(key, value).await,
+            Self::Sqlite(sqlite) => sqlite.put_setting(key, value).await,
+        }
+    }
+
+    /// Whether `holder` may do `name` until `until`; of several instances only one is told yes.
+    pub async fn lease(&self, name: &str, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
+        match self {
+            Self::Mongo(mongo) => mongo.lease(name, holder, now, until).await,
+            // The file has one process.
+            Self::Sqlite(_) => Ok(true),
+        }
+    }
+
+    /// Forgets calls that ended before `before`; how many.
+    pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
+        match self {
+            Self::Mongo(mongo) => mongo.prune_history(before).await,
+            Self::Sqlite(sqlite) => sqlite.prune_history(before).await,
+        }
+    }
+
+    /// Whether the store answers.
+    pub async fn ping(&self) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.ping().await,
+            Self::Sqlite(sqlite) => sqlite.ping().await,
+        }
+    }
+}
+
+/// A new call's id: 24 hex digits that grow with time, as the guide's examples show it.
+fn new_id() -> String {
+    mongodb::bson::oid::ObjectId::new().to_hex()
+}

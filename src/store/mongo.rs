@@ -1,0 +1,423 @@
+//! The store of production: MongoDB, with the guide's collections and field names.
+//!
+//! A change reads the call, computes the next one and replaces the document only if its `rev` is still the one read;
+//! otherwise it starts over. Every write waits for a majority and its journal, so an acknowledged event survives the
+//! loss of the primary.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use mongodb::bson::{self, Bson, DateTime as BsonDateTime, Document, doc};
+use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, WriteConcern};
+use mongodb::{Client, Collection, Database, IndexModel};
+
+use super::advance::{Found, advance, join, keys, links};
+use super::{HistoryQuery, Result, StoreError, new_id};
+use crate::call::{Call, CallEvent, millis};
+use crate::config::{Config, CustomersConfig, MongoConfig};
+use crate::customer::{Customer, Match, rank};
+use crate::phone::{PhoneNumber, Region};
+
+/// RingCentral waits 3 s for an answer, so looking for a primary must give up before.
+const SERVER_SELECTION: Duration = Duration::from_secs(2);
+/// A dozen phones that ring at once write the same call; each loser tries again.
+const MOST_ATTEMPTS: usize = 40;
+/// Customers of one number that are shown; more than a person can choose from.
+const MOST_CUSTOMERS: i64 = 20;
+/// A customer scan that takes longer than this helps nobody any more and only burdens the host's database.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(5);
+
+/// MongoDB. Cheap to clone.
+#[derive(Clone)]
+pub struct Mongo {
+    database: Database,
+    active: Collection<Document>,
+    history: Collection<Document>,
+    customers: Collection<Document>,
+    fields: CustomersConfig,
+    region: Region,
+}
+
+impl Mongo {
+    /// Connects and sees to the indexes.
+    pub async fn open(config: &MongoConfig, all: &Config) -> Result<Self> {
+        let mut options = ClientOptions::parse(&config.uri).await?;
+        options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
+        options.app_name.get_or_insert("caller-popup".into());
+        options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+        let database = Client::with_options(options)?.database(&config.database);
+        let mongo = Self {
+            active: database.collection("active_calls"),
+            history: database.collection("call_history"),
+            customers: database.collection(&all.customers.collection),
+            fields: all.customers.clone(),
+            region: all.region,
+            database,
+        };
+        mongo.create_indexes().await?;
+        Ok(mongo)
+    }
+
+    async fn create_indexes(&self) -> Result<()> {
+        // A document of another program may lack a session id; two such must not collide.
+        let only_texts = doc! { "session_id": { "$type": "string" } };
+        let unique = IndexOptions::builder().unique(true).partial_filter_expression(only_texts).build();
+        let index = |keys: Document| IndexModel::builder().keys(keys).build();
+        let by_session = IndexModel::builder().keys(doc! { "session_id": 1 }).options(unique).build();
+        self.active.create_indexes([by_session, index(doc! { "ledger.linked": 1 })]).await?;
+        let by_time = index(doc! { "timestamp": -1, "_id": -1 });
+        let by_caller = index(doc! { "from_number": 1, "timestamp": -1 });
+        let sessions = [index(doc! { "session_id": 1 }), index(doc! { "ledger.linked": 1 })];
+        self.history.create_indexes([by_time, by_caller].into_iter().chain(sessions)).await?;
+        Ok(())
+    }
+
+    pub async fn apply(&self, events: &[CallEvent]) -> Result<Vec<Call>> {
+        for _ in 0..MOST_ATTEMPTS {
+            if let Some(changed) = self.try_apply(events).await? {
+                return Ok(changed);
+            }
+        }
+        Err(StoreError::Contention)
+    }
+
+    /// One attempt; `None` when somebody else changed the call meanwhile.
+    async fn try_apply(&self, events: &[CallEvent]) -> Result<Option<Vec<Call>>> {
+        let found = self.find(&keys(events), &[]).await?;
+        let held = match &found {
+            Found::Nothing => None,
+            Found::Active(call) => Some((&self.active, call.id.clone(), call.rev)),
+            Found::Ended(call) => Some((&self.history, call.id.clone(), call.rev)),
+        };
+        let Some(call) = advance(found, events, new_id) else { return Ok(Some(Vec::new())) };
+        // A call that starts anew has another id than the one that was found.
+        let held = held.filter(|(_, id, _)| *id == call.id);
+        let mut absorbed = Vec::new();
+        let (mut kept, mut kept_held) = (call, held);
+        let own_links = links(&kept);
+        while !own_links.is_empty() {
+            let known: Vec<&str> = absorbed.iter().chain([&kept]).map(|call: &Call| call.id.as_str()).collect();
+            let (place, other) = match self.find(&own_links, &known).await? {
+                Found::Active(other) => (&self.active, other),
+                Found::Ended(other) => (&self.history, other),
+                Found::Nothing => break,
+            };
+            let other_held = Some((place, other.id.clone(), other.rev));
+            let other_id = other.id.clone();
+            let gone;
+            (kept, gone) = join(kept, other);
+            let gone_held =
+                if kept.id == other_id { std::mem::replace(&mut kept_held, other_held) } else { other_held };
+            // The lesser call goes first: if we stop here, the next event of either finds the other and joins again.
+            if let Some((place, id, rev)) = gone_held
+                && place.delete_one(by_rev(&id, rev)).await?.deleted_count == 0
+            {
+                return Ok(None);
+            }
+            absorbed.push(gone);
+        }
+        if !self.put(&kept, kept_held).await? {
+            return Ok(None);
+        }
+        absorbed.insert(0, kept);
+        Ok(Some(absorbed))
+    }
+
+    /// Stores a call where it belongs; `false` when it is no longer as it was `held`.
+    async fn put(&self, call: &Call, held: Option<(&Collection<Document>, String, i64)>) -> Result<bool> {
+        let place = if call.is_over() { &self.history } else { &self.active };
+        match held {
+            Some((from, id, rev)) if from.name() == place.name() => {
+                Ok(place.replace_one(by_rev(&id, rev), to_document(call)?).await?.matched_count == 1)
+            }
+            // Into the history first and out of the active calls second: between the two it stands in both, which the
+            // next event or sweep mends; the other way round a crash would lose it.
+            Some((from, id, rev)) => {
+                place.replace_one(doc! { "_id": bson_id(&id) }, to_document(call)?).upsert(true).await?;
+                Ok(from.delete_one(by_rev(&id, rev)).await?.deleted_count == 1)
+            }
+            None => self.insert(call, place).await,
+        }
+    }
+
+    async fn insert(&self, call: &Call, place: &Collection<Document>) -> Result<bool> {
+        match place.insert_one(to_document(call)?).await {
+            Ok(_) => {}
+            Err(error) if is_duplicate(&error) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        // Another instance may have begun and ended the same session between our look and our insert.
+        let session = doc! { "session_id": &call.session_id, "_id": { "$ne": bson_id(&call.id) } };
+        let rival = if call.is_over() { &self.active } else { &self.history };
+        let Some(other) = rival.find_one(session).await? else { return Ok(true) };
+        let other = from_document(other);
+        if other.is_some_and(|other| other.ledger.heard_at >= call.timestamp) {
+            place.delete_one(by_rev(&call.id, call.rev)).await?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    async fn find(&self, keys: &[String], known: &[&str]) -> Result<Found> {
+        let known: Vec<Bson> = known.iter().map(|id| bson_id(id)).collect();
+        let filter = doc! {
+            "$or": [{ "session_id": { "$in": keys } }, { "ledger.linked": { "$in": keys } }],
+            "_id": { "$nin": known },
+        };
+        if let Some(call) = self.active.find_one(filter.clone()).await?.and_then(from_document) {
+            return Ok(Found::Active(call));
+        }
+        let newest = doc! { "timestamp": -1, "_id": -1 };
+        let ended = self.history.find_one(filter).sort(newest).await?.and_then(from_document);
+        Ok(ended.map_or(Found::Nothing, Found::Ended))
+    }
+
+    pub async fn active(&self) -> Result<Vec<Call>> {
+        let documents: Vec<_> = self.active.find(doc! {}).await?.try_collect().await?;
+        Ok(documents.into_iter().filter_map(from_document).collect())
+    }
+
+    pub async fn adopt(&self, found: Call, next: Call) -> Result<Option<Call>> {
+        // Only what is ours is added; the other program's own fields stay as it wrote them.
+        let mut ours = to_document(&next)?;
+        for guides in ["_id", "session_id", "from_number", "from_name", "to_number", "direction", "status", "timestamp"]
+        {
+            ours.remove(guides);
+        }
+        let adopted = self.active.update_one(by_rev(&found.id, found.rev), doc! { "$set": ours }).await?;
+        Ok((adopted.matched_count == 1).then_some(next))
+    }
+
+    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>> {
+        let mut all = Vec::new();
+        if let Some(before) = &query.before {
+            let at = BsonDateTime::from_millis(before.timestamp.timestamp_millis());
+            let id = bson_id(&before.id);
+            all.push(doc! { "$or": [{ "timestamp": { "$lt": at } }, { "timestamp": at, "_id": { "$lt": id } }] });
+        }
+        all.extend(query.result.map(|result| doc! { "result": result.as_str() }));
+        all.extend(query.direction.map(|direction| doc! { "direction": direction.as_str() }));
+        all.extend(query.number.map(|n| doc! { "$or": [{ "from_number": &n }, { "to_number": &n }] }));
+        all.extend(query.customer_id.map(|id| doc! { "customer_id": id }));
+        all.extend(
+            query.since.map(|at| doc! { "timestamp": { "$gte": BsonDateTime::from_millis(at.timestamp_millis()) } }),
+        );
+        all.extend(query.extension_ids.map(|ids| {
+            doc! { "$or": [{ "extension_ids": { "$in": &ids } }, { "ledger.queue_ids": { "$in": &ids } }] }
+        }));
+        let filter = if all.is_empty() {
+            doc! {}
+        } else {
+            doc! { "$and": all }
+        };
+        let options =
+            FindOptions::builder().sort(doc! { "timestamp": -1, "_id": -1 }).limit(query.limit as i64).build();
+        let documents: Vec<_> = self.history.find(filter).with_options(options).await?.try_collect().await?;
+        Ok(documents.into_iter().filter_map(from_document).collect())
+    }
+
+    /// The guide's lookup: spellings that an index on the field can find, then a pattern for every other spelling, and
+    /// the phone library has the last word on both.
+    pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
+        for value in [doc! { "$in": common_spellings(number) }, doc! { "$regex": any_spelling(number) }] {
+            let fields: Vec<Document> =
+                self.fields.phone_fields.iter().map(|field| doc! { field.as_str(): value.clone() }).collect();
+            let found = self.customers.find(doc! { "$or": fields }).limit(MOST_CUSTOMERS).max_time(LONGEST_LOOKUP);
+            let documents: Vec<_> = found.await?.try_collect().await?;
+            let customers = documents.iter().filter_map(|document| self.customer(document, number)).collect();
+            let customers = rank(customers);
+            if !customers.is_empty() {
+                return Ok(customers);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn customer(&self, document: &Document, number: &PhoneNumber) -> Option<Customer> {
+        let mut phones = Vec::new();
+        self.fields.phone_fields.iter().for_each(|field| texts_at(document, field, &mut phones));
+        let has_it = phones.iter().any(|phone| PhoneNumber::parse(phone, self.region).as_ref() == Some(number));
+        let first = |field: &String| {
+            let mut found = Vec::new();
+            texts_at(document, field, &mut found);
+            found.into_iter().next()
+        };
+        let name: Vec<_> = self.fields.name_fields.iter().filter_map(first).collect();
+        has_it.then(|| Customer {
+            id: id_text(document.get("_id")),
+            name: Some(name.join(" ")).filter(|name| !name.is_empty()),
+            email: first(&self.fields.email_field),
+            matched: Match::Exact,
+        })
+    }
+
+    pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
+        let at = BsonDateTime::from_millis(at.timestamp_millis());
+        let update = doc! { "$inc": { "count": 1 }, "$set": { "last_seen": at }, "$setOnInsert": { "first_seen": at } };
+        let shapes = self.database.collection::<Document>("notification_shapes");
+        shapes.update_one(doc! { "_id": shape }, update).upsert(true).await?;
+        Ok(())
+    }
+
+    pub async fn setting(&self, key: &str) -> Result<Option<String>> {
+        let setting = self.settings().find_one(doc! { "_id": key }).await?;
+        Ok(setting.and_then(|setting| setting.get_str("value").ok().map(str::to_owned)))
+    }
+
+    pub async fn put_setting(&self, key: &str, value: &str) -> Result<()> {
+        self.settings().replace_one(doc! { "_id": key }, doc! { "value": value }).upsert(true).await?;
+        Ok(())
+    }
+
+    pub async fn lease(&self, name: &str, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
+        let time = |at: DateTime<Utc>| BsonDateTime::from_millis(at.timestamp_millis());
+        let free =
+            doc! { "_id": format!("lease:{name}"), "$or": [{ "holder": holder }, { "until": { "$lt": time(now) } }] };
+        let taken = doc! { "$set": { "holder": holder, "until": time(until) } };
+        match self.settings().update_one(free, taken).upsert(true).await {
+            Ok(_) => Ok(true),
+            // The lease exists and is somebody else's: the upsert runs into its own id.
+            Err(error) if is_duplicate(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
+        let before = BsonDateTime::from_millis(before.timestamp_millis());
+        Ok(self.history.delete_many(doc! { "timestamp": { "$lt": before } }).await?.deleted_count)
+    }
+
+    pub async fn ping(&self) -> Result<()> {
+        self.database.run_command(doc! { "ping": 1 }).await?;
+        Ok(())
+    }
+
+    fn settings(&self) -> Collection<Document> {
+        self.database.collection("caller_popup_settings")
+    }
+}
+
+fn by_rev(id: &str, rev: i64) -> Document {
+    let rev = if rev == 0 {
+        doc! { "$in": [null, 0] }
+    } else {
+        doc! { "$eq": rev }
+    };
+    doc! { "_id": bson_id(id), "rev": rev }
+}
+
+fn is_duplicate(error: &mongodb::error::Error) -> bool {
+    use mongodb::error::{ErrorKind, WriteFailure};
+    matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(e)) if e.code == 11000)
+}
+
+/// Ours are ObjectIds; another program's may be anything, of which text is the likeliest.
+fn bson_id(id: &str) -> Bson {
+    bson::oid::ObjectId::parse_str(id).map_or_else(|_| Bson::String(id.to_owned()), Bson::ObjectId)
+}
+
+fn id_text(id: Option<&Bson>) -> String {
+    match id {
+        Some(Bson::ObjectId(id)) => id.to_hex(),
+        Some(Bson::String(id)) => id.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}
+
+fn to_document(call: &Call) -> Result<Document> {
+    let mut document = bson::serialize_to_document(call).map_err(mongodb::error::Error::from)?;
+    document.remove("id");
+    document.insert("_id", bson_id(&call.id));
+    let date = |at: DateTime<Utc>| Bson::DateTime(BsonDateTime::from_millis(at.timestamp_millis()));
+    document.insert("timestamp", date(call.timestamp));
+    document.insert("answered_at", call.answered_at.map_or(Bson::Null, date));
+    document.insert("ended_at", call.ended_at.map_or(Bson::Null, date));
+    let ledger = bson::serialize_to_document(&call.ledger).map_err(mongodb::error::Error::from)?;
+    document.insert("ledger", ledger);
+    Ok(document)
+}
+
+/// Reads a call whoever wrote it. What cannot be one (no session, no time) is left alone and said in the log.
+fn from_document(mut document: Document) -> Option<Call> {
+    let id = id_text(document.get("_id"));
+    let ledger = document.remove("ledger");
+    document.insert("id", id.as_str());
+    let plain: Document = document
+        .into_iter()
+        .filter(|(_, value)| !matches!(value, Bson::Null))
+        .map(|(field, value)| (field, plain(value)))
+        .collect();
+    let mut call: Call = bson::deserialize_from_document(plain)
+        .inspect_err(|_| tracing::warn!(call.id = %id, "a document in active_calls or call_history is no call"))
+        .ok()?;
+    if let Some(Bson::Document(ledger)) = ledger {
+        call.ledger = bson::deserialize_from_document(ledger).unwrap_or_default();
+    }
+    Some(call)
+}
+
+/// Dates and ids as the text our types read.
+fn plain(value: Bson) -> Bson {
+    match value {
+        Bson::DateTime(at) => {
+            let at = DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap_or_default();
+            Bson::String(millis::format(&at))
+        }
+        Bson::ObjectId(id) => Bson::String(id.to_hex()),
+        other => other,
+    }
+}
+
+/// How numbers usually stand in a database; an index on the field finds these at once.
+fn common_spellings(number: &PhoneNumber) -> Vec<Bson> {
+    let (code, national) = (number.country_code(), number.national());
+    let mut spellings = vec![number.e164(), format!("{code}{national}"), national.to_owned(), format!("0{national}")];
+    if let (1, Some((area, rest))) = (code, national.split_at_checked(3)) {
+        let (exchange, line) = rest.split_at(3.min(rest.len()));
+        for separated in [
+            format!("({area}) {exchange}-{line}"),
+            format!("{area}-{exchange}-{line}"),
+            format!("{area}.{exchange}.{line}"),
+            format!("{area} {exchange} {line}"),
+        ] {
+            spellings.extend([format!("+1 {separated}"), format!("1-{separated}"), separated]);
+        }
+    }
+    // Some applications store numbers as numbers.
+    let integers = [format!("{code}{national}"), national.to_owned()];
+    let integers = integers.iter().filter_map(|digits| digits.parse::<i64>().ok()).map(Bson::Int64);
+    spellings.into_iter().map(Bson::String).chain(integers).collect()
+}
+
+/// Every other spelling: the digits in order with anything but digits between them, an optional country code or trunk
+/// zero in front, an optional extension behind. Only digits of the number go into the pattern, so there is nothing in
+/// it to escape.
+fn any_spelling(number: &PhoneNumber) -> String {
+    let apart = |digits: &str| digits.chars().map(String::from).collect::<Vec<_>>().join("[^0-9]*");
+    let (code, national) = (apart(&number.country_code().to_string()), apart(number.national()));
+    format!(
+        "^[^0-9]*(?:(?:00|011)?[^0-9]*{code}[^0-9]*)?0?[^0-9]*{national}[^0-9]*(?:[x#*;,tTnN][^0-9]*[0-9]{{1,7}})?[^0-9]*$"
+    )
+}
+
+/// Every text at a dotted path, through documents and arrays as MongoDB itself walks them.
+fn texts_at(document: &Document, path: &str, out: &mut Vec<String>) {
+    let (field, rest) = path.split_once('.').map_or((path, None), |(field, rest)| (field, Some(rest)));
+    if let Some(value) = document.get(field) {
+        walk(value, rest, out);
+    }
+}
+
+fn walk(value: &Bson, rest: Option<&str>, out: &mut Vec<String>) {
+    match (value, rest) {
+        (Bson::Array(items), _) => items.iter().for_each(|item| walk(item, rest, out)),
+        (Bson::Document(document), Some(rest)) => texts_at(document, rest, out),
+        (Bson::String(text), None) if !text.trim().is_empty() => out.push(text.trim().to_owned()),
+        (Bson::Int32(number), None) => out.push(number.to_string()),
+        (Bson::Int64(number), None) => out.push(number.to_string()),
+        (Bson::Double(number), None) => out.push(format!("{number:.0}")),
+        _ => {}
+    }
+}

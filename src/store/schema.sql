@@ -1,0 +1,70 @@
+-- The embedded store. Columns carry the guide's names; what is ours beside them stands in `more` as JSON, so that a row
+-- another program inserts with only the guide's columns is a valid call.
+CREATE TABLE IF NOT EXISTS active_calls (
+    id             TEXT PRIMARY KEY NOT NULL DEFAULT (lower(hex(randomblob(12)))),
+    session_id     TEXT NOT NULL UNIQUE,
+    from_number    TEXT,
+    from_name      TEXT,
+    to_number      TEXT,
+    direction      TEXT NOT NULL DEFAULT 'Inbound',
+    status         TEXT NOT NULL DEFAULT 'ringing',
+    timestamp      TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    customer_id    TEXT,
+    customer_name  TEXT,
+    customer_email TEXT,
+    rev            INTEGER NOT NULL DEFAULT 0,
+    more           TEXT
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS call_history (
+    id             TEXT PRIMARY KEY NOT NULL,
+    session_id     TEXT NOT NULL,
+    from_number    TEXT,
+    from_name      TEXT,
+    to_number      TEXT,
+    direction      TEXT NOT NULL,
+    status         TEXT NOT NULL,
+    timestamp      TEXT NOT NULL,
+    customer_id    TEXT,
+    customer_name  TEXT,
+    customer_email TEXT,
+    rev            INTEGER NOT NULL,
+    more           TEXT NOT NULL,
+    result         TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS call_history_by_time ON call_history (timestamp DESC, id DESC);
+CREATE INDEX IF NOT EXISTS call_history_by_session ON call_history (session_id);
+CREATE INDEX IF NOT EXISTS call_history_by_caller ON call_history (from_number, timestamp DESC);
+
+-- Other sessions of a call, both ways of finding it after a transfer.
+CREATE TABLE IF NOT EXISTS call_sessions (
+    key     TEXT NOT NULL,
+    call_id TEXT NOT NULL,
+    PRIMARY KEY (key, call_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS call_sessions_by_call ON call_sessions (call_id);
+
+CREATE TABLE IF NOT EXISTS customers (
+    id    TEXT PRIMARY KEY NOT NULL,
+    name  TEXT,
+    email TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS customer_phones (
+    e164        TEXT NOT NULL,
+    customer_id TEXT NOT NULL REFERENCES customers (id) ON DELETE CASCADE,
+    written     TEXT NOT NULL,
+    PRIMARY KEY (e164, customer_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS customer_phones_by_customer ON customer_phones (customer_id);
+
+CREATE TABLE IF NOT EXISTS notification_shapes (
+    shape      TEXT PRIMARY KEY NOT NULL,
+    count      INTEGER NOT NULL,
+    first_seen TEXT NOT NULL,
+    last_seen  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS settings (
+    key   TEXT PRIMARY KEY NOT NULL,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

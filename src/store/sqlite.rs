@@ -1,0 +1,396 @@
+//! The embedded store: one file, one writer, readers beside it.
+//!
+//! Writes queue up for one thread, which takes what has gathered into one transaction and answers after the commit: as
+//! many webhooks as arrive during one fsync share the next. The log is written ahead and synced in full, so what was
+//! answered survives a power cut. Reads use a connection of their own and never wait for the writer.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use chrono::{DateTime, Utc};
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+
+use super::advance::{Found, advance, join, keys, links};
+use super::{CustomerRecord, HistoryQuery, Result, StoreError, new_id};
+use crate::call::{Call, CallEvent, Direction, Status, millis};
+use crate::customer::{Customer, Match, rank};
+use crate::phone::{PhoneNumber, Region};
+
+/// Writes that share one commit: more would only make the first one wait.
+const MOST_IN_A_COMMIT: usize = 256;
+/// Writes that may wait; beyond it callers wait for a place, which slows webhooks down instead of filling memory.
+const QUEUE: usize = 1_024;
+/// Prepared statements kept per connection; more than there are in this file.
+const STATEMENTS: usize = 64;
+
+/// The embedded store. Cheap to clone.
+#[derive(Clone)]
+pub struct Sqlite {
+    writer: mpsc::Sender<Write>,
+    reader: Arc<Mutex<Connection>>,
+    region: Region,
+}
+
+/// Runs inside the transaction; what it returns runs after the commit and answers whoever waits.
+type Write = Box<dyn FnOnce(&Connection) -> (Worked, Answer) + Send>;
+type Worked = bool;
+type Answer = Box<dyn FnOnce(bool) + Send>;
+
+impl Sqlite {
+    /// Opens or creates the file in `folder`.
+    pub fn open(folder: &Path, region: Region) -> Result<Self> {
+        // The folder's error is SQLite's own "unable to open database file", which names the path.
+        let _ = std::fs::create_dir_all(folder);
+        let path = folder.join("caller-popup.sqlite");
+        let connection = connect(&path)?;
+        connection.execute_batch(include_str!("schema.sql"))?;
+        let reader = Arc::new(Mutex::new(connect(&path)?));
+        let (writer, queue) = mpsc::channel(QUEUE);
+        thread::Builder::new()
+            .name("sqlite".into())
+            .spawn(move || write_all(connection, queue))
+            .expect("a thread can be started while the program starts");
+        Ok(Self { writer, reader, region })
+    }
+
+    pub async fn apply(&self, events: &[CallEvent]) -> Result<Vec<Call>> {
+        let events = events.to_vec();
+        self.write(move |db| apply(db, &events)).await
+    }
+
+    pub async fn active(&self) -> Result<Vec<Call>> {
+        self.read(|db| select(db, "SELECT * FROM active_calls", &[])).await
+    }
+
+    pub async fn adopt(&self, found: Call, next: Call) -> Result<Option<Call>> {
+        self.write(move |db| {
+            let current = select(db, "SELECT * FROM active_calls WHERE id = ?1", &[&found.id])?;
+            if current.first() != Some(&found) {
+                return Ok(None);
+            }
+            put_active(db, &next)?;
+            Ok(Some(next))
+        })
+        .await
+    }
+
+    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>> {
+        self.read(move |db| history(db, &query)).await
+    }
+
+    pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
+        let e164 = number.e164();
+        self.read(move |db| {
+            let mut found = db.prepare_cached(
+                "SELECT id, name, email FROM customer_phones JOIN customers ON id = customer_id WHERE e164 = ?1 LIMIT 20",
+            )?;
+            let customers = found.query_map([e164], |row| {
+                Ok(Customer { id: row.get(0)?, name: row.get(1)?, email: row.get(2)?, matched: Match::Exact })
+            })?;
+            Ok(rank(customers.collect::<rusqlite::Result<_>>()?))
+        })
+        .await
+    }
+
+    /// Adds or replaces customers; answers how many, and how many of their numbers can never match.
+    pub async fn import_customers(&self, records: Vec<CustomerRecord>) -> Result<(usize, usize)> {
+        let region = self.region;
+        self.write(move |db| {
+            let mut unusable = 0;
+            for record in &records {
+                db.execute("DELETE FROM customers WHERE id = ?1", [&record.id])?;
+                db.execute(
+                    "INSERT INTO customers (id, name, email) VALUES (?1, ?2, ?3)",
+                    params![record.id, record.name, record.email],
+                )?;
+                for written in &record.phones {
+                    let Some(number) = PhoneNumber::parse(written, region) else {
+                        unusable += 1;
+                        continue;
+                    };
+                    db.execute(
+                        "INSERT OR IGNORE INTO customer_phones (e164, customer_id, written) VALUES (?1, ?2, ?3)",
+                        params![number.e164(), record.id, written],
+                    )?;
+                }
+            }
+            Ok((records.len(), unusable))
+        })
+        .await
+    }
+
+    pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
+        let (shape, at) = (shape.to_owned(), millis::format(&at));
+        self.write(move |db| {
+            db.execute(
+                "INSERT INTO notification_shapes VALUES (?1, 1, ?2, ?2)
+                 ON CONFLICT (shape) DO UPDATE SET count = count + 1, last_seen = ?2",
+                params![shape, at],
+            )
+            .map(drop)
+        })
+        .await
+    }
+
+    pub async fn setting(&self, key: &str) -> Result<Option<String>> {
+        let key = key.to_owned();
+        self.read(move |db| {
+            db.query_row("SELECT value FROM settings WHERE key = ?1", [key], |row| row.get(0)).optional()
+        })
+        .await
+    }
+
+    pub async fn put_setting(&self, key: &str, value: &str) -> Result<()> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.write(move |db| {
+            db.execute("INSERT OR REPLACE INTO settings VALUES (?1, ?2)", params![key, value]).map(drop)
+        })
+        .await
+    }
+
+    pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
+        let before = millis::format(&before);
+        self.write(move |db| {
+            db.execute(
+                "DELETE FROM call_sessions WHERE call_id IN (SELECT id FROM call_history WHERE timestamp < ?1)",
+                [&before],
+            )?;
+            db.execute("DELETE FROM call_history WHERE timestamp < ?1", [&before]).map(|pruned| pruned as u64)
+        })
+        .await
+    }
+
+    pub async fn ping(&self) -> Result<()> {
+        self.read(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let write: Write = Box::new(move |db| {
+            let result = work(db);
+            let worked = result.is_ok();
+            let reply = move |committed| {
+                // Whoever asked may be gone; the work is done all the same.
+                let result = result.map_err(StoreError::from);
+                let _ = answer.send(if committed || result.is_err() { result } else { Err(StoreError::Closed) });
+            };
+            (worked, Box::new(reply))
+        });
+        self.writer.send(write).await.map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let reader = self.reader.clone();
+        let work = move || work(&reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        Ok(tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)??)
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// The writer's thread: ends when the last handle is dropped and everything queued is on disk.
+fn write_all(db: Connection, mut queue: mpsc::Receiver<Write>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut answers = Vec::new();
+        // IMMEDIATE, so that another program writing to the file makes us wait here and not fail halfway.
+        let mut committed = db.execute_batch("BEGIN IMMEDIATE").is_ok();
+        let mut next = Some(first);
+        while let Some(write) = next {
+            // Each write stands alone: one that fails takes nothing of the others with it.
+            committed = committed && db.execute_batch("SAVEPOINT one").is_ok();
+            let (worked, answer) = write(&db);
+            answers.push(answer);
+            committed = committed
+                && db.execute_batch(if worked { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" }).is_ok();
+            next = if answers.len() < MOST_IN_A_COMMIT { queue.try_recv().ok() } else { None };
+        }
+        committed = committed && db.execute_batch("COMMIT").is_ok();
+        if !committed {
+            tracing::error!("the embedded store could not commit");
+            let _ = db.execute_batch("ROLLBACK");
+        }
+        answers.into_iter().for_each(|answer| answer(committed));
+    }
+}
+
+fn apply(db: &Connection, events: &[CallEvent]) -> rusqlite::Result<Vec<Call>> {
+    let found = find(db, &keys(events), None)?;
+    let was_active = matches!(found, Found::Active(_));
+    let Some(mut call) = advance(found, events, new_id) else { return Ok(Vec::new()) };
+    let mut absorbed = Vec::new();
+    let own_links = links(&call);
+    while !own_links.is_empty() {
+        let (Found::Active(other) | Found::Ended(other)) = find(db, &own_links, Some((&call.id, &absorbed)))? else {
+            break;
+        };
+        let (kept, gone) = join(call, other);
+        forget(db, &gone.id)?;
+        call = kept;
+        absorbed.push(gone);
+    }
+    if call.is_over() {
+        if was_active {
+            db.prepare_cached("DELETE FROM active_calls WHERE id = ?1")?.execute([&call.id])?;
+        }
+        put_ended(db, &call)?;
+    } else {
+        put_active(db, &call)?;
+    }
+    for key in &call.ledger.linked {
+        db.prepare_cached("INSERT OR IGNORE INTO call_sessions VALUES (?1, ?2)")?.execute([key, &call.id])?;
+    }
+    absorbed.insert(0, call);
+    Ok(absorbed)
+}
+
+/// The call one of `keys` leads to, the one that goes on before one that ended, the newest before older ones.
+fn find(db: &Connection, keys: &[String], but: Option<(&str, &[Call])>) -> rusqlite::Result<Found> {
+    let other = |call: &Call| but.is_none_or(|(id, gone)| call.id != id && gone.iter().all(|g| g.id != call.id));
+    let keys = json!(keys).to_string();
+    for (table, wrap) in [("active_calls", Found::Active as fn(Call) -> Found), ("call_history", Found::Ended)] {
+        let query = format!(
+            "SELECT * FROM {table} WHERE session_id IN (SELECT value FROM json_each(?1))
+             UNION SELECT {table}.* FROM {table} JOIN call_sessions ON call_id = id
+             WHERE key IN (SELECT value FROM json_each(?1)) ORDER BY timestamp DESC, id DESC"
+        );
+        if let Some(call) = select(db, &query, &[&keys])?.into_iter().find(other) {
+            return Ok(wrap(call));
+        }
+    }
+    Ok(Found::Nothing)
+}
+
+fn forget(db: &Connection, id: &str) -> rusqlite::Result<()> {
+    db.execute("DELETE FROM active_calls WHERE id = ?1", [id])?;
+    db.execute("DELETE FROM call_history WHERE id = ?1", [id])?;
+    db.execute("DELETE FROM call_sessions WHERE call_id = ?1", [id]).map(drop)
+}
+
+fn put_active(db: &Connection, call: &Call) -> rusqlite::Result<()> {
+    put(
+        db,
+        call,
+        "INSERT OR REPLACE INTO active_calls (id, session_id, from_number, from_name, to_number, direction, status,
+         timestamp, customer_id, customer_name, customer_email, rev, more)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        false,
+    )
+}
+
+fn put_ended(db: &Connection, call: &Call) -> rusqlite::Result<()> {
+    put(
+        db,
+        call,
+        "INSERT OR REPLACE INTO call_history (id, session_id, from_number, from_name, to_number, direction, status,
+         timestamp, customer_id, customer_name, customer_email, rev, more, result)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        true,
+    )
+}
+
+fn put(db: &Connection, call: &Call, sql: &str, with_result: bool) -> rusqlite::Result<()> {
+    let (timestamp, result) = (millis::format(&call.timestamp), call.result.map(|result| result.as_str()));
+    let more = json!({ "call": call, "ledger": call.ledger }).to_string();
+    let values: [&dyn ToSql; 14] = [
+        &call.id,
+        &call.session_id,
+        &call.from_number,
+        &call.from_name,
+        &call.to_number,
+        &call.direction.as_str(),
+        &call.status.as_str(),
+        &timestamp,
+        &call.customer_id,
+        &call.customer_name,
+        &call.customer_email,
+        &call.rev,
+        &more,
+        &result,
+    ];
+    db.prepare_cached(sql)?.execute(&values[..if with_result { 14 } else { 13 }]).map(drop)
+}
+
+fn select(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result<Vec<Call>> {
+    let mut statement = db.prepare_cached(sql)?;
+    statement.query_map(values, read_call)?.collect()
+}
+
+/// Columns win over `more`, because another program changes columns.
+fn read_call(row: &Row<'_>) -> rusqlite::Result<Call> {
+    let (id, session_id): (String, String) = (row.get("id")?, row.get("session_id")?);
+    let timestamp = row.get::<_, String>("timestamp")?;
+    let timestamp = millis::parse(&timestamp).unwrap_or_default();
+    let more: serde_json::Value =
+        row.get::<_, Option<String>>("more")?.and_then(|more| serde_json::from_str(&more).ok()).unwrap_or_default();
+    let mut call = serde_json::from_value(more["call"].clone())
+        .unwrap_or_else(|_| Call::new(id.clone(), session_id.clone(), timestamp));
+    call.ledger = serde_json::from_value(more["ledger"].clone()).unwrap_or(call.ledger);
+    (call.id, call.session_id, call.timestamp) = (id, session_id, timestamp);
+    call.from_number = row.get("from_number")?;
+    call.from_name = row.get("from_name")?;
+    call.to_number = row.get("to_number")?;
+    call.direction = Direction::from_word(&row.get::<_, String>("direction")?);
+    call.status = Status::from_word(&row.get::<_, String>("status")?);
+    call.customer_id = row.get("customer_id")?;
+    call.customer_name = row.get("customer_name")?;
+    call.customer_email = row.get("customer_email")?;
+    call.rev = row.get("rev")?;
+    Ok(call)
+}
+
+fn history(db: &Connection, query: &HistoryQuery) -> rusqlite::Result<Vec<Call>> {
+    let mut sql = String::from("SELECT * FROM call_history WHERE 1");
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    let mut restrict = |condition: &str, value: Box<dyn ToSql>| {
+        sql.push_str(&condition.replace('?', &format!("?{}", values.len() + 1)));
+        values.push(value);
+    };
+    if let Some(before) = &query.before {
+        let position = format!("{}|{}", millis::format(&before.timestamp), before.id);
+        restrict(" AND (timestamp, id) < (substr(?, 1, 24), substr(?, 26))", Box::new(position));
+    }
+    if let Some(result) = query.result {
+        restrict(" AND result = ?", Box::new(result.as_str()));
+    }
+    if let Some(direction) = query.direction {
+        restrict(" AND direction = ?", Box::new(direction.as_str()));
+    }
+    if let Some(number) = &query.number {
+        restrict(" AND (from_number = ? OR to_number = ?)", Box::new(number.clone()));
+    }
+    if let Some(customer) = &query.customer_id {
+        restrict(" AND customer_id = ?", Box::new(customer.clone()));
+    }
+    if let Some(since) = &query.since {
+        restrict(" AND timestamp >= ?", Box::new(millis::format(since)));
+    }
+    if let Some(extensions) = &query.extension_ids {
+        restrict(
+            " AND EXISTS (SELECT 1 FROM json_each(?) AS mine WHERE
+               mine.value IN (SELECT value FROM json_each(more, '$.call.extension_ids')
+                              UNION SELECT value FROM json_each(more, '$.ledger.queue_ids')))",
+            Box::new(json!(extensions).to_string()),
+        );
+    }
+    restrict(" ORDER BY timestamp DESC, id DESC LIMIT ?", Box::new(query.limit as i64));
+    let values: Vec<&dyn ToSql> = values.iter().map(|value| &**value).collect();
+    select(db, &sql, &values)
+}
