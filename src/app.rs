@@ -53,6 +53,8 @@ pub struct Pulse {
 impl App {
     /// A service on an open store that knows the calls in it.
     pub async fn start(config: Config, store: Store) -> Result<Self, StoreError> {
+        // The phone library unpacks its tables at the first number, and that must not be a caller's.
+        let _ = PhoneNumber::parse("+14165550100", config.region).map(|number| number.display(config.region));
         let app = Self(Arc::new(Shared {
             config,
             store,

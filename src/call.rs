@@ -435,7 +435,9 @@ impl Call {
     }
 
     fn tick(&mut self, now: DateTime<Utc>) {
-        if !self.is_due(now) || self.is_over() {
+        if self.is_over() || !self.is_due(now) {
+            // A program that only set the status leaves the rest to us.
+            self.ledger.over |= self.is_over();
             return;
         }
         // In a queue or a menu the caller may hear music for long while no phone rings.

@@ -4,6 +4,7 @@ pub mod app;
 pub mod call;
 pub mod config;
 pub mod customer;
+pub mod http;
 pub mod hub;
 pub mod phone;
 pub mod ringcentral;

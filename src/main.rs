@@ -1,3 +1,148 @@
-//! The command line.
+//! The command line: read the settings, open the store, bind, run the background tasks, serve until a signal.
 
-fn main() {}
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use caller_popup::app::App;
+use caller_popup::config::Config;
+use caller_popup::http;
+use caller_popup::store::{CustomerRecord, Store};
+use chrono::Utc;
+use clap::{Parser, Subcommand};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+/// How often calls are looked over for those that are over; the grace of a call is three seconds.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Shows who is calling on every dashboard the moment RingCentral says a phone rings.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service (the default).
+    Serve,
+    /// Customers of the embedded store.
+    #[command(subcommand)]
+    Customers(Customers),
+}
+
+#[derive(Subcommand)]
+enum Customers {
+    /// Add or replace customers from a CSV file with the columns id, name, email, phone, mobile.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("caller-popup: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    match dotenvy::dotenv() {
+        Err(error) if !error.not_found() => return Err(error).context(".env could not be read"),
+        _ => {}
+    }
+    let config = Config::from_vars(|name| std::env::var(name).ok())?;
+    start_log(&config);
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(config).await,
+        Command::Customers(Customers::Import { file }) => import(config, &file).await,
+    }
+}
+
+fn start_log(config: &Config) {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&config.log))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    if config.log_json { log.json().flatten_event(true).init() } else { log.init() }
+}
+
+async fn serve(config: Config) -> Result<()> {
+    let (bind, poll_interval) = (config.bind, config.poll_interval);
+    let store = Store::open(&config).await.context(store_cure(&config))?;
+    let app = App::start(config, store).await.context("reading active calls")?;
+    let listener = TcpListener::bind(bind)
+        .await
+        .with_context(|| format!("BIND={bind} cannot be used; is another program listening there?"))?;
+    let address = listener.local_addr().context("reading the bound address")?;
+    info!(%address, store = app.store().name(), local_mode = app.config().is_local_mode(), "listening");
+    let tasks = [
+        tokio::spawn(every(poll_interval, app.clone(), async |app| app.poll().await)),
+        tokio::spawn(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
+    ];
+    http::serve(listener, http::router(app.clone()), app, stop_signal()?).await;
+    tasks.iter().for_each(|task| task.abort());
+    info!("stopped");
+    Ok(())
+}
+
+/// A background task: a step that does one thing, and this loop that only waits.
+async fn every(pace: Duration, app: App, step: impl AsyncFn(&App)) {
+    let mut tick = interval(pace);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        step(&app).await;
+    }
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn store_cure(config: &Config) -> String {
+    match &config.mongodb {
+        Some(mongodb) => format!(
+            "the database {} at MONGODB_URI cannot be opened; is mongod running, and are the address and password right?",
+            mongodb.database
+        ),
+        None => format!(
+            "the embedded database in DATA_DIR={} cannot be opened; is the folder writable?",
+            config.data_dir.display()
+        ),
+    }
+}
+
+async fn import(config: Config, file: &std::path::Path) -> Result<()> {
+    let Store::Sqlite(sqlite) = Store::open(&config).await.context(store_cure(&config))? else {
+        anyhow::bail!("customers in MongoDB belong to your application; CUSTOMERS_COLLECTION says where they are");
+    };
+    let read = std::fs::File::open(file).with_context(|| format!("opening {}", file.display()))?;
+    let records = CustomerRecord::from_csv(read).with_context(|| format!("reading {}", file.display()))?;
+    let (imported, unusable) = sqlite.import_customers(records).await.context("storing customers")?;
+    println!("{imported} customers imported.");
+    if unusable > 0 {
+        println!("{unusable} of their numbers are no public telephone numbers and will never match a caller.");
+    }
+    Ok(())
+}

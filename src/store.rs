@@ -90,6 +90,31 @@ pub struct CustomerRecord {
     pub phones: Vec<String>,
 }
 
+impl CustomerRecord {
+    /// Reads a CSV file with the columns id, name, email, phone, mobile, of which only id must be there; a field may
+    /// hold several numbers, separated by semicolons.
+    pub fn from_csv(reader: impl std::io::Read) -> csv::Result<Vec<Self>> {
+        #[derive(Deserialize)]
+        struct Line {
+            id: String,
+            name: Option<String>,
+            email: Option<String>,
+            phone: Option<String>,
+            mobile: Option<String>,
+        }
+        let lines =
+            csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(reader).into_deserialize();
+        lines
+            .map(|line| {
+                let Line { id, name, email, phone, mobile } = line?;
+                let phones = [phone, mobile].into_iter().flatten();
+                let phones = phones.flat_map(|field| field.split(';').map(|n| n.trim().to_owned()).collect::<Vec<_>>());
+                Ok(Self { id, name, email, phones: phones.filter(|number| !number.is_empty()).collect() })
+            })
+            .collect()
+    }
+}
+
 impl Store {
     /// Opens the configured store and brings its tables or indexes about.
     pub async fn open(config: &Config) -> Result<Self> {

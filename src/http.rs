@@ -1,0 +1,55 @@
+//! The edges: who may come in, what arrives, what is answered. Only this room knows axum.
+
+mod assets;
+mod auth;
+mod calls;
+mod error;
+mod health;
+mod serve;
+mod stream;
+mod webhook;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::app::App;
+pub use serve::serve;
+
+/// No request of ours carries more than a few fields; the webhook has its own limit.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// Every route there is.
+pub fn router(app: App) -> Router {
+    let api = Router::new()
+        .route("/api/ringcentral/call-stream", get(stream::open))
+        .route("/api/ringcentral/active-calls", get(calls::active))
+        .route("/api/ringcentral/calls", get(calls::history))
+        .route("/api/ringcentral/calls/{id}/dismiss", post(calls::dismiss))
+        .route("/api/ringcentral/config", get(calls::config))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .fallback(assets::file)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(app.clone(), auth::guard_local_mode))
+        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+        .layer(fixed(header::CONTENT_SECURITY_POLICY, assets::POLICY));
+    // The handshake's whole answer must stay under 1,024 bytes, so the webhook gets none of the headers above.
+    let webhook = Router::new()
+        .route("/api/webhooks/ringcentral", post(webhook::receive).fallback(error::method_not_allowed))
+        .layer(DefaultBodyLimit::max(webhook::LARGEST_BODY))
+        .layer(from_fn_with_state(app.clone(), auth::guard_webhook));
+    api.merge(webhook)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .with_state(app)
+}
+
+fn fixed(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}

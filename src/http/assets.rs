@@ -1,0 +1,40 @@
+//! The pages, inside the binary; a debug build reads them from `static/` on every request.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use rust_embed::RustEmbed;
+
+use super::error::{ApiError, method_not_allowed};
+
+/// Nothing from elsewhere, nothing inline.
+pub const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action 'self'; object-src 'none'";
+
+#[derive(RustEmbed)]
+#[folder = "static/"]
+struct Static;
+
+/// A file of `static/`, or 404.
+pub async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let path = match uri.path().trim_start_matches('/') {
+        "" => "index.html",
+        path => path,
+    };
+    let Some(file) = Static::get(path) else {
+        return ApiError::not_found("There is nothing at this address.").into_response();
+    };
+    if method != Method::GET && method != Method::HEAD {
+        return method_not_allowed().await.into_response();
+    }
+    let hash = file.metadata.sha256_hash();
+    let etag = format!("\"{}\"", hash[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+        return StatusCode::NOT_MODIFIED.into_response();
+    }
+    let kind = mime_guess::from_path(path).first_or_octet_stream();
+    let kind = if kind.type_() == "text" { format!("{kind}; charset=utf-8") } else { kind.to_string() };
+    // Always asked for again, so that a new version never runs with half of the old one.
+    let headers = [(header::CONTENT_TYPE, kind), (header::ETAG, etag), (header::CACHE_CONTROL, "no-cache".into())];
+    (headers, Body::from(file.data.into_owned())).into_response()
+}

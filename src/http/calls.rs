@@ -1,0 +1,187 @@
+//! Calls that go on, calls that ended, and putting a popup away.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use crate::app::App;
+use crate::call::{Call, CallResult, Direction, Status, millis};
+use crate::hub::{Sees, Viewer};
+use crate::store::{HistoryQuery, Position};
+
+const PAGE: usize = 50;
+const LARGEST_PAGE: usize = 500;
+
+/// `?status=ringing`.
+#[derive(Debug, Deserialize)]
+pub struct ActiveQuery {
+    status: Option<String>,
+}
+
+/// Calls that go on.
+#[derive(Debug, Serialize)]
+pub struct ActiveCalls {
+    calls: Vec<Arc<Call>>,
+}
+
+/// Calls that ring or are talked in, newest first.
+pub async fn active(State(app): State<App>, viewer: Viewer, Query(query): Query<ActiveQuery>) -> Json<ActiveCalls> {
+    let wanted = query.status.as_deref().map(Status::from_word);
+    let mut calls = app.hub().active_calls(&viewer);
+    calls.retain(|call| wanted.is_none_or(|status| call.status == status));
+    Json(ActiveCalls { calls })
+}
+
+/// `?limit=`, `?cursor=` and filters.
+#[derive(Debug, Deserialize)]
+pub struct PageQuery {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    result: Option<CallResult>,
+    direction: Option<String>,
+    number: Option<String>,
+    customer_id: Option<String>,
+    since: Option<String>,
+    format: Option<String>,
+}
+
+/// One page of the history.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    calls: Vec<Call>,
+    /// Where the next page begins; `None` on the last one.
+    next_cursor: Option<String>,
+}
+
+/// Calls that ended, newest first; `text/csv` for those who ask for it.
+pub async fn history(
+    State(app): State<App>,
+    viewer: Viewer,
+    Query(query): Query<PageQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let csv = query.format.as_deref() == Some("csv")
+        || headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/csv"));
+    let limit = query.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+    let before = query.cursor.as_deref().map(|cursor| position(cursor).ok_or_else(bad_cursor)).transpose()?;
+    let since = query.since.as_deref().map(|since| millis::parse(since).ok_or_else(bad_since)).transpose()?;
+    let mut calls = app
+        .history(HistoryQuery {
+            limit: limit + 1,
+            before,
+            result: query.result,
+            direction: query.direction.as_deref().map(Direction::from_word),
+            number: query.number,
+            customer_id: query.customer_id,
+            extension_ids: match viewer.sees {
+                Sees::All => None,
+                Sees::Extensions(ids) => Some(ids),
+            },
+            since,
+        })
+        .await?;
+    let more = calls.len() > limit;
+    calls.truncate(limit);
+    let next_cursor = calls.last().filter(|_| more).map(cursor);
+    if csv {
+        return Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], as_csv(&calls)).into_response());
+    }
+    Ok(Json(Page { calls, next_cursor }).into_response())
+}
+
+/// The viewer puts a popup away.
+pub async fn dismiss(State(app): State<App>, viewer: Viewer, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    if app.dismiss(&id, &viewer).await? {
+        Ok(Json(json!({ "status": "success" })))
+    } else {
+        Err(ApiError::not_found("There is no such call now."))
+    }
+}
+
+/// What pages need to know of the settings.
+pub async fn config(State(app): State<App>, _viewer: Viewer) -> Json<Value> {
+    let config = app.config();
+    Json(json!({
+        "customer_url": config.customer_url,
+        "poll_interval_ms": config.poll_interval.as_millis() as u64,
+        "simulator": true,
+    }))
+}
+
+fn cursor(call: &Call) -> String {
+    format!("{}-{}", call.timestamp.timestamp_millis(), call.id)
+}
+
+fn position(cursor: &str) -> Option<Position> {
+    let (timestamp, id) = cursor.split_once('-')?;
+    let timestamp = DateTime::<Utc>::from_timestamp_millis(timestamp.parse().ok()?)?;
+    Some(Position { timestamp, id: id.to_owned() })
+}
+
+fn bad_cursor() -> ApiError {
+    ApiError::bad_request("bad_cursor", "The cursor is not one that this service gave.")
+}
+
+fn bad_since() -> ApiError {
+    ApiError::bad_request("bad_since", "since is a time such as 2026-01-31T00:00:00Z.")
+}
+
+fn as_csv(calls: &[Call]) -> Vec<u8> {
+    let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let columns = [
+        "id",
+        "session_id",
+        "timestamp",
+        "direction",
+        "result",
+        "from_number",
+        "from_name",
+        "to_number",
+        "to_name",
+        "queue",
+        "customer_id",
+        "customer_name",
+        "answered_by",
+        "answered_at",
+        "ended_at",
+    ];
+    out.write_record(columns).expect("memory takes every record");
+    for call in calls {
+        let time = |at: Option<DateTime<Utc>>| at.map(|at| millis::format(&at));
+        let fields = [
+            Some(call.id.clone()),
+            Some(call.session_id.clone()),
+            time(Some(call.timestamp)),
+            Some(call.direction.as_str().to_owned()),
+            call.result.map(|result| result.as_str().to_owned()),
+            call.from_number.clone(),
+            call.from_name.clone(),
+            call.to_number.clone(),
+            call.to_name.clone(),
+            call.queue.clone(),
+            call.customer_id.clone(),
+            call.customer_name.clone(),
+            call.answered_by.as_ref().map(|who| who.name.clone().unwrap_or(who.extension_id.clone())),
+            time(call.answered_at),
+            time(call.ended_at),
+        ];
+        let fields = fields.map(|field| harmless(field.unwrap_or_default()));
+        out.write_record(fields).expect("memory takes every record");
+    }
+    out.into_inner().expect("memory takes every record")
+}
+
+/// A name that begins like a formula gets an apostrophe, because spreadsheets run formulas. A number begins with a plus
+/// and is left alone.
+fn harmless(text: String) -> String {
+    let number = text.strip_prefix('+').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !number;
+    if formula { format!("'{text}") } else { text }
+}

@@ -1,0 +1,72 @@
+//! Answers to what cannot be done: a code for programs and a sentence for people. The cause goes to the log.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
+use serde_json::json;
+use tracing::error;
+
+use crate::store::StoreError;
+
+/// An error as clients see it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    /// Any error: its status, `snake_case` code and one sentence.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    /// 400: the request says something we cannot take.
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 401: who is asking?
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Sign in, or send a valid token, to see calls.")
+    }
+
+    /// 403: known, and not allowed.
+    pub fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    /// 404.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(cause: StoreError) -> Self {
+        error!(error = &cause as &dyn std::error::Error, "a request could not be answered");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Calls cannot be stored or read right now.")
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> axum::response::Response {
+        let body = json!({ "error": { "code": self.code, "message": self.message } });
+        (self.status, Json(body)).into_response()
+    }
+}
+
+/// 405 for every route.
+pub async fn method_not_allowed() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method.")
+}
+
+/// A defect of ours: the connection survives, the client learns nothing of it.
+pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    error!("a request ended in a panic");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here.").into_response()
+}

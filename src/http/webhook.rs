@@ -1,0 +1,82 @@
+//! What RingCentral posts.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use tracing::warn;
+
+use super::error::ApiError;
+use crate::app::App;
+use crate::ringcentral::notification::{Notification, is_notification};
+
+/// A notification of a conference with dozens of parties stays far below.
+pub const LARGEST_BODY: usize = 1024 * 1024;
+
+const VALIDATION: &str = "validation-token";
+const VERIFICATION: &str = "verification-token";
+/// The handshake's answer may have 1,024 bytes in all, and an honest token is far shorter.
+const LONGEST_VALIDATION: usize = 512;
+
+/// A handshake is answered with its own token. A notification is taken in, and 200 means that it is on disk.
+///
+/// Which of the two it is shows in the body, because RingCentral's guide once called the verification header by the
+/// handshake's name and senders may still do so.
+pub async fn receive(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    let validation = headers.get(VALIDATION).filter(|token| token.len() <= LONGEST_VALIDATION).cloned();
+    let body = body.map_err(unreadable)?;
+    if validation.is_some() && !is_notification(&body) {
+        return Ok(success(validation));
+    }
+    if !is_authentic(&app, &headers) {
+        warn!("a webhook without the right verification token was turned away");
+        return Err(ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "wrong_verification_token",
+            "The Verification-Token header is missing or wrong.",
+        ));
+    }
+    let notification = Notification::parse(&body, now(), app.config().region)
+        .map_err(|_| ApiError::bad_request("not_json", "The body is not JSON."))?;
+    app.ingest(notification).await?;
+    Ok(success(validation))
+}
+
+fn success(validation: Option<HeaderValue>) -> Response {
+    let mut response = Json(json!({ "status": "success" })).into_response();
+    if let Some(token) = validation {
+        response.headers_mut().insert(VALIDATION, token);
+    }
+    response
+}
+
+fn is_authentic(app: &App, headers: &HeaderMap) -> bool {
+    let Some(expected) = &app.config().ringcentral.verification_token else { return true };
+    let equal =
+        |name: &str| headers.get(name).is_some_and(|token| bool::from(token.as_bytes().ct_eq(expected.as_bytes())));
+    equal(VERIFICATION) || equal(VALIDATION)
+}
+
+/// Stored times have milliseconds, and a call must be the same before and after it was stored.
+fn now() -> DateTime<Utc> {
+    let now = Utc::now();
+    DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now)
+}
+
+fn unreadable(rejection: BytesRejection) -> ApiError {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 1 MiB.")
+        }
+        _ => ApiError::bad_request("unreadable", "The body could not be read."),
+    }
+}
