@@ -133,7 +133,8 @@ export class CallCard {
       this.#wait();
     };
     // The card's listeners live and die with its own element, so they need no signal.
-    element.addEventListener("pointerenter", use(() => (this.#hovered = true)));
+    // Moved, not entered: a card that slides under a resting pointer is not in use.
+    element.addEventListener("pointermove", use(() => (this.#hovered = true)));
     element.addEventListener("pointerleave", use(() => (this.#hovered = false)));
     element.addEventListener("focusin", use(() => (this.#focused = true)));
     element.addEventListener("focusout", use(() => (this.#focused = false)));

@@ -33,6 +33,7 @@ const css = `
   display: block;
   inline-size: calc(var(--call-popup-width, 336px) + 48px);
   max-inline-size: 100%;
+  container-type: inline-size;
   pointer-events: none;
 }
 :host([hidden]) { display: none; }
@@ -70,7 +71,7 @@ const css = `
   position: relative;
   flex: none;
   box-sizing: border-box;
-  padding: 19px 15px 15px;
+  padding: 19px 15px 16px;
   overflow: hidden;
   background: var(--_surface);
   border: 1px solid var(--_line);
@@ -115,7 +116,7 @@ p { margin: 0; }
   padding: 2px 8px;
   border-radius: 999px;
   color: var(--_tone);
-  background: light-dark(color-mix(in srgb, var(--_tone) 8%, transparent), color-mix(in srgb, var(--_tone) 18%, transparent));
+  background: light-dark(oklch(from var(--_tone) 0.97 calc(c * 0.07) h), oklch(from var(--_tone) 0.27 calc(c * 0.45) h));
   font-size: 12px;
   line-height: 18px;
 }
@@ -138,7 +139,7 @@ p { margin: 0; }
 }
 .close svg { inline-size: 16px; block-size: 16px; fill: none; stroke: currentColor; stroke-width: 1.5; stroke-linecap: round; }
 
-.caller { gap: 12px; margin-block: 12px; min-block-size: 44px; }
+.caller { gap: 12px; margin-block: 13px 12px; min-block-size: 44px; }
 .avatar {
   flex: none;
   display: grid;
@@ -147,11 +148,11 @@ p { margin: 0; }
   block-size: 44px;
   border-radius: 50%;
   color: var(--_accent);
-  background: light-dark(color-mix(in srgb, var(--_accent) 8%, transparent), color-mix(in srgb, var(--_accent) 18%, transparent));
+  background: light-dark(oklch(from var(--_accent) 0.97 calc(c * 0.06) h), oklch(from var(--_accent) 0.27 calc(c * 0.35) h));
   font-size: 14px;
   font-weight: 600;
 }
-.unknown .avatar { color: var(--_tertiary); background: color-mix(in srgb, var(--_tertiary) 12%, transparent); }
+.unknown .avatar { color: var(--_tertiary); background: color-mix(in srgb, var(--_tertiary) 10%, var(--_surface)); }
 .who { flex: 1; min-inline-size: 0; }
 .name { font-size: 17px; line-height: 24px; font-weight: 600; }
 .number { color: var(--_secondary); }
@@ -183,7 +184,7 @@ p { margin: 0; }
 .view { flex: 1; border-color: transparent; color: var(--_on-accent); background: var(--_accent); }
 .view[hidden] { display: none; }
 .view[hidden] + .dismiss { flex: 1; }
-.more { align-self: center; padding: 4px 12px; border-radius: 999px; font-size: 12px; line-height: 18px; box-shadow: var(--_shadow); pointer-events: auto; }
+.more { position: sticky; inset-block-end: 0; flex: none; align-self: center; padding: 4px 12px; border-radius: 999px; font-size: 12px; line-height: 18px; box-shadow: var(--_shadow); pointer-events: auto; }
 .more[hidden] { display: none; }
 button, a { cursor: pointer; -webkit-tap-highlight-color: transparent; }
 .close:hover, .dismiss:hover, .more:hover { background: color-mix(in srgb, var(--_ink) 6%, var(--_surface)); }
@@ -193,7 +194,7 @@ button, a { cursor: pointer; -webkit-tap-highlight-color: transparent; }
 
 .announcer { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
-@media (max-width: 400px) {
+@container (max-width: 360px) {
   .stack { padding-inline: 16px; }
 }
 @media (prefers-reduced-motion: reduce) {

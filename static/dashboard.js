@@ -26,7 +26,7 @@ const context = () => ({ now: feed.now(), customerUrl: config.customer_url });
 const active = new CallTable(element("active"), ["status", "caller", "line", "agent", "time"], context);
 const recent = new CallTable(element("recent"), ["result", "caller", "line", "answeredBy", "when"], context);
 const history = new History(context, complain);
-const signIn = new SignIn(() => start());
+const signIn = new SignIn(again);
 const simulator = new Simulator(complain);
 
 let followed = feed.calls;
@@ -105,7 +105,7 @@ async function asking(work) {
     show();
   } catch (error) {
     if (error.denied) signIn.ask(error);
-    else complain(`Calls could not be read. ${error.message}`, start);
+    else complain(`Calls could not be read. ${error.message}`, again);
   }
 }
 
@@ -153,8 +153,13 @@ function route() {
 
 // --- Start ---------------------------------------------------------------------------------------------------------
 
+/** After signing in, or when a person does not want to wait. */
+function again() {
+  feed.restart();
+  start();
+}
+
 async function start() {
-  if (feed.status.state !== "live") feed.restart();
   loadHealth();
   get("api/ringcentral/config").then((answer) => {
     Object.assign(config, answer);

@@ -19,12 +19,12 @@ const STREAM = {
  * server's clock. What is worst is said first and alone: a person can only do one thing about it.
  */
 export function statusLight(feed, health, now) {
+  const problem = feed.trouble?.message ?? (health && !health.ready ? health.reasons?.[0] : null);
+  if (problem && feed.state !== "denied") return { tone: "red", text: problem };
   if (STREAM[feed.state]) {
     const [tone, text] = STREAM[feed.state];
     return { tone, text };
   }
-  const problem = feed.trouble?.message ?? (health && !health.ready ? health.reasons?.[0] : null);
-  if (problem) return { tone: "red", text: problem };
 
   const live = feed.state === "polling" ? "Checking every few seconds · a proxy holds the stream back" : "Live";
   const said = [live, lastEvent(health, now)];

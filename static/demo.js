@@ -1,0 +1,155 @@
+/**
+ * Every situation of `<call-popup>` without a server: the events of the stream, made by hand.
+ *
+ * `demo.html#Known%20caller,Withheld` plays situations at once, by the names of their buttons.
+ */
+import "./call-popup.js";
+import { reduce } from "./call.js";
+
+/** The smallest feed there is: a list of calls and the rule that changes it. */
+class HandFeed extends EventTarget {
+  calls = [];
+
+  now() {
+    return Date.now();
+  }
+
+  send(event) {
+    this.calls = reduce(this.calls, event);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  dismiss(id) {
+    const call = this.calls.find((other) => other.id === id);
+    if (call) this.send({ type: "call_ended", call });
+  }
+}
+
+const sarah = {
+  from_number: "+14165551234",
+  from_display: "(416) 555-1234",
+  customer_id: "68e8929ff0f6291c7d863496",
+  customer_name: "Sarah Customer",
+  customer_email: "sarah@example.com",
+  match: "exact",
+};
+const unknown = { from_number: "+16045550188", from_display: "(604) 555-0188", queue: "Support queue" };
+const named = (customer_name, more = {}) => ({ ...sarah, customer_name, ...more });
+
+const RINGS = {
+  "Known caller": [{ ...sarah, queue: "Sales" }],
+  "Unknown caller": [unknown],
+  "Unknown, with caller ID": [{ ...unknown, from_name: "Calgary, AB" }],
+  "Withheld number": [{ queue: "Sales" }],
+  "Possible match": [named("Sarah Customer", { match: "possible" })],
+  "Shared number": [named("Haddad & Sons", { match: "shared", customers: [{}, {}, {}] })],
+  "Customer without email": [named("Priya Natarajan", { customer_email: null })],
+  "Number from abroad": [named("Amir Haddad", { from_number: "+442079460958", from_display: "+44 20 7946 0958" })],
+  "Very long names": [
+    named("Maximiliane-Theodora von und zu Hohenberg-Sigmaringen-Donaudampfschifffahrt", {
+      customer_email: "maximiliane-theodora.von.und.zu.hohenberg@donaudampfschifffahrtsgesellschaft.example.com",
+      queue: "Customer happiness, second floor, German-speaking, after five o'clock",
+    }),
+  ],
+  "Markup as a name": [named("<img src=x onerror=alert(1)>", { queue: "<b>Sales</b>" })],
+  "Arabic name": [named("سارة الأحمد", { queue: "المبيعات" })],
+  "Two at once": [{ ...sarah, queue: "Sales" }, { ...unknown, from_name: "Calgary, AB" }],
+  "Six at once": [unknown, sarah, named("Priya Natarajan"), {}, named("Amir Haddad"), named("Lee Wong")],
+  "Our own call": [{ ...sarah, direction: "Outbound", from_number: "+15879876543", to_number: "+14165551234", to_display: "(416) 555-1234" }],
+};
+
+const by = (name) => ({ answered_at: new Date().toISOString(), answered_by: name ? { extension_id: "102", name } : null });
+const end = (result) => ({ status: "ended", result, ended_at: new Date().toISOString() });
+const CHANGES = {
+  "Answered by Dana P.": () => ({ status: "connected", ...by("Dana P.") }),
+  "Answered by me": () => ({ status: "connected", ...by("Me"), answered_by: { extension_id: "101", name: "Me" } }),
+  "Answered, unknown by whom": () => ({ status: "connected", ...by(null) }),
+  "On hold": () => ({ status: "on_hold" }),
+  Parked: () => ({ status: "parked" }),
+  Voicemail: () => ({ status: "voicemail" }),
+  "Customer found": () => sarah,
+  "Caller hung up: missed": () => end("missed"),
+  "Call ended": () => end("answered"),
+  "Rings again": () => ({ status: "ringing", answered_by: null, answered_at: null }),
+  "Dismissed on another device": "dismiss",
+};
+
+const SETTINGS = {
+  Theme: { "The system's": "light dark", Light: "light", Dark: "dark", set: (value) => document.documentElement.style.setProperty("color-scheme", value) },
+  Corner: {
+    "Top right": "top-right", "Top left": "top-left", "Bottom right": "bottom-right", "Bottom left": "bottom-left",
+    set: (value) => (popup.position = value),
+  },
+  Direction: { "Left to right": "ltr", "Right to left": "rtl", set: (value) => (document.documentElement.dir = value) },
+  Screen: { "As it is": "", "320 px wide": "narrow", set: (value) => stage.classList.toggle("narrow", Boolean(value)) },
+  Colours: { Default: "", "The host page's own": "plum", set: (value) => stage.classList.toggle("plum", Boolean(value)) },
+  "Auto-dismiss": { "30 s": 30, "5 s": 5, Never: 0, set: (value) => (popup.autoDismiss = value) },
+};
+
+const feed = new HandFeed();
+const stage = document.getElementById("stage");
+const popup = document.createElement("call-popup");
+popup.feed = feed;
+popup.offset = 72;
+popup.extension = "101";
+popup.customerUrl = "#customer-{id}";
+
+let count = 0;
+
+function ring(details) {
+  count += 1;
+  const blank = { from_number: null, from_name: null, to_number: "+15879876543", to_display: "(587) 987-6543", direction: "Inbound" };
+  const fresh = { id: `demo-${count}`, status: "ringing", timestamp: new Date().toISOString(), answered_by: null, customers: [], rev: 1 };
+  feed.send({ type: "call", call: { ...blank, ...fresh, ...details } });
+}
+
+function change(what) {
+  const call = feed.calls.find((other) => !other.dismissed && other.status !== "ended");
+  if (!call) return;
+  if (what === "dismiss") return feed.dismiss(call.id);
+  const changed = { ...call, ...what(), rev: call.rev + 1 };
+  feed.send({ type: changed.status === "ended" ? "call_ended" : "call_updated", call: changed });
+}
+
+function button(name, action) {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.className = "button";
+  element.textContent = name;
+  element.addEventListener("click", action);
+  return element;
+}
+
+function setting([name, { set, ...choices }]) {
+  const label = document.createElement("label");
+  const select = document.createElement("select");
+  select.append(...Object.entries(choices).map(([text, value]) => new Option(text, value)));
+  select.addEventListener("change", () => set(select.value));
+  label.append(name, select);
+  return label;
+}
+
+function log(event) {
+  const line = document.createElement("li");
+  line.textContent = `${event.type} ${JSON.stringify(event.detail)}`;
+  const list = document.getElementById("events");
+  list.querySelector(".none")?.remove();
+  list.prepend(line);
+}
+
+const ringAll = (calls) => calls.forEach(ring);
+const fill = (id, ...children) => document.getElementById(id).replaceChildren(...children);
+fill("rings", ...Object.entries(RINGS).map(([name, calls]) => button(name, () => ringAll(calls))));
+fill("changes", ...Object.entries(CHANGES).map(([name, what]) => button(name, () => change(what))));
+fill("page", ...Object.entries(SETTINGS).map(setting));
+document.addEventListener("call-popup:view", (event) => {
+  event.preventDefault();
+  log(event);
+});
+document.addEventListener("call-popup:dismiss", log);
+stage.append(popup);
+
+for (const name of decodeURIComponent(location.hash.slice(1)).split(",")) {
+  if (RINGS[name]) ringAll(RINGS[name]);
+  if (CHANGES[name]) change(CHANGES[name]);
+}

@@ -1,0 +1,431 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+import { CallFeed } from "../../static/call-feed.js";
+
+const SRC = "https://calls.example.com/";
+const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
+
+/** A browser: tabs share its locks and channels, and its network notes every stream and request. */
+class Browser {
+  streams = [];
+  requests = [];
+  logged = [];
+  answer = () => ({ ok: true, status: 200, json: async () => ({ calls: [] }) });
+  #channels = new Set();
+  #lock = { holder: null, queue: [] };
+  #tabs = [];
+
+  tab(options = {}) {
+    const feed = new CallFeed(SRC, {
+      EventSource: this.#eventSource(),
+      BroadcastChannel: this.broadcastChannel(),
+      locks: { request: (...wish) => this.#request(...wish) },
+      fetch: async (url, request) => {
+        this.requests.push([request?.method ?? "GET", url]);
+        return this.answer(url);
+      },
+      random: () => 0.5,
+      log: (line) => this.logged.push(line),
+      ...options,
+    });
+    this.#tabs.push(feed);
+    feed.open();
+    return feed;
+  }
+
+  get stream() {
+    return this.streams.at(-1);
+  }
+
+  get open() {
+    return this.streams.filter(({ readyState }) => readyState !== 2);
+  }
+
+  closeTabs() {
+    for (const tab of this.#tabs) tab.close();
+  }
+
+  #eventSource() {
+    const { streams } = this;
+    return class {
+      readyState = 0;
+      #listeners = {};
+      constructor(url, options) {
+        Object.assign(this, { url, options });
+        streams.push(this);
+      }
+      addEventListener(name, listener) {
+        this.#listeners[name] = listener;
+      }
+      close() {
+        this.readyState = 2;
+      }
+      says(type, data = {}, lastEventId = "") {
+        this.readyState = 1;
+        this.#listeners[type]({ type, data: JSON.stringify({ type, ...data }), lastEventId });
+      }
+      breaks(readyState) {
+        this.readyState = readyState;
+        this.#listeners.error({ type: "error" });
+      }
+    };
+  }
+
+  broadcastChannel() {
+    const channels = this.#channels;
+    return class {
+      constructor(name) {
+        this.name = name;
+        channels.add(this);
+      }
+      postMessage(data) {
+        const copy = structuredClone(data);
+        for (const other of channels) if (other !== this && other.name === this.name) queueMicrotask(() => channels.has(other) && other.onmessage({ data: copy }));
+      }
+      close() {
+        channels.delete(this);
+      }
+    };
+  }
+
+  #request(_, { signal, steal }, held) {
+    return new Promise((resolve, reject) => {
+      const wish = { held, resolve, reject };
+      const aborted = () => Object.assign(new Error("aborted"), { name: "AbortError" });
+      signal?.addEventListener("abort", () => {
+        this.#lock.queue = this.#lock.queue.filter((other) => other !== wish);
+        if (this.#lock.holder !== wish) reject(aborted());
+      });
+      if (steal) {
+        const before = this.#lock.holder;
+        this.#grant(wish);
+        before?.reject(aborted());
+      } else {
+        this.#lock.queue.push(wish);
+        this.#next();
+      }
+    });
+  }
+
+  #next() {
+    if (!this.#lock.holder && this.#lock.queue.length) this.#grant(this.#lock.queue.shift());
+  }
+
+  #grant(wish) {
+    this.#lock.holder = wish;
+    queueMicrotask(async () => {
+      await wish.held();
+      if (this.#lock.holder !== wish) return;
+      this.#lock.holder = null;
+      wish.resolve();
+      this.#next();
+    });
+  }
+}
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+async function pass(ms) {
+  mock.timers.tick(ms);
+  await settle();
+}
+
+let browser;
+beforeEach(() => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.UTC(2025, 9, 19) });
+  browser = new Browser();
+});
+afterEach(() => {
+  browser.closeTabs();
+  mock.timers.reset();
+});
+
+async function connectedTab(options) {
+  const tab = browser.tab(options);
+  await settle();
+  browser.stream.says("connected", { resumed: false, active: [] }, "1");
+  return tab;
+}
+
+test("two tabs open one stream and hold the same calls", async () => {
+  const first = await connectedTab();
+  const second = browser.tab();
+  await settle();
+  browser.stream.says("call", { call: call() });
+  await settle();
+  assert.equal(browser.streams.length, 1);
+  assert.equal(second.calls[0].id, "a");
+  assert.deepEqual(second.calls, first.calls);
+  assert.equal(second.status.state, "live");
+});
+
+test("a tab that comes late gets the calls that ring already", async () => {
+  await connectedTab();
+  browser.stream.says("call", { call: call() });
+  const late = browser.tab();
+  await settle();
+  assert.deepEqual(late.calls.map(({ id }) => id), ["a"]);
+});
+
+test("when the leader closes another tab resumes where it stopped", async () => {
+  const first = await connectedTab();
+  const second = browser.tab();
+  await settle();
+  browser.stream.says("call", { call: call() }, "epoch-7");
+  await settle();
+  first.close();
+  await settle();
+  assert.equal(browser.open.length, 1);
+  assert.equal(new URL(browser.stream.url).searchParams.get("last_event_id"), "epoch-7");
+  browser.stream.says("connected", { resumed: true, active: [] });
+  assert.deepEqual(second.calls.map(({ id }) => id), ["a"]);
+});
+
+test("a leader that sleeps loses its lock to a waiting tab, and follows it when it wakes", async () => {
+  let asleep = false;
+  const Channel = browser.broadcastChannel();
+  const sleeper = await connectedTab({
+    BroadcastChannel: class extends Channel {
+      postMessage(data) {
+        if (!asleep) super.postMessage(data);
+      }
+    },
+  });
+  const waiting = browser.tab();
+  await settle();
+  asleep = true;
+  await pass(62_000);
+  assert.equal(waiting.status.state, "live", "nobody is hasty");
+  await pass(1_000);
+  assert.equal(browser.open.length, 1);
+  asleep = false;
+  browser.stream.says("connected", { resumed: false, active: [] });
+  browser.stream.says("call", { call: call() });
+  await settle();
+  assert.deepEqual(waiting.calls.map(({ id }) => id), ["a"]);
+  assert.deepEqual(sleeper.calls, waiting.calls);
+});
+
+test("a leader that speaks keeps its lock for ever", async () => {
+  await connectedTab();
+  browser.tab();
+  await settle();
+  for (let beat = 0; beat < 20; beat += 1) {
+    await pass(15_000);
+    browser.stream.says("heartbeat");
+    await settle();
+  }
+  assert.equal(browser.streams.length, 1);
+});
+
+test("without Web Locks each tab has its own stream", async () => {
+  browser.tab({ locks: undefined });
+  browser.tab({ BroadcastChannel: undefined });
+  await settle();
+  assert.equal(browser.open.length, 2);
+});
+
+test("a dismissal in one tab is one in all, at once, and is told to the server once", async () => {
+  const first = await connectedTab();
+  const second = browser.tab();
+  browser.stream.says("call", { call: call() });
+  await settle();
+  second.dismiss("a");
+  await settle();
+  assert.equal(first.calls[0].dismissed, true);
+  assert.equal(second.calls[0].dismissed, true);
+  assert.deepEqual(browser.requests, [["POST", `${SRC}api/ringcentral/calls/a/dismiss`]]);
+});
+
+test("a dismissal the server did not get says so and still holds here", async () => {
+  const tab = await connectedTab();
+  browser.stream.says("call", { call: call() });
+  browser.answer = () => {
+    throw new TypeError("network");
+  };
+  assert.equal(await tab.dismiss("a"), false);
+  assert.equal(tab.calls[0].dismissed, true);
+});
+
+test("connecting is logged once per connection", async () => {
+  await connectedTab();
+  browser.stream.says("heartbeat");
+  assert.deepEqual(browser.logged, ["Call stream connected"]);
+  browser.stream.says("connected", { resumed: true, active: [] });
+  assert.equal(browser.logged.length, 2);
+});
+
+test("a stream the browser gave up is opened again with the last id after a jittered wait", async () => {
+  const tab = await connectedTab();
+  browser.stream.says("heartbeat", {}, "epoch-9");
+  browser.stream.breaks(2);
+  assert.equal(tab.status.state, "reconnecting");
+  await pass(1_499);
+  assert.equal(browser.streams.length, 1);
+  await pass(1);
+  assert.equal(browser.streams.length, 2);
+  assert.equal(new URL(browser.stream.url).searchParams.get("last_event_id"), "epoch-9");
+});
+
+test("the waits grow with every failure and stay between one and thirty seconds", async () => {
+  browser.answer = () => ({ ok: false, status: 503 });
+  browser.tab({ random: () => 0.999 });
+  await settle();
+  const waits = [];
+  for (let failure = 0; failure < 8; failure += 1) {
+    const before = browser.streams.length;
+    browser.stream.breaks(2);
+    let waited = 0;
+    for (; browser.streams.length === before && waited < 60_000; waited += 100) await pass(100);
+    waits.push(Math.round(waited / 1000));
+  }
+  assert.deepEqual(waits, [2, 4, 8, 16, 30, 30, 30, 30]);
+});
+
+test("while the browser reconnects by itself nobody opens a second stream", async () => {
+  await connectedTab();
+  browser.stream.breaks(0);
+  await pass(44_000);
+  assert.equal(browser.streams.length, 1);
+  await pass(1_000);
+  assert.equal(browser.open.length, 1);
+  assert.equal(browser.streams.length, 2);
+});
+
+test("a server's error event is trouble to show, not a broken line", async () => {
+  const tab = await connectedTab();
+  browser.stream.says("error", { error: { code: "store_lost", message: "The store is lost." } });
+  assert.equal(tab.status.state, "live");
+  assert.equal(tab.status.trouble.code, "store_lost");
+  await pass(10_000);
+  assert.equal(browser.streams.length, 1);
+  browser.stream.says("call", { call: call() });
+  assert.equal(tab.status.trouble, null);
+});
+
+test("35 s of silence are a dead line, heartbeats keep it alive", async () => {
+  const tab = await connectedTab();
+  for (let beat = 0; beat < 5; beat += 1) {
+    await pass(30_000);
+    browser.stream.says("heartbeat");
+  }
+  assert.equal(browser.streams.length, 1);
+  await pass(35_000);
+  assert.equal(tab.status.state, "reconnecting");
+  await pass(2_000);
+  assert.equal(browser.streams.length, 2);
+  assert.equal(browser.open.length, 1);
+});
+
+test("a proxy that lets nothing through twice is answered with polling, until a stream comes through", async () => {
+  browser.answer = () => ({ ok: true, status: 200, json: async () => ({ calls: [call()] }) });
+  const tab = browser.tab();
+  await settle();
+  await pass(10_000);
+  assert.equal(browser.requests.length, 0, "once is not enough");
+  await pass(1_500);
+  await pass(10_000);
+  await pass(500);
+  assert.equal(tab.status.state, "polling");
+  assert.deepEqual(tab.calls.map(({ id }) => id), ["a"]);
+  await pass(2_000);
+  const before = browser.requests.length;
+  browser.stream.says("connected", { resumed: false, active: ["a"] });
+  assert.equal(tab.status.state, "live");
+  await pass(10_000);
+  assert.equal(browser.requests.length, before);
+});
+
+test("a poll that started before a dismissal does not undo it", async () => {
+  let reply;
+  browser.answer = (url) => (url.endsWith("dismiss") ? { ok: true } : { ok: true, json: () => new Promise((resolve) => (reply = resolve)) });
+  const tab = browser.tab();
+  await settle();
+  browser.stream.breaks(2);
+  await pass(500);
+  reply({ calls: [call()] });
+  await settle();
+  await pass(2_000);
+  tab.dismiss("a");
+  reply({ calls: [call()] });
+  await settle();
+  assert.equal(tab.calls[0].dismissed, true);
+});
+
+test("a viewer without the right is told apart from a server that is down", async () => {
+  browser.answer = () => ({ ok: false, status: 401 });
+  const tab = browser.tab();
+  await settle();
+  browser.stream.breaks(2);
+  await pass(500);
+  assert.equal(tab.status.state, "denied");
+  browser.answer = () => {
+    throw new TypeError("network");
+  };
+  await pass(30_000);
+  assert.equal(tab.status.state, "offline");
+});
+
+test("restart from any tab opens the stream at once", async () => {
+  browser.answer = () => ({ ok: false, status: 401 });
+  browser.tab();
+  const other = browser.tab();
+  await settle();
+  browser.stream.breaks(2);
+  await pass(500);
+  assert.equal(browser.open.length, 0);
+  other.restart();
+  await settle();
+  assert.equal(browser.open.length, 1);
+});
+
+test("a full picture is announced as fresh, a resumed one is not", async () => {
+  const tab = browser.tab();
+  let fresh = 0;
+  tab.addEventListener("fresh", () => (fresh += 1));
+  await settle();
+  browser.stream.says("connected", { resumed: false, active: [] });
+  assert.equal(fresh, 1);
+  browser.stream.says("connected", { resumed: true, active: [] });
+  assert.equal(fresh, 1);
+  browser.stream.says("resync", { active: [] });
+  assert.equal(fresh, 2);
+});
+
+test("the clock follows the server's", async () => {
+  const tab = await connectedTab();
+  browser.stream.says("heartbeat", { server_time: "2025-10-19T00:00:05.000Z" });
+  assert.equal(tab.now(), Date.UTC(2025, 9, 19, 0, 0, 5));
+});
+
+test("a closed feed is silent: no stream, no timer, no poll", async () => {
+  const tab = await connectedTab();
+  tab.close();
+  await pass(120_000);
+  assert.equal(browser.open.length, 0);
+  assert.equal(browser.streams.length, 1);
+  assert.equal(browser.requests.length, 0);
+});
+
+test("events of a stream that was replaced are not heard", async () => {
+  const tab = await connectedTab();
+  const old = browser.stream;
+  old.breaks(2);
+  await pass(2_000);
+  old.says("call", { call: call() });
+  assert.deepEqual(tab.calls, []);
+});
+
+test("a line that is not JSON is skipped", async () => {
+  const tab = await connectedTab();
+  const { stream } = browser;
+  const say = JSON.stringify;
+  JSON.stringify = () => "{broken";
+  try {
+    stream.says("call", { call: call() });
+  } finally {
+    JSON.stringify = say;
+  }
+  assert.equal(tab.status.state, "live");
+  stream.says("call", { call: call() });
+  assert.equal(tab.calls.length, 1);
+});

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { statusLight } from "../../static/status-light.js";
+
+const NOW = Date.UTC(2025, 9, 19, 12, 0, 0);
+const ago = (seconds) => new Date(NOW - seconds * 1000).toISOString();
+const live = { state: "live", trouble: null };
+const healthy = { ready: true, reasons: [], last_event_at: ago(12), subscription: { state: "active", expires_at: ago(-6.5 * 86_400), detail: null } };
+const light = (feed, health) => statusLight({ ...live, ...feed }, health && { ...healthy, ...health }, NOW);
+const subscription = (details) => light({}, { subscription: { ...healthy.subscription, ...details } });
+
+test("all well is one green sentence", () => {
+  assert.deepEqual(light({}, {}), { tone: "green", text: "Live · last event 12 s ago · subscription ends in 6 days" });
+});
+
+test("before health is known it only says what the stream knows", () => {
+  assert.deepEqual(light({}, null), { tone: "green", text: "Live" });
+});
+
+test("a service without RingCentral credentials is live and says nothing of a subscription", () => {
+  assert.deepEqual(light({}, { subscription: null, last_event_at: null }), { tone: "green", text: "Live · no event yet" });
+});
+
+test("a subscription in its last day is amber, an ended one red", () => {
+  assert.equal(subscription({ expires_at: ago(-5 * 3600) }).tone, "amber");
+  assert.match(subscription({ expires_at: ago(-5 * 3600) }).text, /ends in 5 h$/);
+  assert.equal(subscription({ expires_at: ago(60) }).tone, "red");
+});
+
+test("a missing or blacklisted subscription says what to do", () => {
+  assert.match(subscription({ state: "missing", expires_at: null }).text, /subscription ensure/);
+  assert.equal(subscription({ state: "missing", expires_at: null }).tone, "amber");
+  assert.equal(subscription({ state: "blacklisted" }).tone, "red");
+  assert.match(subscription({ state: "blacklisted", detail: "The webhook answered 404." }).text, /The webhook answered 404\.$/);
+});
+
+test("what the service complains about is said alone and in red", () => {
+  assert.deepEqual(light({}, { ready: false, reasons: ["The database does not answer."] }), { tone: "red", text: "The database does not answer." });
+  assert.equal(light({ trouble: { code: "store_lost", message: "The store is lost." } }, {}).text, "The store is lost.");
+});
+
+test("a broken stream is never called live", () => {
+  for (const [state, tone] of [["connecting", "quiet"], ["reconnecting", "amber"], ["offline", "red"], ["denied", "red"], ["polling", "amber"]]) {
+    const shown = light({ state }, {});
+    assert.equal(shown.tone, tone, state);
+    assert.doesNotMatch(shown.text, /Live/, state);
+  }
+});
