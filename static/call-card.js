@@ -99,12 +99,14 @@ export class CallCard {
     this.#parts.timer.textContent = formatDuration(end - this.since);
   }
 
-  /** Fades out and is removed; cannot be used meanwhile. */
+  /** Fades out while the others close up, and is removed; cannot be used meanwhile. */
   leave() {
+    const { element } = this;
     this.#countdown?.stop();
-    this.element.inert = true;
-    this.element.classList.add("leaving");
-    setTimeout(() => this.element.remove(), 160);
+    element.inert = true;
+    element.style.setProperty("--_height", `${element.offsetHeight}px`);
+    element.classList.add("leaving");
+    setTimeout(() => element.remove(), 160);
   }
 
   #schedule({ stays, mine }) {

@@ -45,6 +45,7 @@ const css = `
 
 .stack {
   box-sizing: border-box;
+  isolation: isolate;
   display: flex;
   flex-direction: column;
   gap: 12px;
@@ -79,10 +80,10 @@ const css = `
   box-shadow: var(--_shadow);
   pointer-events: auto;
   animation: arrive 160ms ease-out;
-  transition: opacity 160ms ease-in;
+  transition: opacity 160ms ease-in, margin 160ms ease-in-out;
 }
 .card[hidden] { display: none; }
-.card.leaving { opacity: 0; pointer-events: none; }
+.card.leaving { z-index: -1; margin-block-end: calc(-12px - var(--_height)); opacity: 0; pointer-events: none; }
 @keyframes arrive { from { opacity: 0; transform: translateY(-8px); } }
 
 .card { --_tone: var(--_neutral); }
@@ -198,7 +199,7 @@ button, a { cursor: pointer; -webkit-tap-highlight-color: transparent; }
   .stack { padding-inline: 16px; }
 }
 @media (prefers-reduced-motion: reduce) {
-  .card { animation-name: appear; }
+  .card { animation-name: appear; transition-property: opacity; }
   .bar::before { animation-timing-function: steps(10, end); }
 }
 @keyframes appear { from { opacity: 0; } }

@@ -171,11 +171,18 @@ export class CallPopup extends HTMLElement {
         this.#remove(card);
       },
     });
-    // Newest on top, but never above a card in use: it would slide from under the pointer.
-    const above = this.position.startsWith("bottom") ? 0 : this.#cards.findLastIndex((other) => other.inUse) + 1;
-    this.#stack.insertBefore(card.element, this.#cards[above]?.element ?? this.#more);
-    this.#cards.splice(above, 0, card);
+    const at = this.#placeFor(call);
+    this.#stack.insertBefore(card.element, this.#cards[at]?.element ?? this.#more);
+    this.#cards.splice(at, 0, card);
     this.#announce(cardOf(call).announcement);
+  }
+
+  /** Newest on top, but never above a card in use: it would slide from under the pointer. */
+  #placeFor(call) {
+    const older = this.#cards.findIndex((card) => Date.parse(card.call.timestamp) <= Date.parse(call.timestamp));
+    const byAge = older < 0 ? this.#cards.length : older;
+    if (this.position.startsWith("bottom")) return byAge;
+    return Math.max(byAge, this.#cards.findLastIndex((card) => card.inUse) + 1);
   }
 
   #remove(card) {

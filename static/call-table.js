@@ -10,8 +10,8 @@ const COLUMNS = {
   result: ["Result", (call) => [pill(call)]],
   caller: ["Caller", caller],
   line: ["Line", line],
-  agent: ["Agent", (call) => [agentOf(call)]],
-  answeredBy: ["Answered by", (call) => [agentOf(call)]],
+  agent: ["Agent", agent],
+  answeredBy: ["Answered by", agent],
   time: ["Time", (call, { now }) => [formatDuration(now - Date.parse(call.answered_at ?? call.timestamp))]],
   talk: ["Talk time", (call) => [talk(call)]],
   when: ["When", (call, { now }) => [formatWhen(call.timestamp, now)]],
@@ -99,6 +99,11 @@ function line(call) {
   const name = lineOf(call);
   const number = dialled(call);
   return [name === number ? name && numeral(name) : name && bdi(name), number && number !== name ? secondary(number) : null];
+}
+
+function agent(call) {
+  const name = agentOf(call);
+  return [name && bdi(name)];
 }
 
 function talk(call) {

@@ -4,7 +4,7 @@
  * `demo.html#Known%20caller,Withheld` plays situations at once, by the names of their buttons.
  */
 import "./call-popup.js";
-import { reduce } from "./call.js";
+import { callerName, reduce } from "./call.js";
 
 /** The smallest feed there is: a list of calls and the rule that changes it. */
 class HandFeed extends EventTarget {
@@ -131,7 +131,8 @@ function setting([name, { set, ...choices }]) {
 
 function log(event) {
   const line = document.createElement("li");
-  line.textContent = `${event.type} ${JSON.stringify(event.detail)}`;
+  const { call, customer } = event.detail;
+  line.textContent = `${event.type} · ${callerName(call)} · call ${call.id}${customer ? ` · customer ${customer.id}` : ""}`;
   const list = document.getElementById("events");
   list.querySelector(".none")?.remove();
   list.prepend(line);

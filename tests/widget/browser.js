@@ -1,0 +1,133 @@
+/**
+ * A browser with as many tabs as a test wants, in one process: they share its locks and channels, and its network notes every
+ * stream and request. Only timers are not here; tests move those with `pass`.
+ */
+import { mock } from "node:test";
+import { CallFeed } from "../../static/call-feed.js";
+
+export const SRC = "https://calls.example.com/";
+
+export class Browser {
+  streams = [];
+  requests = [];
+  logged = [];
+  answer = () => ({ ok: true, status: 200, json: async () => ({ calls: [] }) });
+  #channels = new Set();
+  #lock = { holder: null, queue: [] };
+  #tabs = [];
+
+  tab(options = {}) {
+    const feed = new CallFeed(SRC, {
+      EventSource: this.#eventSource(),
+      BroadcastChannel: this.broadcastChannel(),
+      locks: { request: (...wish) => this.#request(...wish) },
+      fetch: async (url, request) => {
+        this.requests.push([request?.method ?? "GET", url]);
+        return this.answer(url);
+      },
+      random: () => 0.5,
+      log: (line) => this.logged.push(line),
+      ...options,
+    });
+    this.#tabs.push(feed);
+    feed.open();
+    return feed;
+  }
+
+  get stream() {
+    return this.streams.at(-1);
+  }
+
+  get open() {
+    return this.streams.filter(({ readyState }) => readyState !== 2);
+  }
+
+  closeTabs() {
+    for (const tab of this.#tabs) tab.close();
+  }
+
+  #eventSource() {
+    const { streams } = this;
+    return class {
+      readyState = 0;
+      #listeners = {};
+      constructor(url, options) {
+        Object.assign(this, { url, options });
+        streams.push(this);
+      }
+      addEventListener(name, listener) {
+        this.#listeners[name] = listener;
+      }
+      close() {
+        this.readyState = 2;
+      }
+      says(type, data = {}, lastEventId = "") {
+        this.readyState = 1;
+        this.#listeners[type]({ type, data: JSON.stringify({ type, ...data }), lastEventId });
+      }
+      breaks(readyState) {
+        this.readyState = readyState;
+        this.#listeners.error({ type: "error" });
+      }
+    };
+  }
+
+  broadcastChannel() {
+    const channels = this.#channels;
+    return class {
+      constructor(name) {
+        this.name = name;
+        channels.add(this);
+      }
+      postMessage(data) {
+        const copy = structuredClone(data);
+        for (const other of channels) if (other !== this && other.name === this.name) queueMicrotask(() => channels.has(other) && other.onmessage({ data: copy }));
+      }
+      close() {
+        channels.delete(this);
+      }
+    };
+  }
+
+  #request(_, { signal, steal }, held) {
+    return new Promise((resolve, reject) => {
+      const wish = { held, resolve, reject };
+      const aborted = () => Object.assign(new Error("aborted"), { name: "AbortError" });
+      signal?.addEventListener("abort", () => {
+        this.#lock.queue = this.#lock.queue.filter((other) => other !== wish);
+        if (this.#lock.holder !== wish) reject(aborted());
+      });
+      if (steal) {
+        const before = this.#lock.holder;
+        this.#grant(wish);
+        before?.reject(aborted());
+      } else {
+        this.#lock.queue.push(wish);
+        this.#next();
+      }
+    });
+  }
+
+  #next() {
+    if (!this.#lock.holder && this.#lock.queue.length) this.#grant(this.#lock.queue.shift());
+  }
+
+  #grant(wish) {
+    this.#lock.holder = wish;
+    queueMicrotask(async () => {
+      await wish.held();
+      if (this.#lock.holder !== wish) return;
+      this.#lock.holder = null;
+      wish.resolve();
+      this.#next();
+    });
+  }
+}
+
+/** Lets everything run that waits for nothing but its turn. */
+export const settle = () => new Promise((resolve) => setImmediate(resolve));
+/** Moves the clock. */
+export async function pass(ms) {
+  mock.timers.tick(ms);
+  await settle();
+}
