@@ -153,7 +153,7 @@ p { margin: 0; }
   font-size: 14px;
   font-weight: 600;
 }
-.unknown .avatar { color: var(--_tertiary); background: color-mix(in srgb, var(--_tertiary) 10%, var(--_surface)); }
+.unknown .avatar { color: var(--_secondary); background: color-mix(in srgb, var(--_tertiary) 10%, var(--_surface)); }
 .who { flex: 1; min-inline-size: 0; }
 .name { font-size: 17px; line-height: 24px; font-weight: 600; }
 .number { color: var(--_secondary); }

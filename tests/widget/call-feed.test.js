@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, mock, test } from "node:test";
-import { Browser, SRC, pass, settle } from "./browser.js";
+import { afterEach, beforeEach, test } from "node:test";
+import { Browser, SRC, pass, settle, startClock, stopClock } from "./browser.js";
 
 const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
 
 let browser;
 beforeEach(() => {
-  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.UTC(2025, 9, 19) });
+  stopClock(Date.UTC(2025, 9, 19));
   browser = new Browser();
 });
 afterEach(() => {
   browser.closeTabs();
-  mock.timers.reset();
+  startClock();
 });
 
 async function connectedTab(options) {

@@ -214,7 +214,7 @@ test("a moment is a time today, Yesterday before, and a date further back", () =
   const now = new Date(2025, 9, 19, 12, 0);
   assert.equal(formatWhen(new Date(2025, 9, 19, 9, 41), now), "09:41");
   assert.equal(formatWhen(new Date(2025, 9, 18, 23, 59), now), "Yesterday 23:59");
-  assert.equal(formatWhen(new Date(2025, 8, 2, 9, 5), now), "2 Sept 09:05");
+  assert.equal(formatWhen(new Date(2025, 7, 2, 9, 5), now), "2 Aug 09:05");
   assert.equal(formatWhen(new Date(2024, 11, 31, 9, 5), now), "31 Dec 2024 09:05");
   assert.equal(formatWhen("nonsense", now), "");
 });
