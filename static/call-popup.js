@@ -88,7 +88,7 @@ export class CallPopup extends HTMLElement {
     this.#more.addEventListener("click", () => this.#expand(), { signal });
     const clock = setInterval(() => this.#tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(clock));
-    this.#hidden = this.#feed ? new Set() : remembered();
+    if (!this.#feed) for (const id of remembered()) this.#hidden.add(id);
     this.#start();
   }
 
@@ -324,9 +324,9 @@ function matches(shortcut, event) {
 /** Calls put away in this tab, so that the next page of a site does not bring them back. */
 function remembered() {
   try {
-    return new Set(JSON.parse(sessionStorage.getItem(STORE)) ?? []);
+    return JSON.parse(sessionStorage.getItem(STORE)) ?? [];
   } catch {
-    return new Set();
+    return [];
   }
 }
 

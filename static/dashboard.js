@@ -166,8 +166,8 @@ async function start() {
     simulator.offer(answer.simulator);
     show();
   }, () => {});
-  await Promise.all([loadActive(), loadRecent()]);
   route();
+  await Promise.all([loadActive(), loadRecent()]);
 }
 
 feed.addEventListener("change", follow);

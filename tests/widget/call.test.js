@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  activeRows, agentOf, callerName, cardOf, customerUrl, formatDuration, formatNumber, formatSpan, formatWhen, initials, reduce, stateOf,
+  activeRows, agentOf, callerName, cardOf, customerUrl, dialled, formatDuration, formatNumber, formatSpan, formatWhen, initials, reduce, stateOf,
 } from "../../static/call.js";
 
 const at = (seconds) => new Date(Date.UTC(2025, 9, 19, 0, 47, seconds)).toISOString();
@@ -77,7 +77,7 @@ test("a resync does not forget what was dismissed", () => {
 test("a snapshot replaces the list and still obeys rev", () => {
   const before = after(rings({ id: "a" }), updates({ id: "b", status: "connected", rev: 5 }));
   const calls = reduce(before, { type: "snapshot", calls: [call({ id: "b", rev: 2 }), call({ id: "c" })] });
-  assert.deepEqual(calls.map(({ id, status }) => [id, status]).sort(), [["b", "connected"], ["c", "ringing"]]);
+  assert.deepEqual(calls.map(({ id, status, dismissed }) => [id, status, dismissed]).sort(), [["b", "connected", false], ["c", "ringing", false]]);
 });
 
 test("heartbeats and unknown events leave the list alone", () => {
@@ -116,6 +116,29 @@ test("a known caller is shown by name with the number once", () => {
     ["Incoming call", "Sales", "Sarah Customer", "(416) 555-1234", "sarah@example.com", "SC"],
   );
   assert.equal(card.announcement, "Incoming call from Sarah Customer, Sales");
+});
+
+test("a customer without a name is known by email, one without an id by name", () => {
+  assert.equal(cardOf(call({ customer_id: "c1", customer_email: "sarah@example.com" })).title, "sarah@example.com");
+  assert.equal(cardOf(call({ customer_email: "sarah@example.com" })).title, "(416) 555-1234");
+  assert.deepEqual(cardOf(call({ customer_name: "Sarah" })).customer, { id: null, name: "Sarah", email: null });
+});
+
+test("the table names a stranger by caller ID, else as new", () => {
+  assert.equal(callerName(call({ from_name: "Calgary, AB" })), "Calgary, AB");
+  assert.equal(callerName(call()), "New caller");
+  assert.equal(callerName(call({ ...sarah, from_name: "SARAH C" })), "Sarah Customer");
+});
+
+test("only a number is laid out as a number", () => {
+  const isNumber = (details) => cardOf(call(details)).titleIsNumber;
+  assert.deepEqual([isNumber({}), isNumber(sarah), isNumber({ from_number: null, from_display: null })], [true, false, false]);
+});
+
+test("numbers are as the server wrote them, or written here", () => {
+  assert.equal(dialled(call({ to_display: "587 987 6543" })), "587 987 6543");
+  assert.equal(dialled(call({ to_display: null })), "(587) 987-6543");
+  assert.equal(dialled(call({ to_display: null, to_number: null })), null);
 });
 
 test("an unknown caller is a number that is not in the database", () => {
@@ -157,6 +180,7 @@ test("a call the viewer answered stays", () => {
 test("a call nobody knows who answered says connected and stays for its timer", () => {
   const card = cardOf(call({ status: "connected" }));
   assert.deepEqual([card.state, card.stays, card.mine], ["Connected", null, false]);
+  assert.deepEqual([call(), call({ status: "ended", result: "answered" })].map((other) => cardOf(other).mine), [false, false]);
 });
 
 test("a missed call says so for five seconds and an answered one goes at once", () => {
@@ -207,7 +231,7 @@ test("durations never run backwards and grow hours only when they need them", ()
 });
 
 test("spans of time are said in one unit", () => {
-  assert.deepEqual([12_000, 90_000, 7_200_000, 6.5 * 86_400_000].map(formatSpan), ["12 s", "1 min", "2 h", "6 days"]);
+  assert.deepEqual([12_000, 90_000, 7_200_000, 47.9 * 3_600_000, 48 * 3_600_000].map(formatSpan), ["12 s", "1 min", "2 h", "47 h", "2 days"]);
 });
 
 test("a moment is a time today, Yesterday before, and a date further back", () => {
@@ -228,4 +252,5 @@ test("the customer's page is a web address with the id escaped, or none", () => 
   assert.equal(customerUrl("data:text/html,{id}", customer, page), null);
   assert.equal(customerUrl("http://", customer, page), null);
   assert.equal(customerUrl("/customers/{id}", null, page), null);
+  assert.equal(customerUrl("", customer, page), null);
 });

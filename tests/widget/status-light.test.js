@@ -27,6 +27,16 @@ test("a subscription in its last day is amber, an ended one red", () => {
   assert.equal(subscription({ expires_at: ago(60) }).tone, "red");
 });
 
+test("a subscription is calm again a day before its end, and over at the moment it ends", () => {
+  assert.equal(subscription({ expires_at: ago(-25 * 3600) }).tone, "green");
+  assert.equal(subscription({ expires_at: ago(0) }).tone, "red");
+});
+
+test("a subscription nobody looked at yet is no alarm", () => {
+  assert.deepEqual(subscription({ state: "unknown" }), { tone: "green", text: "Live · last event 12 s ago · subscription not checked yet" });
+  assert.match(subscription({ state: "unknown", detail: "Checked at the next start." }).text, /Checked at the next start\.$/);
+});
+
 test("a missing or blacklisted subscription says what to do", () => {
   assert.match(subscription({ state: "missing", expires_at: null }).text, /subscription ensure/);
   assert.equal(subscription({ state: "missing", expires_at: null }).tone, "amber");
