@@ -237,6 +237,8 @@ impl App {
         let caller = number(&found.from_number);
         let mut next = found.clone();
         next.rev = found.rev.max(self.0.hub.call(&found.id).map_or(0, |known| known.rev)) + 1;
+        // Silence is measured from when we first saw it, not from when it began: its author may sweep as it likes.
+        next.ledger.heard_at = Utc::now();
         next.from_display = caller.as_ref().map(|number| number.display(region));
         next.to_display = number(&found.to_number).map(|number| number.display(region));
         let Some(adopted) = self.0.store.adopt(found, next).await? else { return Ok(()) };
@@ -261,11 +263,6 @@ impl App {
                 return;
             }
         }
-    }
-
-    /// Ends every stream; nothing is in flight that was not acknowledged.
-    pub fn close(&self) {
-        self.0.hub.close();
     }
 
     async fn turn(&self, session: &str) -> MutexGuard<'_, ()> {

@@ -8,6 +8,7 @@ mod health;
 mod serve;
 mod stream;
 mod webhook;
+mod writer;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -19,6 +20,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::app::App;
 pub use serve::serve;
+pub use writer::Writers;
 
 /// No request of ours carries more than a few fields; the webhook has its own limit.
 const LARGEST_BODY: usize = 64 * 1024;

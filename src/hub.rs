@@ -8,21 +8,25 @@
 //! What a viewer is told depends on who they are, so the log keeps the call before and after each change and the
 //! cursor decides: it came into view, it changed, or it left.
 
+mod cursor;
 mod frame;
-mod listener;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use bytes::Bytes;
 use chrono::Utc;
 use tokio::sync::watch;
 
 use crate::call::{Call, Status};
+pub use cursor::{Cursor, Naming, farewell, heartbeat};
 use frame::Frames;
-pub use listener::{Listener, Naming};
 
 /// Changes a viewer may be behind. At 100 changes a second that is half a minute of standing still.
 const LOG_LENGTH: usize = 4_096;
+/// Viewers of one process; a file descriptor each, and 20,000 is a common hard limit.
+const MOST_VIEWERS: usize = 18_000;
 /// Ended calls whose last `rev` is remembered, so that an echo of an earlier change cannot bring them back.
 const REMEMBERED_ENDS: usize = 10_000;
 
@@ -61,6 +65,15 @@ impl Viewer {
     }
 }
 
+/// How things stand for one viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// The log has grown since they were told.
+    pub behind: bool,
+    /// A call stands on their screen.
+    pub has_calls: bool,
+}
+
 /// The live calls and everyone who watches them. Cheap to clone.
 #[derive(Clone)]
 pub struct Hub(Arc<Shared>);
@@ -71,6 +84,30 @@ struct Shared {
     head: watch::Sender<u64>,
     /// Tells positions of this run from those of another.
     epoch: String,
+    viewers: AtomicUsize,
+}
+
+/// One viewer's place among [`MOST_VIEWERS`], given back when dropped.
+#[derive(Debug)]
+struct Place(Hub);
+
+impl Place {
+    fn take(hub: &Hub) -> Option<Self> {
+        let place = Self(hub.clone());
+        (hub.0.viewers.fetch_add(1, Ordering::Relaxed) < MOST_VIEWERS).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hub({} viewers)", self.viewers())
+    }
 }
 
 #[derive(Default)]
@@ -80,7 +117,6 @@ struct State {
     ends: VecDeque<(String, i64)>,
     end_revs: HashMap<String, i64>,
     log: VecDeque<Arc<Change>>,
-    closed: bool,
 }
 
 /// One entry of the log.
@@ -101,7 +137,7 @@ impl Default for Hub {
     fn default() -> Self {
         let (head, _) = watch::channel(0);
         let epoch = format!("{:x}", Utc::now().timestamp_millis());
-        Self(Arc::new(Shared { state: RwLock::default(), head, epoch }))
+        Self(Arc::new(Shared { state: RwLock::default(), head, epoch, viewers: AtomicUsize::new(0) }))
     }
 }
 
@@ -180,20 +216,37 @@ impl Hub {
         calls
     }
 
-    /// Begins to tell a viewer, from `last_event_id` on where that is still possible.
-    pub fn listen(&self, viewer: Viewer, naming: Naming, last_event_id: Option<&str>) -> Listener {
-        Listener::new(self.clone(), viewer, naming, last_event_id)
+    /// Begins to tell a viewer, from `last_event_id` on where that is still possible: their cursor and first frames.
+    /// `None` when there are as many viewers as the process can hold.
+    pub fn open(&self, viewer: Viewer, naming: Naming, last_event_id: Option<&str>) -> Option<(Cursor, Bytes)> {
+        let place = Place::take(self)?;
+        Some(Cursor::open(place, viewer, naming, last_event_id))
     }
 
-    /// How many listen.
+    /// How many viewers listen.
     pub fn viewers(&self) -> usize {
-        self.0.head.receiver_count()
+        self.0.viewers.load(Ordering::Relaxed)
     }
 
-    /// Ends every stream, now and from now on.
-    pub fn close(&self) {
-        self.write().closed = true;
-        self.0.head.send_modify(|_| {});
+    /// What each of these viewers is to be told now; most of the time the same bytes for all.
+    pub fn news<'a>(&self, cursors: impl Iterator<Item = &'a mut Cursor>, mut tell: impl FnMut(usize, Bytes)) {
+        let state = self.read();
+        for (index, cursor) in cursors.enumerate() {
+            if let Some(frames) = cursor.news(&state, &self.0.epoch) {
+                tell(index, frames);
+            }
+        }
+    }
+
+    /// Whether there is anything new for a viewer, or anything on their screen.
+    pub fn outlook(&self, cursor: &Cursor) -> Outlook {
+        let state = self.read();
+        Outlook { behind: cursor.is_behind(&state), has_calls: cursor.has_calls(&state) }
+    }
+
+    /// Moves when the log grows.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.head.subscribe()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

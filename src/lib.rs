@@ -1,11 +1,63 @@
 //! Caller Popup: shows who is calling on every dashboard the moment RingCentral says a phone rings.
+//!
+//! # The sentence
+//!
+//! A notification comes in, becomes facts in our words, changes one call in the store, and the changed call goes out to
+//! the people it concerns:
+//!
+//! ```text
+//! webhook → Notification::parse → App::ingest → Store::apply → Hub::publish → stream
+//! ```
+//!
+//! # The map
+//!
+//! Dependencies point one way, and this is also the order to read in:
+//!
+//! ```text
+//! call, phone, customer  ←  ringcentral, store, hub  ←  app  ←  http  ←  main
+//!        words                in      keep   tell      sentence  edges   wiring
+//! ```
+//!
+//! | room | what it is | what it must not know |
+//! |---|---|---|
+//! | [`call`] | a call and how what is told changes it | I/O, clocks |
+//! | [`phone`], [`customer`] | numbers and customers | where they are kept |
+//! | [`ringcentral`] | their JSON, their API | our store and viewers |
+//! | [`store`] | MongoDB and SQLite behind one enum | RingCentral's words |
+//! | [`hub`] | the log that viewers read | HTTP |
+//! | [`app`] | the sentence | BSON, SQL, axum |
+//! | [`http`] | routes, who may come in, the accept loop | the databases |
+//! | [`config`] | settings | everything else |
+//!
+//! # A call arrives
+//!
+//! 1. [`http`] checks the verification token and hands the body to `Notification::parse`, which turns it into
+//!    [`call::CallEvent`]s: facts about legs, not states of calls.
+//! 2. [`app::App::ingest`] looks the caller up, for at most 25 ms, while nothing else waits for it.
+//! 3. [`store::Store::apply`] reads the call, lets [`call::Call::apply`] derive the next one, and writes it if nobody
+//!    else did meanwhile. Only now does RingCentral get its 200.
+//! 4. [`hub::Hub::publish`] appends the call to a log if its `rev` is news. Each viewer is a cursor into that log.
+//! 5. Two seconds later at most, the poll of `active_calls` would have found it too: what other programs and instances
+//!    write comes in that way.
+//!
+//! # Invariants
+//!
+//! * Facts may come twice and in any order; the call they make is the same.
+//! * A call that is over never opens again. `rev` only grows, and readers drop what is not newer.
+//! * A 200 to RingCentral means the fact is on disk.
+//! * Nobody is sent a call that does not concern them; recipients are chosen on the server.
+//! * Everything has a bound: bodies, queues, logs, retries, waits.
 
-pub mod app;
 pub mod call;
-pub mod config;
 pub mod customer;
-pub mod http;
-pub mod hub;
 pub mod phone;
+
+pub mod hub;
 pub mod ringcentral;
 pub mod store;
+
+pub mod app;
+
+pub mod http;
+
+pub mod config;

@@ -93,7 +93,8 @@ async fn serve(config: Config) -> Result<()> {
         tokio::spawn(every(poll_interval, app.clone(), async |app| app.poll().await)),
         tokio::spawn(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
     ];
-    http::serve(listener, http::router(app.clone()), app, stop_signal()?).await;
+    let writers = http::Writers::start(app.hub().clone(), poll_interval);
+    http::serve(listener, http::router(app), writers, stop_signal()?).await;
     tasks.iter().for_each(|task| task.abort());
     info!("stopped");
     Ok(())

@@ -1,62 +1,100 @@
 //! The accept loop.
 //!
 //! Our own, because `axum::serve` waits for ever on an open stream at shutdown and hides hyper's settings: a slow
-//! header must time out, and a stream must not.
+//! header must time out, and a stream must not. It is also where a stream leaves hyper: the handler hands over what to
+//! write and waits; the connection is taken apart, and the socket goes to the writers.
 
 use std::future::Future;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::app::App;
+use super::writer::{Opening, Writers, watch_for_silence};
 
 /// A client that has not sent its request's head by then is not one of ours.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// What connections get to finish after the signal; streams end at once.
+/// What requests get to finish after the signal; streams end sooner.
 const DRAIN: Duration = Duration::from_millis(1_500);
 /// Out of file descriptors: accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A handler's way to turn its connection into a stream.
+#[derive(Clone)]
+pub struct Handover(mpsc::Sender<Opening>);
+
+impl Handover {
+    /// The connection's task takes the socket over and drops the request; nothing after this runs.
+    pub async fn take_over(&self, opening: Opening) {
+        let _ = self.0.send(opening).await;
+    }
+}
+
 /// Serves until `stop`, then ends the streams, lets requests finish, and returns.
-pub async fn serve(listener: TcpListener, router: Router, app: App, stop: impl Future<Output = ()>) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).keep_alive(true);
-    let graceful = GracefulShutdown::new();
+pub async fn serve(listener: TcpListener, router: Router, writers: Writers, stop: impl Future<Output = ()>) {
+    let (closing, closed) = watch::channel(false);
+    let tracker = TaskTracker::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        let socket = match accepted {
-            Ok((socket, _)) => socket,
+        match accepted {
+            Ok((socket, _)) => {
+                // A popup is one small write; waiting for more to send along would only delay it.
+                let _ = socket.set_nodelay(true);
+                tracker.spawn(connection(socket, router.clone(), writers.clone(), closed.clone()));
+            }
             Err(cause) => {
                 warn!(error = &cause as &dyn std::error::Error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        // A popup is one small write; waiting for more to send along would only delay it.
-        let _ = socket.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection =
-            graceful.watch(builder.serve_connection_with_upgrades(TokioIo::new(socket), service).into_owned());
-        tokio::spawn(async move {
-            if let Err(cause) = connection.await {
-                debug!(error = &*cause, "a connection broke");
-            }
-        });
+        }
     }
     drop(listener);
-    app.close();
-    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    closing.send_replace(true);
+    tracker.close();
+    let finished = async { tokio::join!(tracker.wait(), writers.close()) };
+    if timeout(DRAIN, finished).await.is_err() {
         warn!("some connections did not finish in time");
     }
+}
+
+/// One connection, until it ends or becomes a stream.
+async fn connection(socket: TcpStream, router: Router, writers: Writers, mut closed: watch::Receiver<bool>) {
+    let (handover, mut taken_over) = mpsc::channel(1);
+    let routes = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Handover(handover.clone()));
+        routes.call(request)
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(socket), service);
+    let opening = loop {
+        tokio::select! {
+            ended = &mut connection => {
+                if let Err(cause) = ended {
+                    debug!(error = &cause as &dyn std::error::Error, "a connection broke");
+                }
+                return;
+            }
+            Some(opening) = taken_over.recv() => break opening,
+            Ok(()) = closed.changed() => std::pin::Pin::new(&mut connection).graceful_shutdown(),
+        }
+    };
+    let socket = connection.into_parts().io.into_inner();
+    let _ = watch_for_silence(&socket);
+    writers.seat(socket, opening);
 }

@@ -1,15 +1,21 @@
 //! The event stream.
 
-use axum::body::Body;
+use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::unfold;
+use bytes::{BufMut, BytesMut};
 use serde::Deserialize;
 
 use super::error::ApiError;
+use super::serve::Handover;
+use super::writer::Opening;
 use crate::app::App;
-use crate::hub::{Naming, Viewer};
+use crate::hub::{Naming, Viewer, farewell};
+
+/// The answer's head. Nothing says how long the answer is: it ends when the connection does.
+const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache, no-transform\r\n\
+                    x-accel-buffering: no\r\nconnection: close\r\n\r\n";
 
 /// How a viewer wants to be told.
 #[derive(Debug, Default, Deserialize)]
@@ -21,10 +27,14 @@ pub struct Wishes {
 }
 
 /// Opens a stream: `connected`, what rings now, then everything as it happens.
+///
+/// Hands the socket over to the writers and never answers; the accept loop then drops this future.
 pub async fn open(
     State(app): State<App>,
+    method: Method,
     viewer: Viewer,
     Query(wishes): Query<Wishes>,
+    Extension(handover): Extension<Handover>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let naming = match wishes.events.as_deref() {
@@ -32,17 +42,26 @@ pub async fn open(
         Some("message") => Naming::Plain,
         Some(_) => return Err(ApiError::bad_request("unknown_events", "events is \"message\" or left out.")),
     };
+    if method == Method::HEAD {
+        return Ok(event_stream().into_response());
+    }
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let position = header.or(wishes.last_event_id.as_deref());
-    let listener = app.hub().listen(viewer, naming, position).ticking(app.config().poll_interval);
-    let frames = unfold(listener, |mut listener| async {
-        let frames = listener.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(frames), listener))
-    });
-    let headers = [
+    let Some((cursor, frames)) = app.hub().open(viewer, naming, position) else {
+        // Any status but 200 would make a browser give up for good.
+        let sorry = farewell(naming, "too_many_viewers", "Too many dashboards are open; this one tries again.");
+        return Ok((event_stream(), sorry).into_response());
+    };
+    let mut bytes = BytesMut::from(HEAD);
+    bytes.put(frames);
+    handover.take_over(Opening { cursor, bytes: bytes.freeze() }).await;
+    std::future::pending().await
+}
+
+fn event_stream() -> [(header::HeaderName, &'static str); 3] {
+    [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-cache, no-transform"),
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    Ok((headers, Body::from_stream(frames)).into_response())
+    ]
 }

@@ -1,0 +1,241 @@
+//! Streams, once they are open: a few tasks that each hold many sockets.
+//!
+//! A stream through hyper's body costs a task, two 8 KiB buffers and about 4 µs more a frame than the bytes need. So the
+//! accept loop takes the socket over from hyper after the request's head ([`super::serve`]), and from then on a viewer
+//! is a [`Seat`]: a socket, a cursor into the hub's log and whatever the socket did not take yet. A task wakes when the
+//! log grows, asks the hub once for a batch of seats, and writes; nearly always everyone gets the same bytes.
+//!
+//! A socket that takes no more keeps its seat but is told nothing new until it has taken the rest, so nobody's memory
+//! grows; when it comes back the hub answers with the log or with `resync`. After [`STALLED`] it is closed.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::task::TaskTracker;
+
+use crate::hub::{Cursor, Hub, farewell, heartbeat};
+
+/// Seats asked for and written between two chances for others to run.
+const BATCH: usize = 64;
+/// The clock that heartbeats, stalled sockets and closed ones are looked after by.
+const BEAT: Duration = Duration::from_millis(100);
+/// A viewer with a call on screen still hears from us this often.
+const LONGEST_SILENCE: Duration = Duration::from_secs(14);
+/// A socket that takes nothing for so long is closed.
+const STALLED: Duration = Duration::from_secs(25);
+/// At shutdown, streams end spread over this, so that not everyone comes back at once.
+const DRAIN: Duration = Duration::from_millis(1_000);
+
+/// Everyone who has a stream.
+#[derive(Clone)]
+pub struct Writers(Arc<Shared>);
+
+struct Shared {
+    tasks: Vec<mpsc::UnboundedSender<Seat>>,
+    next: AtomicUsize,
+    tracker: TaskTracker,
+    closing: watch::Sender<bool>,
+}
+
+/// A viewer with an open stream.
+pub struct Seat {
+    socket: TcpStream,
+    cursor: Cursor,
+    /// What the socket has not taken yet.
+    rest: Bytes,
+    stalled_since: Option<Instant>,
+    last_word: Instant,
+}
+
+/// A stream that a handler opened, on its way to a writer.
+pub struct Opening {
+    /// Where the viewer is.
+    pub cursor: Cursor,
+    /// The response's head and the first frames.
+    pub bytes: Bytes,
+}
+
+impl Writers {
+    /// Starts the tasks; viewers hear a heartbeat every `pace` while nothing is on their screen.
+    pub fn start(hub: Hub, pace: Duration) -> Self {
+        let (closing, _) = watch::channel(false);
+        let tracker = TaskTracker::new();
+        let count = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4));
+        let tasks = (0..count)
+            .map(|_| {
+                let (sender, arrivals) = mpsc::unbounded_channel();
+                let row = Row { hub: hub.clone(), seats: Vec::new(), pace, beat: 0 };
+                tracker.spawn(row.run(arrivals, closing.subscribe()));
+                sender
+            })
+            .collect();
+        Self(Arc::new(Shared { tasks, next: AtomicUsize::new(0), tracker, closing }))
+    }
+
+    /// Hands an open stream over.
+    pub fn seat(&self, socket: TcpStream, opening: Opening) {
+        let Opening { cursor, bytes } = opening;
+        let seat = Seat { socket, cursor, rest: bytes, stalled_since: None, last_word: Instant::now() };
+        let task = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.tasks.len();
+        // The task ends only after it has closed every seat, and then this one is closed by being dropped.
+        let _ = self.0.tasks[task].send(seat);
+    }
+
+    /// Ends every stream, a few at a time, and returns when all have ended.
+    pub async fn close(&self) {
+        self.0.closing.send_replace(true);
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
+    }
+}
+
+/// One task's seats.
+struct Row {
+    hub: Hub,
+    seats: Vec<Seat>,
+    pace: Duration,
+    beat: usize,
+}
+
+impl Row {
+    async fn run(mut self, mut arrivals: mpsc::UnboundedReceiver<Seat>, mut closing: watch::Receiver<bool>) {
+        let mut head = self.hub.subscribe();
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(mut seat) = arrivals.recv() => {
+                    seat.flush();
+                    // What happened between the opening and now is told at once.
+                    let news = self.hub.outlook(&seat.cursor).behind;
+                    self.seats.push(seat);
+                    if news {
+                        self.tell(self.seats.len() - 1).await;
+                    }
+                }
+                changed = head.changed() => match changed {
+                    Ok(()) => self.tell(0).await,
+                    Err(_) => break,
+                },
+                _ = beat.tick() => self.beat().await,
+                _ = closing.changed() => break,
+            }
+        }
+        while let Ok(seat) = arrivals.try_recv() {
+            self.seats.push(seat);
+        }
+        self.drain().await;
+    }
+
+    /// Tells the news to every seat from `from` on that can take it.
+    async fn tell(&mut self, from: usize) {
+        let mut news = Vec::with_capacity(BATCH);
+        for batch in self.seats[from..].chunks_mut(BATCH) {
+            let mut free: Vec<&mut Seat> = batch.iter_mut().filter(|seat| seat.rest.is_empty()).collect();
+            self.hub.news(free.iter_mut().map(|seat| &mut seat.cursor), |index, frames| news.push((index, frames)));
+            let now = Instant::now();
+            for (index, frames) in news.drain(..) {
+                free[index].say(frames, now);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Looks after the seats whose turn it is; each has one turn in `pace`, so heartbeats are spread evenly.
+    async fn beat(&mut self) {
+        let turns = (self.pace.as_millis() / BEAT.as_millis()).max(1) as usize;
+        self.beat = (self.beat + 1) % turns;
+        let now = Instant::now();
+        let beats = [heartbeat(crate::hub::Naming::Named), heartbeat(crate::hub::Naming::Plain)];
+        let mut revived = false;
+        for index in (0..self.seats.len()).rev() {
+            let seat = &mut self.seats[index];
+            if !seat.rest.is_empty() {
+                seat.flush();
+                revived |= seat.rest.is_empty();
+            }
+            if index % turns == self.beat && seat.rest.is_empty() {
+                let quiet = now.duration_since(seat.last_word);
+                let outlook = self.hub.outlook(&seat.cursor);
+                if quiet + self.pace > LONGEST_SILENCE || (!outlook.has_calls && quiet >= self.pace / 2) {
+                    seat.say(beats[seat.cursor.naming() as usize].clone(), now);
+                }
+            }
+            let stalled = seat.stalled_since.is_some_and(|since| now.duration_since(since) > STALLED);
+            if stalled || (index % turns == self.beat && seat.has_left()) {
+                self.seats.swap_remove(index);
+            }
+            if index % BATCH == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        // Those who stood still and can take something again have missed what was told meanwhile.
+        if revived {
+            self.tell(0).await;
+        }
+    }
+
+    /// Says farewell to everyone, spread over [`DRAIN`].
+    async fn drain(mut self) {
+        let start = Instant::now();
+        let count = self.seats.len().max(1) as u32;
+        for (index, mut seat) in self.seats.drain(..).enumerate() {
+            if index % BATCH == 0 {
+                sleep_until(start + DRAIN * index as u32 / count).await;
+            }
+            let naming = seat.cursor.naming();
+            seat.say(farewell(naming, "shutting_down", "The service is restarting."), start);
+        }
+    }
+}
+
+impl Seat {
+    fn say(&mut self, frames: Bytes, now: Instant) {
+        if self.rest.is_empty() {
+            self.rest = frames;
+            self.last_word = now;
+            self.flush();
+        }
+    }
+
+    /// Gives the socket what it takes of the rest.
+    fn flush(&mut self) {
+        while !self.rest.is_empty() {
+            match self.socket.try_write(&self.rest) {
+                Ok(taken) => {
+                    self.rest.advance(taken);
+                    self.stalled_since = None;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.stalled_since.get_or_insert_with(Instant::now);
+                    return;
+                }
+                // Gone; the next turn notices.
+                Err(_) => {
+                    self.rest = Bytes::new();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether the other side hung up. Viewers have nothing to say, so whatever else they send is dropped.
+    fn has_left(&self) -> bool {
+        let mut ignored = [0; 256];
+        match self.socket.try_read(&mut ignored) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// What silent peers are found by: unacknowledged data for this long closes the socket.
+pub fn watch_for_silence(socket: &TcpStream) -> std::io::Result<()> {
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(STALLED))
+}
