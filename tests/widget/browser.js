@@ -22,6 +22,7 @@ export class Browser {
       locks: { request: (...wish) => this.#request(...wish) },
       fetch: async (url, request) => {
         this.requests.push([request?.method ?? "GET", url]);
+        this.lastRequest = request;
         return this.answer(url);
       },
       random: () => 0.5,

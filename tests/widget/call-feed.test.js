@@ -111,6 +111,15 @@ test("a dismissal in one tab is one in all, at once, and is told to the server o
   assert.deepEqual(browser.requests, [["POST", `${SRC}api/ringcentral/calls/a/dismiss`]]);
 });
 
+test("dismissing outlives the page, and an unknown call disturbs nothing", async () => {
+  const tab = await connectedTab();
+  await tab.dismiss("never-seen");
+  assert.deepEqual(tab.calls, []);
+  assert.equal(browser.lastRequest.keepalive, true);
+  assert.equal(browser.lastRequest.credentials, "include");
+  assert.equal(browser.stream.options.withCredentials, true);
+});
+
 test("a dismissal the server did not get says so and still holds here", async () => {
   const tab = await connectedTab();
   browser.stream.says("call", { call: call() });
@@ -127,6 +136,71 @@ test("connecting is logged once per connection", async () => {
   assert.deepEqual(browser.logged, ["Call stream connected"]);
   browser.stream.says("connected", { resumed: true, active: [] });
   assert.equal(browser.logged.length, 2);
+});
+
+test("a tab that shares the stream says so once", async () => {
+  await connectedTab();
+  browser.tab();
+  await settle();
+  browser.stream.says("heartbeat");
+  await settle();
+  assert.deepEqual(browser.logged, ["Call stream connected", "Call stream connected, shared with another tab"]);
+});
+
+test("opening twice is opening once", async () => {
+  const tab = await connectedTab();
+  tab.open();
+  await settle();
+  assert.equal(browser.streams.length, 1);
+});
+
+test("a page in the back-forward cache holds no stream, and goes on when it is shown again", async () => {
+  const listeners = {};
+  globalThis.addEventListener = (name, listener) => (listeners[name] = listener);
+  try {
+    const tab = await connectedTab();
+    listeners.pagehide();
+    assert.equal(browser.open.length, 0);
+    listeners.pageshow();
+    await settle();
+    assert.equal(browser.open.length, 1);
+    assert.equal(tab.status.state, "connecting");
+  } finally {
+    delete globalThis.addEventListener;
+  }
+});
+
+test("a network that is back ends the waiting, and a live stream is left alone", async () => {
+  const listeners = {};
+  globalThis.addEventListener = (name, listener) => (listeners[name] = listener);
+  try {
+    await connectedTab();
+    listeners.online();
+    assert.equal(browser.streams.length, 1);
+    browser.stream.breaks(2);
+    listeners.online();
+    assert.equal(browser.open.length, 1);
+    await pass(9_000);
+    assert.equal(browser.streams.length, 2, "the old wait is over too");
+  } finally {
+    delete globalThis.addEventListener;
+  }
+});
+
+test("a connection that proved itself starts with a short wait again, a flapping one does not", async () => {
+  const waitAfter = async (alive) => {
+    browser.stream.says("connected", { resumed: true, active: [] });
+    await pass(alive);
+    const before = browser.streams.length;
+    browser.stream.breaks(2);
+    let waited = 0;
+    for (; browser.streams.length === before; waited += 100) await pass(100);
+    return waited;
+  };
+  await connectedTab();
+  const flapping = [await waitAfter(100), await waitAfter(100), await waitAfter(100)];
+  assert.deepEqual(flapping, [1_500, 2_500, 4_500]);
+  assert.equal(await waitAfter(31_000), 1_500);
 });
 
 test("a stream the browser gave up is opened again with the last id after a jittered wait", async () => {
@@ -210,6 +284,41 @@ test("a proxy that lets nothing through twice is answered with polling, until a 
   assert.equal(browser.requests.length, before);
 });
 
+test("polling asks every two seconds, and less often while nobody answers", async () => {
+  browser.tab();
+  await settle();
+  browser.stream.breaks(2);
+  await pass(500);
+  const asked = () => browser.requests.length;
+  assert.equal(asked(), 1);
+  await pass(2_000);
+  assert.equal(asked(), 2);
+  browser.answer = () => {
+    throw new TypeError("network");
+  };
+  await pass(2_000);
+  assert.equal(asked(), 3);
+  await pass(2_400);
+  assert.equal(asked(), 3);
+  await pass(100);
+  assert.equal(asked(), 4);
+  await pass(4_400);
+  assert.equal(asked(), 4);
+});
+
+test("a poll under way when the feed closes changes nothing any more", async () => {
+  let reply;
+  browser.answer = () => ({ ok: true, json: () => new Promise((resolve) => (reply = resolve)) });
+  const tab = browser.tab();
+  await settle();
+  browser.stream.breaks(2);
+  await pass(500);
+  tab.close();
+  reply({ calls: [call()] });
+  await settle();
+  assert.deepEqual(tab.calls, []);
+});
+
 test("a poll that started before a dismissal does not undo it", async () => {
   let reply;
   browser.answer = (url) => (url.endsWith("dismiss") ? { ok: true } : { ok: true, json: () => new Promise((resolve) => (reply = resolve)) });
@@ -232,6 +341,9 @@ test("a viewer without the right is told apart from a server that is down", asyn
   await settle();
   browser.stream.breaks(2);
   await pass(500);
+  assert.equal(tab.status.state, "denied");
+  browser.answer = () => ({ ok: false, status: 403 });
+  await pass(5_000);
   assert.equal(tab.status.state, "denied");
   browser.answer = () => {
     throw new TypeError("network");
@@ -262,8 +374,14 @@ test("a full picture is announced as fresh, a resumed one is not", async () => {
   assert.equal(fresh, 1);
   browser.stream.says("connected", { resumed: true, active: [] });
   assert.equal(fresh, 1);
+  browser.stream.says("heartbeat");
+  assert.equal(fresh, 1);
+  let later = 0;
+  browser.tab().addEventListener("fresh", () => (later += 1));
+  await settle();
   browser.stream.says("resync", { active: [] });
-  assert.equal(fresh, 2);
+  await settle();
+  assert.deepEqual([fresh, later], [2, 1]);
 });
 
 test("the clock follows the server's", async () => {
