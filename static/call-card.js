@@ -78,7 +78,7 @@ export class CallCard {
     element.dataset.call = call.id;
     element.classList.toggle("unknown", !view.customer);
     element.setAttribute("aria-label", `${view.state}: ${view.title}`);
-    fill(pill, view.state, view.line && call.status !== "connected" ? view.line : null);
+    fill(pill, view.state, view.line);
     avatar.textContent = view.initials;
     fillOne(name, view.title, view.titleIsNumber);
     fillOne(number, view.subtitle, view.subtitleIsNumber);

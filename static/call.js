@@ -137,8 +137,8 @@ export function agentOf(call) {
  * What a card shows for a call.
  *
  * `extensions` are the viewer's own extension ids: a call they answered themselves stays on their screen.
- * `stays` is how long the card has still to live in milliseconds (0 = it goes now), or null while the auto-dismiss
- * timer decides; `mine` says the viewer is talking on it.
+ * `state` and `line` make the pill. `stays` is how long the card has still to live in milliseconds (0 = it goes now), or
+ * null while the auto-dismiss timer decides; `mine` says the viewer is talking on it.
  */
 export function cardOf(call, extensions = []) {
   const { name, number, customer, withheld, callerId } = otherParty(call);
@@ -148,8 +148,8 @@ export function cardOf(call, extensions = []) {
   const to = dialled(call);
   const detail = customer?.email ?? (callerId && !customer && !withheld ? `${callerId} (caller ID)` : null);
   return {
-    ...cardState(call, extensions),
     line,
+    ...cardState(call, extensions),
     title,
     titleIsNumber: !name && !withheld,
     subtitle,
@@ -173,10 +173,11 @@ function cardState(call, extensions) {
     return { state: words[call.result] ?? "Call ended", tone, stays: missed ? MISSED_STAYS : 0, mine: false };
   }
   const by = call.answered_by;
-  const mine = by !== null && by !== undefined && extensions.includes(String(by.extension_id));
+  const mine = Boolean(by) && extensions.includes(String(by.extension_id));
   if (!by || mine) return { state: label, tone, stays: null, mine };
   // Somebody else has it: the reader needs to know who, and then needs the room.
-  return { state: by.name ? `Answered by ${by.name}` : "Answered", tone: "connected", stays: ANSWERED_STAYS, mine };
+  const state = by.name ? `Answered by ${by.name}` : "Answered";
+  return { state, line: null, tone: "connected", stays: ANSWERED_STAYS, mine };
 }
 
 function withMatch(number, call) {

@@ -168,7 +168,7 @@ test("our own call is shown by whom we call", () => {
 
 test("a call somebody else answered names them and goes after three seconds", () => {
   const card = cardOf(call({ status: "connected", answered_by: { extension_id: "102", name: "Dana P." } }), ["101"]);
-  assert.deepEqual([card.state, card.tone, card.stays, card.mine], ["Answered by Dana P.", "connected", 3000, false]);
+  assert.deepEqual([card.state, card.line, card.tone, card.stays, card.mine], ["Answered by Dana P.", null, "connected", 3000, false]);
   assert.equal(cardOf(call({ status: "connected", answered_by: { extension_id: "102", name: null } })).state, "Answered");
 });
 
