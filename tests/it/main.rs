@@ -15,5 +15,6 @@ mod local_mode;
 mod script;
 mod settings;
 mod shutdown;
+mod store;
 mod stream;
 mod webhook;

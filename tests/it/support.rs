@@ -236,9 +236,12 @@ impl TestApp {
         self.active_calls().await.into_iter().find(|call| call["session_id"] == session)
     }
 
-    /// Waits until this call is in the history, and returns it.
+    /// Waits until this call is no longer active, and returns it as the history has it.
     pub async fn ended_call(&self, session: &str) -> Value {
-        eventually(format!("{session} in the history"), async || {
+        eventually(format!("the end of {session}"), async || {
+            if self.active_call(session).await.is_some() {
+                return None;
+            }
             self.history().await.into_iter().find(|call| call["session_id"] == session)
         })
         .await

@@ -1,0 +1,197 @@
+//! The contract of the stores, on both: what `Store` promises to the rest of the program.
+
+use caller_popup::call::{
+    Call, CallEvent, CallResult, Direction, EndReason, Endpoint, Extension, Fact, Leg, LegState, Source, Status,
+};
+use caller_popup::config::Config;
+use caller_popup::store::{HistoryQuery, Position, Store};
+use chrono::{DateTime, TimeDelta, Utc};
+use tempfile::TempDir;
+
+use crate::support::{self, mongod};
+
+on_both_stores!(
+    facts_told_twice_change_nothing,
+    facts_told_at_once_make_one_call,
+    an_ended_call_leaves_the_active_ones_and_stands_in_the_history_once,
+    a_late_fact_amends_the_history_and_opens_nothing,
+    a_session_that_joins_another_becomes_one_call,
+    a_reopened_store_knows_what_was_acknowledged,
+    the_history_is_paged_without_gaps,
+    what_the_service_remembers_is_remembered,
+    old_history_is_forgotten,
+);
+
+async fn facts_told_twice_change_nothing(store: support::Store) {
+    let kept = Kept::new(store).await;
+    let ringing = [leg("s1", "a", 3, LegState::Ringing)];
+    let first = kept.store.apply(&ringing).await.unwrap();
+    assert_eq!((first.len(), first[0].rev, first[0].status), (1, 1, Status::Ringing));
+    assert!(kept.store.apply(&ringing).await.unwrap().is_empty());
+    assert_eq!(kept.store.active().await.unwrap(), first);
+}
+
+async fn facts_told_at_once_make_one_call(store: support::Store) {
+    let kept = Kept::new(store).await;
+    let told = (0..12).map(|agent| {
+        let (store, id) = (kept.store.clone(), format!("agent-{agent}"));
+        tokio::spawn(async move { store.apply(&[leg("s1", &id, 3, LegState::Ringing)]).await.unwrap() })
+    });
+    for done in told.collect::<Vec<_>>() {
+        done.await.unwrap();
+    }
+    let active = kept.store.active().await.unwrap();
+    assert_eq!(active.len(), 1);
+    assert_eq!((active[0].extension_ids.len(), active[0].rev), (12, 12));
+}
+
+async fn an_ended_call_leaves_the_active_ones_and_stands_in_the_history_once(store: support::Store) {
+    let kept = Kept::new(store).await;
+    kept.ring_and_hang_up("s1").await;
+    assert!(kept.store.active().await.unwrap().is_empty());
+    let history = kept.history().await;
+    assert_eq!(history.len(), 1);
+    assert_eq!((history[0].status, history[0].result), (Status::Ended, Some(CallResult::Missed)));
+}
+
+async fn a_late_fact_amends_the_history_and_opens_nothing(store: support::Store) {
+    let kept = Kept::new(store).await;
+    kept.ring_and_hang_up("s1").await;
+    let late = kept.store.apply(&[leg("s1", "a", 4, LegState::Connected)]).await.unwrap();
+    assert_eq!(late[0].status, Status::Ended);
+    assert!(kept.store.active().await.unwrap().is_empty());
+    let history = kept.history().await;
+    assert_eq!((history.len(), history[0].result), (1, Some(CallResult::Answered)));
+}
+
+async fn a_session_that_joins_another_becomes_one_call(store: support::Store) {
+    let kept = Kept::new(store).await;
+    let first = kept.store.apply(&[leg("s1", "a", 3, LegState::Connected)]).await.unwrap();
+    kept.store.apply(&[leg("s2", "b", 3, LegState::Connected)]).await.unwrap();
+    let mut moved = leg("s1", "a", 5, LegState::Ended(EndReason::Moved));
+    if let Fact::Leg(leg) = &mut moved.fact {
+        leg.peers = vec!["s2".into()];
+    }
+    let changed = kept.store.apply(&[moved]).await.unwrap();
+    assert_eq!(changed.len(), 2, "the call that stays and the one that is no more");
+    let active = kept.store.active().await.unwrap();
+    assert_eq!(active.iter().map(|call| &call.id).collect::<Vec<_>>(), [&first[0].id]);
+    kept.store.apply(&[leg("s2", "b", 6, LegState::OnHold)]).await.unwrap();
+    assert_eq!(kept.store.active().await.unwrap()[0].status, Status::OnHold, "the other session still tells");
+}
+
+async fn a_reopened_store_knows_what_was_acknowledged(store: support::Store) {
+    let kept = Kept::new(store).await;
+    let told = kept.store.apply(&[leg("s1", "a", 3, LegState::Ringing)]).await.unwrap();
+    let again = Store::open(&kept.config).await.unwrap();
+    assert_eq!(again.active().await.unwrap(), told);
+}
+
+async fn the_history_is_paged_without_gaps(store: support::Store) {
+    let kept = Kept::new(store).await;
+    for session in 0..5 {
+        kept.ring_and_hang_up(&format!("s{session}")).await;
+    }
+    let mut seen = Vec::new();
+    let mut before = None;
+    loop {
+        let page = kept.store.history(HistoryQuery { limit: 2, before, ..HistoryQuery::default() }).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(Position { timestamp: last.timestamp, id: last.id.clone() });
+        seen.extend(page.into_iter().map(|call| call.session_id));
+    }
+    seen.sort();
+    assert_eq!(seen, ["s0", "s1", "s2", "s3", "s4"]);
+
+    let of = |ids: &[&str]| HistoryQuery {
+        limit: 10,
+        extension_ids: Some(ids.iter().map(|id| id.to_string()).collect()),
+        ..HistoryQuery::default()
+    };
+    assert_eq!(kept.store.history(of(&["a"])).await.unwrap().len(), 5);
+    assert_eq!(kept.store.history(of(&["z"])).await.unwrap().len(), 0);
+    let missed = HistoryQuery { limit: 10, result: Some(CallResult::Answered), ..HistoryQuery::default() };
+    assert_eq!(kept.store.history(missed).await.unwrap().len(), 0);
+}
+
+async fn what_the_service_remembers_is_remembered(store: support::Store) {
+    let kept = Kept::new(store).await;
+    assert_eq!(kept.store.setting("token").await.unwrap(), None);
+    kept.store.put_setting("token", "one").await.unwrap();
+    kept.store.put_setting("token", "two").await.unwrap();
+    assert_eq!(kept.store.setting("token").await.unwrap().as_deref(), Some("two"));
+    let (now, later) = (Utc::now(), Utc::now() + TimeDelta::seconds(30));
+    assert!(kept.store.lease("subscription", "me", now, later).await.unwrap());
+    assert!(kept.store.lease("subscription", "me", now, later).await.unwrap(), "the holder may renew");
+    if store == support::Store::Mongo {
+        assert!(!kept.store.lease("subscription", "other", now, later).await.unwrap());
+        assert!(kept.store.lease("subscription", "other", later + TimeDelta::seconds(1), later).await.unwrap());
+    }
+}
+
+async fn old_history_is_forgotten(store: support::Store) {
+    let kept = Kept::new(store).await;
+    kept.ring_and_hang_up("s1").await;
+    assert_eq!(kept.store.prune_history(Utc::now() - TimeDelta::days(1)).await.unwrap(), 0);
+    assert_eq!(kept.store.prune_history(Utc::now() + TimeDelta::days(1)).await.unwrap(), 1);
+    assert!(kept.history().await.is_empty());
+}
+
+/// A store of a test's own.
+struct Kept {
+    store: Store,
+    config: Config,
+    _folder: TempDir,
+}
+
+impl Kept {
+    async fn new(kind: support::Store) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().display().to_string();
+        let database = (kind == support::Store::Mongo).then(mongod::Database::new);
+        let config = Config::from_vars(|name| match (name, &database) {
+            ("DATA_DIR", _) => Some(data_dir.clone()),
+            ("MONGODB_URI", Some(database)) => Some(database.uri.clone()),
+            ("MONGODB_DATABASE", Some(database)) => Some(database.name.clone()),
+            _ => None,
+        });
+        let config = config.unwrap();
+        Self { store: Store::open(&config).await.unwrap(), config, _folder: folder }
+    }
+
+    async fn ring_and_hang_up(&self, session: &str) {
+        self.store.apply(&[leg(session, "a", 3, LegState::Ringing)]).await.unwrap();
+        let hung_up = leg(session, "a", 9, LegState::Ended(EndReason::NoAnswer));
+        self.store.apply(&[hung_up]).await.unwrap();
+        let later = Utc::now() + TimeDelta::seconds(10);
+        let tick = CallEvent { session_id: session.into(), heard_at: later, fact: Fact::Tick };
+        self.store.apply(&[tick]).await.unwrap();
+    }
+
+    async fn history(&self) -> Vec<Call> {
+        self.store.history(HistoryQuery { limit: 10, ..HistoryQuery::default() }).await.unwrap()
+    }
+}
+
+/// What telephony tells of one agent's leg.
+fn leg(session: &str, agent: &str, sequence: i64, state: LegState) -> CallEvent {
+    let now = DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).unwrap();
+    let end = |number: &str| Endpoint { number: Some(number.into()), ..Endpoint::default() };
+    let leg = Leg {
+        telephony_session_id: None,
+        source: Source::Telephony,
+        uuid: None,
+        sequence,
+        at: now,
+        party_id: format!("p-{session}-{agent}"),
+        direction: Direction::Inbound,
+        extension: Some(Extension { extension_id: agent.into(), name: None }),
+        state,
+        from: end("+14165551234"),
+        to: end("+15875550100"),
+        queue: None,
+        ours: false,
+        peers: Vec::new(),
+    };
+    CallEvent { session_id: session.into(), heard_at: now, fact: Fact::Leg(Box::new(leg)) }
+}
