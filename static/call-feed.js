@@ -196,7 +196,7 @@ export class CallFeed extends EventTarget {
     this.#channel?.postMessage({ kind: "state", calls, status, lastEventId: this.#lastEventId, fresh });
   }
 
-  #show(calls, status, fresh = false) {
+  #show(calls, status, fresh) {
     this.calls = calls;
     this.status = status;
     this.dispatchEvent(new Event("change"));
@@ -217,7 +217,6 @@ export class CallFeed extends EventTarget {
   // --- The leader's stream ---------------------------------------------------------------------------------------
 
   #connect() {
-    clearTimeout(this.#alarm);
     this.#source?.close();
     const { EventSource } = this.#with;
     const url = new URL("api/ringcentral/call-stream", this.#src);

@@ -68,10 +68,15 @@ test("a leader that sleeps loses its lock to a waiting tab, and follows it when 
   const waiting = browser.tab();
   await settle();
   asleep = true;
-  await pass(62_000);
-  assert.equal(waiting.status.state, "live", "nobody is hasty");
+  const old = browser.stream;
+  for (const wait of [30_000, 30_000, 2_000]) {
+    await pass(wait);
+    old.says("heartbeat");
+  }
+  assert.equal(browser.streams.length, 1, "nobody is hasty");
   await pass(1_000);
-  assert.equal(browser.open.length, 1);
+  assert.equal(browser.streams.length, 2);
+  assert.equal(old.readyState, 2, "the sleeper let its own stream go");
   asleep = false;
   browser.stream.says("connected", { resumed: false, active: [] });
   browser.stream.says("call", { call: call() });
@@ -231,8 +236,9 @@ test("the waits grow with every failure and stay between one and thirty seconds"
 });
 
 test("while the browser reconnects by itself nobody opens a second stream", async () => {
-  await connectedTab();
+  const tab = await connectedTab();
   browser.stream.breaks(0);
+  assert.equal(tab.status.state, "reconnecting");
   await pass(44_000);
   assert.equal(browser.streams.length, 1);
   await pass(1_000);
@@ -304,6 +310,33 @@ test("polling asks every two seconds, and less often while nobody answers", asyn
   assert.equal(asked(), 4);
   await pass(4_400);
   assert.equal(asked(), 4);
+});
+
+test("a poll that comes back after the stream does not undo it", async () => {
+  let reply;
+  browser.answer = () => ({ ok: true, json: () => new Promise((resolve) => (reply = resolve)) });
+  const tab = browser.tab();
+  await settle();
+  browser.stream.breaks(2);
+  await pass(500);
+  await pass(1_000);
+  browser.stream.says("connected", { resumed: false, active: [] });
+  reply({ calls: [call()] });
+  await settle();
+  assert.equal(tab.status.state, "live");
+  assert.deepEqual(tab.calls, []);
+});
+
+test("every tab hears of every change", async () => {
+  const heard = [0, 0];
+  const first = await connectedTab();
+  const second = browser.tab();
+  await settle();
+  first.addEventListener("change", () => (heard[0] += 1));
+  second.addEventListener("change", () => (heard[1] += 1));
+  browser.stream.says("call", { call: call() });
+  await settle();
+  assert.deepEqual(heard, [1, 1]);
 });
 
 test("a poll under way when the feed closes changes nothing any more", async () => {
