@@ -58,16 +58,16 @@ active_calls() { answer --header @"$dir/reader" "$url/api/ringcentral/active-cal
 
 # stream_says WHAT PATTERN: waits until a line of the stream matches, and prints that line.
 stream_says() {
-  local tries=$((wait_s * 10)) line
-  while [ "$tries" -gt 0 ]; do
-    if line=$(grep -E -m 1 -- "$2" "$dir/stream" 2>/dev/null); then
-      printf '%s\n' "$line"
-      return
-    fi
-    sleep 0.1
+  local tries=$((wait_s * 10)) open=yes
+  while :; do
+    grep -E -m 1 -- "$2" "$dir/stream" 2>/dev/null && return
+    [ -n "$open" ] || break
     tries=$((tries - 1))
+    # One more look after the stream ended: its last lines may have come in between.
+    if [ "$tries" -le 0 ] || ! kill -0 "$stream_pid" 2>/dev/null; then open=; else sleep 0.1; fi
   done
-  miss "the stream did not print $1 within $wait_s s" "$(tail -n 5 "$dir/stream" "$dir/stream.err" 2>/dev/null)"
+  case $(cat "$dir/stream.err") in *401* | *403*) miss "the server asks who is reading: set API_TOKEN" "$(cat "$dir/stream.err")" ;; esac
+  miss "the stream did not print $1 within $wait_s s" "$(tail -n 5 "$dir/stream" "$dir/stream.err")"
 }
 
 printf 'Caller Popup at %s\n\n' "$url"
@@ -81,7 +81,7 @@ printf '%s' "$head" | tr -d '\r' | grep -qix "validation-token: $token" || miss 
 saw "the Validation-Token came back"
 
 printf 'Stream\n'
-curl --silent --show-error --no-buffer --max-time 120 --header @"$dir/reader" "$url/api/ringcentral/call-stream" >"$dir/stream" 2>"$dir/stream.err" &
+curl --silent --show-error --fail --no-buffer --max-time 120 --header @"$dir/reader" "$url/api/ringcentral/call-stream" >"$dir/stream" 2>"$dir/stream.err" &
 stream_pid=$!
 stream_says 'connected' '"type": ?"connected"' >"$dir/line"
 saw "connected"

@@ -6,12 +6,12 @@
 #[macro_use]
 mod support;
 
+mod access;
 mod browser;
 mod calls;
 mod customers;
 mod durability;
 mod foreign_writers;
-mod local_mode;
 mod script;
 mod settings;
 mod shutdown;

@@ -35,6 +35,16 @@ async fn the_script_knows_the_verification_token() {
 }
 
 #[tokio::test]
+async fn the_script_knows_an_admins_token() {
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
+    let with = run_script(&app.url(""), &[("API_TOKEN", "a-token-nobody-guesses")]).await;
+    assert!(with.status.success(), "{}", String::from_utf8_lossy(&with.stderr));
+    let without = run_script(&app.url(""), &[]).await;
+    assert!(!without.status.success());
+    assert!(String::from_utf8_lossy(&without.stderr).contains("set API_TOKEN"));
+}
+
+#[tokio::test]
 async fn the_script_fails_where_no_server_is() {
     let mut app = TestApp::start(Store::Sqlite).await;
     app.kill().await;
