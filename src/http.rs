@@ -4,8 +4,10 @@ mod assets;
 mod auth;
 mod calls;
 mod error;
+mod extract;
 mod health;
 mod serve;
+mod simulator;
 mod stream;
 mod webhook;
 mod writer;
@@ -33,6 +35,8 @@ pub fn router(app: App) -> Router {
         .route("/api/ringcentral/calls", get(calls::history))
         .route("/api/ringcentral/calls/{id}/dismiss", post(calls::dismiss))
         .route("/api/ringcentral/config", get(calls::config))
+        .route("/api/simulator/calls", post(simulator::play))
+        .route("/api/simulator/scenarios", get(simulator::list))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(assets::file)
@@ -41,15 +45,18 @@ pub fn router(app: App) -> Router {
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
         .layer(fixed(header::CONTENT_SECURITY_POLICY, assets::POLICY));
-    // The handshake's whole answer must stay under 1,024 bytes, so the webhook gets none of the headers above.
-    let webhook = Router::new()
-        .route("/api/webhooks/ringcentral", post(webhook::receive).fallback(error::method_not_allowed))
-        .layer(DefaultBodyLimit::max(webhook::LARGEST_BODY))
-        .layer(from_fn_with_state(app.clone(), auth::guard_webhook));
-    api.merge(webhook)
+    api.merge(webhook_routes(&app))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app)
+}
+
+/// What RingCentral posts to. The handshake's whole answer must stay under 1,024 bytes, so it gets no other headers.
+fn webhook_routes(app: &App) -> Router<App> {
+    Router::new()
+        .route("/api/webhooks/ringcentral", post(webhook::receive).fallback(error::method_not_allowed))
+        .layer(DefaultBodyLimit::max(webhook::LARGEST_BODY))
+        .layer(from_fn_with_state(app.clone(), auth::guard_webhook))
 }
 
 fn fixed(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

@@ -27,6 +27,7 @@
 //! | [`hub`] | the log that viewers read | HTTP |
 //! | [`app`] | the sentence | BSON, SQL, axum |
 //! | [`http`] | routes, who may come in, the accept loop | the databases |
+//! | [`simulator`] | calls that never were, for people and tests | how they are delivered |
 //! | [`config`] | settings | everything else |
 //!
 //! # A call arrives
@@ -59,5 +60,6 @@ pub mod store;
 pub mod app;
 
 pub mod http;
+pub mod simulator;
 
 pub mod config;

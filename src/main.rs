@@ -8,13 +8,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use caller_popup::app::App;
 use caller_popup::config::Config;
-use caller_popup::http;
+use caller_popup::simulator::{Scenario, scenarios};
+use caller_popup::{http, ringcentral};
 use caller_popup::store::{CustomerRecord, Store};
 use chrono::Utc;
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use reqwest::Url;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -33,6 +35,14 @@ struct Arguments {
 enum Command {
     /// Run the service (the default).
     Serve,
+    /// Play a call to a running service, as RingCentral would tell it.
+    Simulate {
+        /// Which call; without it, a list.
+        scenario: Option<String>,
+        /// The service; by default the one that BIND says.
+        #[arg(long)]
+        url: Option<Url>,
+    },
     /// Customers of the embedded store.
     #[command(subcommand)]
     Customers(Customers),
@@ -67,6 +77,8 @@ async fn run(arguments: Arguments) -> Result<()> {
     start_log(&config);
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(config).await,
+        Command::Simulate { scenario: None, .. } => list_scenarios(),
+        Command::Simulate { scenario: Some(name), url } => simulate(config, &name, url).await,
         Command::Customers(Customers::Import { file }) => import(config, &file).await,
     }
 }
@@ -132,6 +144,34 @@ fn store_cure(config: &Config) -> String {
             config.data_dir.display()
         ),
     }
+}
+
+fn list_scenarios() -> Result<()> {
+    for choice in scenarios() {
+        println!("{:<18} {}", choice.name, choice.title);
+    }
+    Ok(())
+}
+
+async fn simulate(config: Config, name: &str, url: Option<Url>) -> Result<()> {
+    let scenario = Scenario::named(name)
+        .with_context(|| format!("there is no scenario {name:?}; `caller-popup simulate` lists them"))?;
+    let service = url.map_or_else(|| Url::parse(&format!("http://{}", config.bind)), Ok)?;
+    let webhook = service.join("/api/webhooks/ringcentral")?;
+    let client = ringcentral::http_client()?;
+    let start = Instant::now();
+    println!("{}", scenario.title);
+    for (due, notification) in scenario.notifications(Utc::now(), rand::random()) {
+        sleep_until(start + due).await;
+        let mut request = client.post(webhook.clone()).json(&notification);
+        if let Some(token) = &config.ringcentral.verification_token {
+            request = request.header("Verification-Token", token);
+        }
+        let status = request.send().await.with_context(|| format!("{service} does not answer"))?.status();
+        println!("{:>6.1} s  {status}", due.as_secs_f64());
+        anyhow::ensure!(status.is_success(), "the service refused the notification");
+    }
+    Ok(())
 }
 
 async fn import(config: Config, file: &std::path::Path) -> Result<()> {

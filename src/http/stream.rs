@@ -1,13 +1,14 @@
 //! The event stream.
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use serde::Deserialize;
 
 use super::error::ApiError;
+use super::extract::Query;
 use super::serve::Handover;
 use super::writer::Opening;
 use crate::app::App;

@@ -1,0 +1,90 @@
+//! "Simulate a call": a scenario played through the real webhook path.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Json as Answer;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, StatusCode};
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+use tower::ServiceExt;
+use tracing::warn;
+
+use super::error::ApiError;
+use super::extract::Json;
+use crate::app::App;
+use crate::hub::{Sees, Viewer};
+use crate::simulator::{Scenario, scenarios};
+
+/// Plays at the same time; a person starts one or two.
+const MOST_PLAYS: usize = 20;
+
+/// Which scenario to play.
+#[derive(Debug, Deserialize)]
+pub struct Wish {
+    scenario: String,
+}
+
+/// The scenarios there are.
+pub async fn list(_viewer: Viewer) -> Answer<Value> {
+    Answer(json!({ "scenarios": scenarios() }))
+}
+
+/// Begins a play: what is due at once has happened when this answers, the rest follows as in life.
+pub async fn play(State(app): State<App>, viewer: Viewer, Json(wish): Json<Wish>) -> Result<Answer<Value>, ApiError> {
+    if viewer.sees != Sees::All {
+        return Err(ApiError::forbidden("admins_only", "Only admins may simulate calls."));
+    }
+    let scenario = Scenario::named(&wish.scenario)
+        .ok_or_else(|| ApiError::bad_request("unknown_scenario", "There is no scenario of that name."))?;
+    let play = Play::begin().ok_or_else(|| {
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_plays", "Many calls are being simulated; wait a little.")
+    })?;
+    let start = Instant::now();
+    let mut steps = scenario.notifications(Utc::now(), rand::random()).into_iter().peekable();
+    while let Some((_, notification)) = steps.next_if(|(due, _)| due.is_zero()) {
+        post(&app, &notification).await;
+    }
+    tokio::spawn(async move {
+        for (due, notification) in steps {
+            sleep_until(start + due).await;
+            post(&app, &notification).await;
+        }
+        drop(play);
+    });
+    Ok(Answer(json!({ "status": "success" })))
+}
+
+/// Posts as RingCentral would: to the same route, with the same header.
+async fn post(app: &App, notification: &Value) {
+    let mut request = Request::post("/api/webhooks/ringcentral").header("host", "localhost");
+    if let Some(token) = &app.config().ringcentral.verification_token {
+        request = request.header("verification-token", token);
+    }
+    let request = request.body(Body::from(notification.to_string())).expect("a request of constants is well formed");
+    let Ok(answer) = super::webhook_routes(app).with_state(app.clone()).oneshot(request).await;
+    if !answer.status().is_success() {
+        warn!(status = answer.status().as_u16(), "a simulated notification was refused");
+    }
+}
+
+/// One of the plays that may go on at once.
+struct Play;
+
+static PLAYS: AtomicUsize = AtomicUsize::new(0);
+
+impl Play {
+    fn begin() -> Option<Self> {
+        let play = Self;
+        (PLAYS.fetch_add(1, Ordering::Relaxed) < MOST_PLAYS).then_some(play)
+    }
+}
+
+impl Drop for Play {
+    fn drop(&mut self) {
+        PLAYS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
