@@ -74,6 +74,8 @@ pub struct RingCentralConfig {
     pub credentials: Option<Credentials>,
     /// The app's id, which sign-in needs too.
     pub client_id: Option<String>,
+    /// The app's secret, which sign-in sends too; a public app has none.
+    pub client_secret: Option<String>,
     /// The account, `~` for the credentials' own.
     pub account_id: String,
     /// The platform.
@@ -213,9 +215,9 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 "set RINGCENTRAL_CLIENT_ID and RINGCENTRAL_CLIENT_SECRET from the app's page in the developer console",
             );
         }
-        let credentials = match (&client_id, secret, jwt) {
-            (Some(id), Some(client_secret), Some(jwt)) => {
-                Some(Credentials { client_id: id.clone(), client_secret, jwt })
+        let credentials = match (&client_id, &secret, jwt) {
+            (Some(id), Some(secret), Some(jwt)) => {
+                Some(Credentials { client_id: id.clone(), client_secret: secret.clone(), jwt })
             }
             _ => None,
         };
@@ -232,6 +234,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         RingCentralConfig {
             credentials,
             client_id,
+            client_secret: secret,
             account_id: self.text("RINGCENTRAL_ACCOUNT_ID").unwrap_or("~".into()),
             server_url: self
                 .url("RINGCENTRAL_SERVER_URL")

@@ -1,0 +1,164 @@
+//! The company's own numbers and extensions: to tell our own outbound calls from callers, and to name agents.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use serde_json::Value;
+use tracing::{info, warn};
+
+use super::{Client, Error};
+use crate::phone::{PhoneNumber, Region};
+
+/// People and numbers come and go by the day; two requests an hour, one of them heavy, cost nothing.
+pub const REFRESH_EVERY: Duration = Duration::from_secs(3_600);
+
+/// One extension of the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// RingCentral's id.
+    pub id: String,
+    /// What people dial inside the company.
+    pub number: Option<String>,
+    /// As RingCentral shows it.
+    pub name: Option<String>,
+    /// Who or what answers there.
+    pub kind: Kind,
+    /// Disabled and never activated extensions do not ring.
+    pub enabled: bool,
+}
+
+/// Who or what answers an extension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A person, or a phone that people share.
+    User,
+    /// A call queue.
+    Queue,
+    /// An IVR menu.
+    Menu,
+    /// Anything else, by RingCentral's word.
+    Unknown(String),
+}
+
+/// What is known of the account; empty until the first refresh. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Directory(Arc<RwLock<Listing>>);
+
+#[derive(Debug, Default)]
+struct Listing {
+    extensions: HashMap<String, Entry>,
+    numbers: HashSet<PhoneNumber>,
+}
+
+impl Directory {
+    /// Reads the account anew. Without the permission to read the numbers the names are still worth having; what
+    /// could not be read stays as it was.
+    pub async fn refresh(&self, client: &Client, region: Region) -> Result<(), Error> {
+        let extensions = client.extensions().await?;
+        let numbers = client.phone_numbers().await;
+        let mut listing = self.0.write().expect("nobody panics while listing");
+        listing.extensions = extensions.into_iter().map(|entry| (entry.id.clone(), entry)).collect();
+        match numbers {
+            Ok(numbers) => {
+                listing.numbers = numbers.iter().filter_map(|number| PhoneNumber::parse(number, region)).collect();
+            }
+            Err(error) => warn!(%error, "the account's phone numbers could not be read"),
+        }
+        info!(extensions = listing.extensions.len(), numbers = listing.numbers.len(), "directory read");
+        Ok(())
+    }
+
+    /// Refreshes at once and then every hour, for ever. What fails is tried again an hour later: nothing but names
+    /// depends on it.
+    pub async fn keep(self, client: Client, region: Region) {
+        loop {
+            if let Err(error) = self.refresh(&client, region).await {
+                warn!(%error, "the account's extensions could not be read");
+            }
+            tokio::time::sleep(REFRESH_EVERY).await;
+        }
+    }
+
+    /// Whether `number` is one of the company's own.
+    pub fn is_ours(&self, number: &PhoneNumber) -> bool {
+        self.read().numbers.contains(number)
+    }
+
+    /// An extension by its id.
+    pub fn extension(&self, id: &str) -> Option<Entry> {
+        self.read().extensions.get(id).cloned()
+    }
+
+    /// The ids of everyone whose phone may ring, in a lasting order.
+    pub fn user_ids(&self) -> Vec<String> {
+        let listing = self.read();
+        let users = listing.extensions.values().filter(|entry| entry.enabled && entry.kind == Kind::User);
+        let mut ids: Vec<String> = users.map(|entry| entry.id.clone()).collect();
+        ids.sort();
+        ids
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Listing> {
+        self.0.read().expect("nobody panics while listing")
+    }
+}
+
+impl Entry {
+    pub(super) fn read(json: &Value) -> Option<Self> {
+        Some(Self {
+            id: id(&json["id"])?,
+            number: id(&json["extensionNumber"]),
+            name: name(json),
+            kind: Kind::from_word(json["type"].as_str().unwrap_or_default()),
+            enabled: json["status"] == "Enabled",
+        })
+    }
+}
+
+impl Kind {
+    fn from_word(word: &str) -> Self {
+        match word {
+            "User" | "DigitalUser" | "FlexibleUser" | "VirtualUser" | "FaxUser" | "Limited" => Self::User,
+            "Department" => Self::Queue,
+            "IvrMenu" => Self::Menu,
+            other => Self::Unknown(other.to_owned()),
+        }
+    }
+}
+
+/// Ids are strings in some answers and integers in others.
+pub(super) fn id(json: &Value) -> Option<String> {
+    match json {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The name of an extension; of a person without one, first and last name.
+pub(super) fn name(json: &Value) -> Option<String> {
+    let contact = &json["contact"];
+    let full = [&contact["firstName"], &contact["lastName"]].map(|part| part.as_str().unwrap_or_default()).join(" ");
+    let name = json["name"].as_str().unwrap_or(&full).trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn extensions_are_read_with_either_kind_of_id_and_any_type() {
+        let queue =
+            json!({"id": 203, "extensionNumber": "203", "name": "Sales", "type": "Department", "status": "Enabled"});
+        let entry = Entry::read(&queue).unwrap();
+        assert_eq!((entry.id.as_str(), entry.kind, entry.enabled), ("203", Kind::Queue, true));
+        let new = json!({"id": "7", "type": "Hologram", "contact": {"firstName": "Ann", "lastName": "Lee"}});
+        let entry = Entry::read(&new).unwrap();
+        assert_eq!((entry.name.as_deref(), entry.kind), (Some("Ann Lee"), Kind::Unknown("Hologram".into())));
+        assert!(Entry::read(&json!({"name": "nobody"})).is_none());
+    }
+}
