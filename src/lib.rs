@@ -59,6 +59,7 @@ pub mod store;
 
 pub mod app;
 
+pub mod doctor;
 pub mod http;
 pub mod simulator;
 
