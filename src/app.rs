@@ -3,12 +3,15 @@
 //! Facts of one session are taken in one after the other, so that a dozen phones ringing at once do not fight over the
 //! same call; sessions do not wait for each other. Between instances the store's comparison of `rev` does the same.
 
+mod link;
+
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex as StdMutex};
+use std::sync::{Arc, Mutex as StdMutex, RwLock};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
@@ -19,7 +22,10 @@ use crate::customer::Customer;
 use crate::hub::{Hub, Viewer};
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
+use crate::ringcentral::subscription::Verification;
 use crate::store::{HistoryQuery, Store, StoreError, calls_of};
+
+pub use link::Link;
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; whoever needs
 /// longer follows as an update, and nobody sees a number turn into a name for the sake of a fast database.
@@ -39,6 +45,9 @@ struct Shared {
     /// Sessions whose caller is being looked up.
     lookups: StdMutex<HashSet<String>>,
     pulse: StdMutex<Pulse>,
+    /// What deliveries must carry; `None` believes them all.
+    verification: RwLock<Option<Verification>>,
+    link: Option<Link>,
 }
 
 /// What operators and the status light want to know.
@@ -52,7 +61,9 @@ pub struct Pulse {
 
 impl App {
     /// A service on an open store that knows the calls in it.
-    pub async fn start(config: Config, store: Store) -> Result<Self, StoreError> {
+    pub async fn start(config: Config, store: Store) -> anyhow::Result<Self> {
+        let verification = link::known_verification(&config, &store).await.context("reading the verification token")?;
+        let link = Link::open(&config).context("preparing to ask RingCentral")?;
         // The phone library unpacks its tables at the first number, and that must not be a caller's.
         let _ = PhoneNumber::parse("+14165550100", config.region).map(|number| number.display(config.region));
         let app = Self(Arc::new(Shared {
@@ -62,8 +73,10 @@ impl App {
             locks: std::array::from_fn(|_| Mutex::new(())),
             lookups: StdMutex::default(),
             pulse: StdMutex::default(),
+            verification: RwLock::new(verification),
+            link,
         }));
-        app.refresh().await?;
+        app.refresh().await.context("reading active calls")?;
         Ok(app)
     }
 
@@ -82,6 +95,32 @@ impl App {
         &self.0.hub
     }
 
+    /// The way back to RingCentral, with credentials.
+    pub fn link(&self) -> Option<&Link> {
+        self.0.link.as_ref()
+    }
+
+    /// Whether a delivery that carries `presented` is RingCentral's. Another instance may have made a new token, so the
+    /// store is asked before anyone is turned away: RingCentral gives an address up that answers 401.
+    pub async fn is_authentic(&self, presented: Option<&[u8]>) -> bool {
+        if self.accepts(presented) {
+            return true;
+        }
+        if let Ok(Some(verification)) = link::known_verification(&self.0.config, &self.0.store).await {
+            self.verify_with(verification);
+        }
+        self.accepts(presented)
+    }
+
+    fn accepts(&self, presented: Option<&[u8]>) -> bool {
+        let verification = self.0.verification.read().expect("nobody panics while holding the verification");
+        verification.as_ref().is_none_or(|known| presented.is_some_and(|token| known.accepts(token)))
+    }
+
+    fn verify_with(&self, verification: Verification) {
+        *self.0.verification.write().expect("nobody panics while holding the verification") = Some(verification);
+    }
+
     /// How the service is doing.
     pub fn pulse(&self) -> Pulse {
         self.0.pulse.lock().expect("nobody panics while holding the pulse").clone()
@@ -98,6 +137,7 @@ impl App {
             }
             Kind::RenewalReminder => {
                 info!("RingCentral asks to renew the subscription");
+                self.link().into_iter().for_each(Link::remind);
                 Ok(())
             }
             Kind::Known(kind) => {
@@ -111,7 +151,14 @@ impl App {
         }
     }
 
-    async fn take_in(&self, events: Vec<CallEvent>) -> Result<(), StoreError> {
+    async fn take_in(&self, mut events: Vec<CallEvent>) -> Result<(), StoreError> {
+        if let Some(link) = self.link() {
+            for event in &mut events {
+                if let Fact::Leg(leg) = &mut event.fact {
+                    link.annotate(leg, &self.0.config);
+                }
+            }
+        }
         for session in calls_of(events) {
             self.hear(session).await?;
         }
@@ -262,6 +309,16 @@ impl App {
                 warn!(error = &cause as &dyn std::error::Error, "a call could not be ended");
                 return;
             }
+        }
+    }
+
+    /// Forgets history that is older than the settings allow.
+    pub async fn prune(&self, now: DateTime<Utc>) {
+        let before = now - TimeDelta::days(self.0.config.retention_days.into());
+        match self.0.store.prune_history(before).await {
+            Ok(0) => {}
+            Ok(calls) => info!(calls, "old history was forgotten"),
+            Err(cause) => warn!(error = &cause as &dyn std::error::Error, "old history could not be forgotten"),
         }
     }
 

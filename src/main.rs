@@ -7,21 +7,28 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use caller_popup::app::App;
+use caller_popup::call::millis;
 use caller_popup::config::Config;
+use caller_popup::doctor::{Findings, examine, is_healthy};
+use caller_popup::http;
+use caller_popup::ringcentral::subscription::{Keeper, State, Verification, webhook_address};
+use caller_popup::ringcentral::{self, Client};
 use caller_popup::simulator::{Scenario, scenarios};
-use caller_popup::{http, ringcentral};
-use caller_popup::store::{CustomerRecord, Store};
+use caller_popup::store::{CustomerRecord, HistoryQuery, Store};
 use chrono::Utc;
 use clap::{Parser, Subcommand};
+use reqwest::Url;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use reqwest::Url;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 /// How often calls are looked over for those that are over; the grace of a call is three seconds.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// How often history that is older than RETENTION_DAYS is forgotten.
+const PRUNE: Duration = Duration::from_secs(3_600);
 
 /// Shows who is calling on every dashboard the moment RingCentral says a phone rings.
 #[derive(Parser)]
@@ -43,6 +50,11 @@ enum Command {
         #[arg(long)]
         url: Option<Url>,
     },
+    /// The webhook subscription at RingCentral.
+    #[command(subcommand)]
+    Subscription(Subscription),
+    /// Look at every step from a ringing phone to the popup, and say the cure.
+    Doctor,
     /// Customers of the embedded store.
     #[command(subcommand)]
     Customers(Customers),
@@ -55,6 +67,16 @@ enum Customers {
         /// The file.
         file: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+enum Subscription {
+    /// Show every subscription of the app.
+    List,
+    /// See to it that exactly one delivers here.
+    Ensure,
+    /// Delete those that deliver here.
+    Delete,
 }
 
 #[tokio::main]
@@ -79,6 +101,8 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Serve => serve(config).await,
         Command::Simulate { scenario: None, .. } => list_scenarios(),
         Command::Simulate { scenario: Some(name), url } => simulate(config, &name, url).await,
+        Command::Subscription(command) => subscription(config, command).await,
+        Command::Doctor => doctor(config).await,
         Command::Customers(Customers::Import { file }) => import(config, &file).await,
     }
 }
@@ -95,7 +119,7 @@ fn start_log(config: &Config) {
 async fn serve(config: Config) -> Result<()> {
     let (bind, poll_interval) = (config.bind, config.poll_interval);
     let store = Store::open(&config).await.context(store_cure(&config))?;
-    let app = App::start(config, store).await.context("reading active calls")?;
+    let app = App::start(config, store).await?;
     let listener = TcpListener::bind(bind)
         .await
         .with_context(|| format!("BIND={bind} cannot be used; is another program listening there?"))?;
@@ -104,9 +128,14 @@ async fn serve(config: Config) -> Result<()> {
     let tasks = [
         tokio::spawn(every(poll_interval, app.clone(), async |app| app.poll().await)),
         tokio::spawn(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
+        tokio::spawn(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
     ];
     let writers = http::Writers::start(app.hub().clone(), poll_interval);
-    http::serve(listener, http::router(app), writers, stop_signal()?).await;
+    let serving = http::serve(listener, http::router(app.clone()), writers, stop_signal()?);
+    tokio::select! {
+        () = serving => {}
+        () = app.keep_link() => {}
+    }
     tasks.iter().for_each(|task| task.abort());
     info!("stopped");
     Ok(())
@@ -158,7 +187,7 @@ async fn simulate(config: Config, name: &str, url: Option<Url>) -> Result<()> {
         .with_context(|| format!("there is no scenario {name:?}; `caller-popup simulate` lists them"))?;
     let service = url.map_or_else(|| Url::parse(&format!("http://{}", config.bind)), Ok)?;
     let webhook = service.join("/api/webhooks/ringcentral")?;
-    let client = ringcentral::http_client()?;
+    let client = ringcentral::http_client().build()?;
     let start = Instant::now();
     println!("{}", scenario.title);
     for (due, notification) in scenario.notifications(Utc::now(), rand::random()) {
@@ -171,6 +200,61 @@ async fn simulate(config: Config, name: &str, url: Option<Url>) -> Result<()> {
         println!("{:>6.1} s  {status}", due.as_secs_f64());
         anyhow::ensure!(status.is_success(), "the service refused the notification");
     }
+    Ok(())
+}
+
+async fn subscription(config: Config, command: Subscription) -> Result<()> {
+    let client = Client::new(&config.ringcentral)?;
+    let public_url =
+        config.public_url.clone().context("PUBLIC_URL is not set; RingCentral needs an address to deliver to");
+    match command {
+        Subscription::List => {
+            for one in client.subscriptions().await? {
+                let expires = one.expires_at.map_or("never".into(), |at| millis::format(&at));
+                let address = one.address.map_or("another transport".into(), |address| address.to_string());
+                println!("{}  {:?}  ends {expires}  {address}", one.id, one.status);
+                one.filters.iter().for_each(|filter| println!("    {filter}"));
+            }
+        }
+        Subscription::Ensure => {
+            public_url?;
+            let store = Store::open(&config).await.context(store_cure(&config))?;
+            let app = App::start(config, store).await?;
+            app.tend_subscription().await;
+            let state = app.link().and_then(|link| link.subscription()).context("another instance looks after it")?;
+            println!("{}", serde_json::to_string_pretty(&state)?);
+            anyhow::ensure!(state.state == State::Active, "RingCentral does not deliver");
+        }
+        Subscription::Delete => {
+            let address = webhook_address(&public_url?);
+            let keeper = Keeper::new(client, address, &config.ringcentral.account_id, Verification::of(None, None));
+            println!("{} deleted", keeper.delete().await?);
+        }
+    }
+    Ok(())
+}
+
+async fn doctor(config: Config) -> Result<()> {
+    let store = Store::open(&config).await;
+    let newest = HistoryQuery { limit: 1, ..HistoryQuery::default() };
+    let (mut last_event, mut opened) = (None, Err(store_cure(&config)));
+    if let Ok(store) = &store {
+        let active = store.active().await.unwrap_or_default();
+        let ended = store.history(newest).await.unwrap_or_default();
+        last_event = active.iter().chain(&ended).map(|call| call.ledger.heard_at).max();
+        opened = Ok(store.name().to_owned());
+    }
+    let client = Client::new(&config.ringcentral).ok().filter(|_| config.ringcentral.credentials.is_some());
+    let mut state = None;
+    if let (Some(client), Some(url)) = (&client, &config.public_url) {
+        let verification = Verification::of(config.ringcentral.verification_token.as_deref(), None);
+        let keeper = Keeper::new(client.clone(), webhook_address(url), &config.ringcentral.account_id, verification);
+        state = Some(keeper.look(Utc::now()).await);
+    }
+    let findings = Findings { store: opened, last_event, subscription: state };
+    let checks = examine(&config, client.as_ref(), &findings, Utc::now()).await;
+    checks.iter().for_each(|check| println!("{check}"));
+    anyhow::ensure!(is_healthy(&checks), "something is wrong; the cure stands beside it");
     Ok(())
 }
 

@@ -16,6 +16,7 @@ pub async fn live() -> Json<Value> {
 /// The service can do its work; the reasons when it cannot.
 pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let pulse = app.pulse();
+    let subscription = app.link().and_then(|link| link.subscription());
     let mut reasons = Vec::new();
     if pulse.store_lost {
         reasons.push("The database does not answer.");
@@ -27,7 +28,7 @@ pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
         "store": app.store().name(),
         "viewers": app.hub().viewers(),
         "last_event_at": pulse.last_event_at.as_ref().map(millis::format),
-        "subscription": null,
+        "subscription": subscription,
     });
     (status, Json(body))
 }

@@ -1,0 +1,235 @@
+//! The way back to RingCentral, where there are credentials: the subscription, the directory, and what was missed.
+
+use std::sync::Mutex as StdMutex;
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use super::App;
+use crate::call::{CallEvent, Direction, Fact, Leg, LegState};
+use crate::config::Config;
+use crate::phone::PhoneNumber;
+use crate::ringcentral::directory::{Directory, Kind as Answers};
+use crate::ringcentral::notification::{Kind, Notification};
+use crate::ringcentral::subscription::{Keeper, State, SubscriptionState, Verification, keep, webhook_address};
+use crate::ringcentral::{Client, Error};
+use crate::store::{Store, StoreError};
+
+/// Under this name the store keeps the verification token, for the next run and for other instances.
+const VERIFICATION: &str = "verification";
+/// An instance that stops without a word is succeeded after this; longer than the pause between two looks.
+const LEASE: TimeDelta = TimeDelta::minutes(11);
+/// How often the calls we know are compared with the account's presence; one heavy request of the ten a minute.
+const COMPARE_EVERY: Duration = Duration::from_secs(600);
+/// A call we heard of so shortly before the comparison may not be in the answer yet.
+const SETTLED: TimeDelta = TimeDelta::seconds(10);
+
+/// RingCentral as the service reaches it.
+pub struct Link {
+    client: Client,
+    directory: Directory,
+    /// While this instance holds the lease; whoever takes it over begins with what the store knows.
+    keeper: Mutex<Option<Keeper>>,
+    state: StdMutex<Option<SubscriptionState>>,
+    reminded: Notify,
+    missed: Notify,
+    /// Tells this instance from others that share the database.
+    instance: String,
+}
+
+impl Link {
+    /// The link, if the settings hold credentials.
+    pub fn open(config: &Config) -> Result<Option<Self>, Error> {
+        if config.ringcentral.credentials.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            client: Client::new(&config.ringcentral)?,
+            directory: Directory::default(),
+            keeper: Mutex::default(),
+            state: StdMutex::default(),
+            reminded: Notify::new(),
+            missed: Notify::new(),
+            instance: format!("{:032x}", rand::random::<u128>()),
+        }))
+    }
+
+    /// RingCentral's API.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What was last found out of the subscription.
+    pub fn subscription(&self) -> Option<SubscriptionState> {
+        self.state.lock().expect("nobody panics while holding the state").clone()
+    }
+
+    /// RingCentral asks to renew, so look now.
+    pub fn remind(&self) {
+        self.reminded.notify_one();
+    }
+
+    /// Adds what only the account knows: whose number this is, what answers there, an agent's name.
+    pub fn annotate(&self, leg: &mut Leg, config: &Config) {
+        let caller = leg.from.number.as_deref().and_then(|number| PhoneNumber::parse(number, config.region));
+        leg.ours |= leg.direction == Direction::Inbound && caller.is_some_and(|number| self.directory.is_ours(&number));
+        let Some(extension) = &mut leg.extension else { return };
+        let Some(entry) = self.directory.extension(&extension.extension_id) else { return };
+        extension.name = extension.name.take().or(entry.name);
+        // Menus and queues have extension ids too; nobody's phone rings there, and nobody answers.
+        if matches!(entry.kind, Answers::Menu | Answers::Queue)
+            && matches!(leg.state, LegState::Ringing | LegState::Connected)
+        {
+            leg.state = LegState::Setup;
+        }
+    }
+}
+
+impl App {
+    /// Keeps the subscription, the directory and the calls in line with RingCentral, for ever; without credentials there
+    /// is nothing to do.
+    pub async fn keep_link(&self) {
+        let Some(link) = self.link() else { return std::future::pending().await };
+        let subscription = async {
+            if self.config().public_url.is_some() {
+                keep(async || self.tend_subscription().await, &link.reminded).await;
+            }
+        };
+        let comparison = async {
+            loop {
+                self.compare(Utc::now()).await;
+                tokio::select! {
+                    () = sleep(COMPARE_EVERY) => {}
+                    () = link.missed.notified() => {}
+                }
+            }
+        };
+        tokio::join!(link.directory.clone().keep(link.client.clone(), self.config().region), subscription, comparison);
+    }
+
+    /// Looks after the subscription once; of several instances one changes it and the others look on.
+    pub async fn tend_subscription(&self) -> State {
+        let Some((link, public_url)) = self.link().zip(self.config().public_url.as_ref()) else {
+            return State::Unknown;
+        };
+        let now = Utc::now();
+        let prepared = async {
+            let ours = self.store().lease("subscription", &link.instance, now, now + LEASE).await?;
+            Ok::<_, StoreError>((ours, known_verification(self.config(), self.store()).await?))
+        };
+        let (ours, known) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(cause) => {
+                warn!(error = &cause as &dyn std::error::Error, "the subscription waits for the store");
+                return State::Unknown;
+            }
+        };
+        let new = || {
+            let verification = known.unwrap_or_else(|| Verification::of(None, None));
+            let account = &self.config().ringcentral.account_id;
+            Keeper::new(link.client.clone(), webhook_address(public_url), account, verification)
+        };
+        let mut keeper = link.keeper.lock().await;
+        let state = if ours {
+            let save = async |verification: &Verification| {
+                let text = serde_json::to_string(verification).context("writing the verification token")?;
+                self.store().put_setting(VERIFICATION, &text).await.context("storing the verification token")?;
+                self.verify_with(verification.clone());
+                Ok(())
+            };
+            keeper.get_or_insert_with(new).tick(now, &link.directory.user_ids(), save).await
+        } else {
+            *keeper = None;
+            new().look(now).await
+        };
+        self.note_subscription(link, state)
+    }
+
+    fn note_subscription(&self, link: &Link, state: SubscriptionState) -> State {
+        let now = state.state;
+        let before = link.state.lock().expect("nobody panics while holding the state").replace(state.clone());
+        let before = before.map(|before| before.state);
+        if before != Some(now) {
+            match (now, &state.detail) {
+                (State::Active, _) => info!(expires_at = ?state.expires_at, "RingCentral delivers"),
+                (_, detail) => warn!(state = ?now, detail, "RingCentral does not deliver"),
+            }
+            // Whatever happened while nothing was delivered has to be asked for.
+            if now == State::Active && before.is_some() {
+                link.missed.notify_one();
+            }
+        }
+        now
+    }
+
+    /// Compares the calls we know with the account's presence: adds those nobody told us of, ends those that are gone.
+    pub async fn compare(&self, now: DateTime<Utc>) {
+        let Some(link) = self.link() else { return };
+        match self.compare_with(link, now).await {
+            Ok((added, ended)) if added + ended > 0 => info!(added, ended, "calls were missed and are mended"),
+            Ok(_) => {}
+            Err(cause) => warn!(error = %cause, "calls could not be compared with RingCentral"),
+        }
+    }
+
+    async fn compare_with(&self, link: &Link, now: DateTime<Utc>) -> anyhow::Result<(usize, usize)> {
+        let mut listed = Vec::new();
+        for mut body in link.client.account_presence().await? {
+            // Any notification of presence that follows knows better.
+            body["sequence"] = json!(0);
+            let notification = json!({ "event": "/restapi/v1.0/account/~/presence", "body": body });
+            let text = notification.to_string();
+            if let Ok(Notification { kind: Kind::Presence(events, _) }) =
+                Notification::parse(text.as_bytes(), now, self.config().region)
+            {
+                listed.extend(events);
+            }
+        }
+        let mut added = 0;
+        for event in &listed {
+            if self.hub().call_of_session(&event.session_id).is_none() && is_live(event) {
+                self.take_in(vec![event.clone()]).await?;
+                added += 1;
+            }
+        }
+        let mut ended = 0;
+        for call in self.hub().calls() {
+            let told = !call.ledger.parties.is_empty() && now - call.ledger.heard_at > SETTLED;
+            let listed = listed.iter().any(|event| event.session_id == call.session_id && is_live(event));
+            if told && !listed && self.is_gone(link, &call).await? {
+                let gone = CallEvent { session_id: call.session_id.clone(), heard_at: now, fact: Fact::Gone };
+                self.learn(vec![gone]).await?;
+                ended += 1;
+            }
+        }
+        Ok((added, ended))
+    }
+
+    /// Presence knows nothing of callers in menus and queues, so the session itself is asked for. Without the
+    /// permission for that, a call stays until it goes silent.
+    async fn is_gone(&self, link: &Link, call: &crate::call::Call) -> anyhow::Result<bool> {
+        let Some(session) = &call.telephony_session_id else { return Ok(true) };
+        match link.client.telephony_session(session).await {
+            Ok(session) => Ok(session.is_none()),
+            Err(refused) if refused.is_permission() => Ok(false),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+}
+
+/// The verification token of the settings, of an earlier run or of another instance. `None`: every delivery is believed.
+pub async fn known_verification(config: &Config, store: &Store) -> Result<Option<Verification>, StoreError> {
+    let configured = config.ringcentral.verification_token.as_deref();
+    let stored = store.setting(VERIFICATION).await?.and_then(|text| serde_json::from_str(&text).ok());
+    let known = configured.is_some() || stored.is_some();
+    Ok(known.then(|| Verification::of(configured, stored)))
+}
+
+fn is_live(event: &CallEvent) -> bool {
+    matches!(&event.fact, Fact::Leg(leg) if !matches!(leg.state, LegState::Ended(_)))
+}
