@@ -7,6 +7,8 @@
 //!
 //! This file does no I/O and asks no clock: times come in with the events.
 
+mod event;
+pub mod millis;
 mod party;
 mod story;
 
@@ -14,6 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::customer::{Customer, Match};
+pub use event::{CallEvent, Fact, Leg};
 pub use party::{Direction, EndReason, Endpoint, LegState, Party, Source};
 
 /// How long a call whose every leg has ended may still be handed on: an IVR hands over within milliseconds, presence
@@ -79,10 +82,10 @@ pub struct Call {
     #[serde(default)]
     pub answered_by: Option<Extension>,
     /// When a person first answered.
-    #[serde(default, with = "maybe_millis")]
+    #[serde(default, with = "millis::maybe")]
     pub answered_at: Option<DateTime<Utc>>,
     /// When the call ended, by RingCentral's clock.
-    #[serde(default, with = "maybe_millis")]
+    #[serde(default, with = "millis::maybe")]
     pub ended_at: Option<DateTime<Utc>>,
     /// What came of it, once ended.
     #[serde(default)]
@@ -224,77 +227,6 @@ impl CallResult {
             Self::Voicemail => "voicemail",
             Self::Rejected => "rejected",
             Self::Abandoned => "abandoned",
-        }
-    }
-}
-
-/// A fact about one session, in our words.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CallEvent {
-    /// Which call, by RingCentral's session id.
-    pub session_id: String,
-    /// When we learned it.
-    pub heard_at: DateTime<Utc>,
-    /// What we learned.
-    pub fact: Fact,
-}
-
-/// What can be learned about a call.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Fact {
-    /// A leg changed.
-    Leg(Box<Leg>),
-    /// The customer lookup answered.
-    Customers(Vec<Customer>),
-    /// A viewer put the popup away.
-    Dismissed(String),
-    /// Time passed; ends what is over or has gone silent.
-    Tick,
-    /// RingCentral no longer knows this session.
-    Gone,
-}
-
-/// What a notification says about one leg of a call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Leg {
-    /// RingCentral's `telephonySessionId`, where told.
-    pub telephony_session_id: Option<String>,
-    /// Which family of notification told it.
-    pub source: Source,
-    /// The notification's own id; only needed where `sequence` cannot tell a repetition.
-    pub uuid: Option<String>,
-    /// Orders what the same source says about the same party.
-    pub sequence: i64,
-    /// When it happened, by RingCentral's clock; ours where it does not say.
-    pub at: DateTime<Utc>,
-    /// The party, unique within its source.
-    pub party_id: String,
-    /// As seen from the company.
-    pub direction: Direction,
-    /// Whose phone, when it is one of ours.
-    pub extension: Option<Extension>,
-    /// Where the leg stands.
-    pub state: LegState,
-    /// The caller.
-    pub from: Endpoint,
-    /// The called line.
-    pub to: Endpoint,
-    /// The queue that distributes the call.
-    pub queue: Option<Extension>,
-    /// Ours by origin or number: never shows a popup.
-    pub ours: bool,
-    /// Sessions this party moved on to (attended transfer, conference, pickup).
-    pub peers: Vec<String>,
-}
-
-impl CallEvent {
-    /// Whether a session nobody knows becomes a call by this event. RingCentral's own events all do, also the end of a
-    /// leg, because what came before it may still be on its way. The guide's flat body is told in order, so its end of
-    /// an unknown session is the end of nothing.
-    pub fn can_begin_a_call(&self) -> bool {
-        match &self.fact {
-            Fact::Leg(leg) => leg.source != Source::Guide || !matches!(leg.state, LegState::Ended(_)),
-            Fact::Customers(_) | Fact::Dismissed(_) | Fact::Tick | Fact::Gone => false,
         }
     }
 }
@@ -455,51 +387,5 @@ impl Ledger {
             list.sort();
             list.dedup();
         }
-    }
-}
-
-/// RFC 3339 in UTC with milliseconds and `Z`, the only form of time that leaves the program. Reading is lenient, because
-/// other programs write times into `active_calls` too: a time without a zone is UTC.
-pub mod millis {
-    use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    /// The one form of time that leaves the program.
-    pub fn format(time: &DateTime<Utc>) -> String {
-        time.to_rfc3339_opts(SecondsFormat::Millis, true)
-    }
-
-    /// Reads RFC 3339, RingCentral's `+0000`, and naive ISO times as UTC.
-    pub fn parse(text: &str) -> Option<DateTime<Utc>> {
-        DateTime::parse_from_rfc3339(text)
-            .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"))
-            .map(|time| time.to_utc())
-            .or_else(|_| text.parse::<NaiveDateTime>().map(|time| time.and_utc()))
-            .ok()
-    }
-
-    pub(super) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format(time))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse(&text).ok_or_else(|| D::Error::custom("not a time"))
-    }
-}
-
-mod maybe_millis {
-    use chrono::{DateTime, Utc};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
-        match time {
-            Some(time) => super::millis::serialize(time, serializer),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-        Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| super::millis::parse(&text)))
     }
 }

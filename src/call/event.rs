@@ -1,0 +1,78 @@
+//! What can be learned about a call, whoever tells it.
+
+use chrono::{DateTime, Utc};
+
+use super::Extension;
+use super::party::{Direction, Endpoint, LegState, Source};
+use crate::customer::Customer;
+
+/// A fact about one session, in our words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallEvent {
+    /// Which call, by RingCentral's session id.
+    pub session_id: String,
+    /// When we learned it.
+    pub heard_at: DateTime<Utc>,
+    /// What we learned.
+    pub fact: Fact,
+}
+
+/// What can be learned about a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A leg changed.
+    Leg(Box<Leg>),
+    /// The customer lookup answered.
+    Customers(Vec<Customer>),
+    /// A viewer put the popup away.
+    Dismissed(String),
+    /// Time passed; ends what is over or has gone silent.
+    Tick,
+    /// RingCentral no longer knows this session.
+    Gone,
+}
+
+/// What a notification says about one leg of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leg {
+    /// RingCentral's `telephonySessionId`, where told.
+    pub telephony_session_id: Option<String>,
+    /// Which family of notification told it.
+    pub source: Source,
+    /// The notification's own id; only needed where `sequence` cannot tell a repetition.
+    pub uuid: Option<String>,
+    /// Orders what the same source says about the same party.
+    pub sequence: i64,
+    /// When it happened, by RingCentral's clock; ours where it does not say.
+    pub at: DateTime<Utc>,
+    /// The party, unique within its source.
+    pub party_id: String,
+    /// As seen from the company.
+    pub direction: Direction,
+    /// Whose phone, when it is one of ours.
+    pub extension: Option<Extension>,
+    /// Where the leg stands.
+    pub state: LegState,
+    /// The caller.
+    pub from: Endpoint,
+    /// The called line.
+    pub to: Endpoint,
+    /// The queue that distributes the call.
+    pub queue: Option<Extension>,
+    /// Ours by origin or number: never shows a popup.
+    pub ours: bool,
+    /// Sessions this party moved on to (attended transfer, conference, pickup).
+    pub peers: Vec<String>,
+}
+
+impl CallEvent {
+    /// Whether a session nobody knows becomes a call by this event. RingCentral's own events all do, also the end of a
+    /// leg, because what came before it may still be on its way. The guide's flat body is told in order, so its end of
+    /// an unknown session is the end of nothing.
+    pub fn can_begin_a_call(&self) -> bool {
+        match &self.fact {
+            Fact::Leg(leg) => leg.source != Source::Guide || !matches!(leg.state, LegState::Ended(_)),
+            Fact::Customers(_) | Fact::Dismissed(_) | Fact::Tick | Fact::Gone => false,
+        }
+    }
+}
