@@ -23,13 +23,17 @@ use crate::hub::{Hub, Viewer};
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
 use crate::ringcentral::subscription::Verification;
-use crate::store::{HistoryQuery, Store, StoreError, calls_of};
+use crate::store::{HistoryQuery, Spool, Spooled, Store, StoreError, calls_of, new_id};
 
 pub use link::Link;
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; whoever needs
 /// longer follows as an update, and nobody sees a number turn into a name for the sake of a fast database.
 const LOOKUP_BUDGET: Duration = Duration::from_millis(25);
+/// RingCentral wants its answer within three seconds, whatever the database does.
+const STORE_PATIENCE: Duration = Duration::from_millis(2_200);
+/// Spooled entries read at a time.
+const REPLAY_BATCH: usize = 200;
 /// Sessions are spread over this many locks; two that share one only wait for each other.
 const LOCKS: usize = 64;
 
@@ -40,6 +44,8 @@ pub struct App(Arc<Shared>);
 struct Shared {
     config: Config,
     store: Store,
+    /// Beside MongoDB only: what it cannot take now. The embedded store is never away.
+    spool: Option<Spool>,
     hub: Hub,
     locks: [Mutex<()>; LOCKS],
     /// Sessions whose caller is being looked up.
@@ -62,22 +68,51 @@ pub struct Pulse {
 impl App {
     /// A service on an open store that knows the calls in it.
     pub async fn start(config: Config, store: Store) -> anyhow::Result<Self> {
-        let verification = link::known_verification(&config, &store).await.context("reading the verification token")?;
+        let spool = match &config.mongodb {
+            Some(_) => Some(Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?),
+            None => None,
+        };
         let link = Link::open(&config).context("preparing to ask RingCentral")?;
         // The phone library unpacks its tables at the first number, and that must not be a caller's.
         let _ = PhoneNumber::parse("+14165550100", config.region).map(|number| number.display(config.region));
         let app = Self(Arc::new(Shared {
             config,
             store,
+            spool,
             hub: Hub::default(),
             locks: std::array::from_fn(|_| Mutex::new(())),
             lookups: StdMutex::default(),
             pulse: StdMutex::default(),
-            verification: RwLock::new(verification),
+            verification: RwLock::default(),
             link,
         }));
-        app.refresh().await.context("reading active calls")?;
+        app.meet_store().await?;
         Ok(app)
+    }
+
+    /// The first look at the store. One that never worked is a wrong setting and stops the start; one that did is away,
+    /// and calls must not wait for it.
+    async fn meet_store(&self) -> anyhow::Result<()> {
+        let first = async {
+            self.0.store.prepare().await?;
+            self.replay().await?;
+            self.refresh().await?;
+            link::known_verification(&self.0.config, &self.0.store).await
+        };
+        let known = match (first.await, &self.0.spool, &self.0.config.mongodb) {
+            (Ok(known), Some(spool), Some(mongodb)) => {
+                spool.remember(&mongodb.database).await.context("writing the spool in DATA_DIR")?;
+                known
+            }
+            (Ok(known), ..) => known,
+            (Err(cause), Some(spool), Some(mongodb)) if spool.knows(&mongodb.database).await? => {
+                self.lose_store(&cause);
+                self.0.config.ringcentral.verification_token.as_deref().map(|token| Verification::of(Some(token), None))
+            }
+            (Err(cause), ..) => return Err(cause).context("reading active calls"),
+        };
+        known.into_iter().for_each(|known| self.verify_with(known));
+        Ok(())
     }
 
     /// The settings.
@@ -176,12 +211,78 @@ impl App {
     /// Stores facts of one session and tells the call that changed.
     async fn learn(&self, events: Vec<CallEvent>) -> Result<(), StoreError> {
         let _turn = self.turn(&events[0].session_id).await;
-        let changed = self.0.store.apply(&events).await?;
+        let changed = match &self.0.spool {
+            Some(spool) => self.store_or_spool(spool, &events).await?,
+            None => self.0.store.apply(&events).await?,
+        };
         for call in changed {
             log_life(&call);
             self.0.hub.publish(call);
         }
         Ok(())
+    }
+
+    /// What MongoDB cannot take now, or may not take before what waits already, is spooled and shown from memory.
+    async fn store_or_spool(&self, spool: &Spool, events: &[CallEvent]) -> Result<Vec<Call>, StoreError> {
+        let known = self.0.hub.call_of_session(&events[0].session_id);
+        let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
+        if spool.depth() == 0 && !self.pulse().store_lost {
+            match timeout(STORE_PATIENCE, self.0.store.apply_as(events, id.clone())).await {
+                Ok(Ok(changed)) => return Ok(changed),
+                Ok(Err(cause)) => self.lose_store(&cause),
+                Err(_) => self.lose_store(&StoreError::Slow),
+            }
+        }
+        spool.push(&id, events).await?;
+        let ended = known.is_none() && self.0.hub.has_ended(&events[0].session_id);
+        if ended || (known.is_none() && !events[0].can_begin_a_call()) {
+            return Ok(Vec::new());
+        }
+        let session = events[0].session_id.clone();
+        let mut call = known.map_or_else(|| Call::new(id, session, events[0].heard_at), |call| (*call).clone());
+        let changed = events.iter().fold(false, |changed, event| call.apply(event) | changed);
+        Ok(changed.then_some(call).into_iter().collect())
+    }
+
+    /// Tells the database what it missed, in order.
+    async fn replay(&self) -> Result<(), StoreError> {
+        let Some(spool) = self.0.spool.as_ref().filter(|spool| spool.depth() > 0) else { return Ok(()) };
+        info!(waiting = spool.depth(), "the database is told what it missed");
+        loop {
+            let batch = spool.oldest(REPLAY_BATCH).await?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            for Spooled { position, call_id, events } in batch {
+                match self.0.store.apply_as(&events, call_id).await {
+                    Ok(changed) => {
+                        changed.into_iter().for_each(|call| self.0.hub.publish(call));
+                        spool.forget(position).await?;
+                    }
+                    Err(cause) => {
+                        // If the database answers otherwise, this entry is what it does not take.
+                        self.0.store.ping().await?;
+                        error!(
+                            position,
+                            error = &cause as &dyn std::error::Error,
+                            "a spooled fact was refused and set aside"
+                        );
+                        spool.set_aside(position).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn lose_store(&self, cause: &StoreError) {
+        let was_lost = std::mem::replace(
+            &mut self.0.pulse.lock().expect("nobody panics while holding the pulse").store_lost,
+            true,
+        );
+        if !was_lost {
+            error!(error = cause as &dyn std::error::Error, "the store does not answer");
+            self.0.hub.trouble("store_unavailable", "The database does not answer; what is shown may be incomplete.");
+        }
     }
 
     /// The caller's customers, if a phone begins to ring and they are found in time. Later ones follow by themselves.
@@ -193,7 +294,8 @@ impl App {
             }
             _ => None,
         })?;
-        if self.0.hub.call_of_session(&session).is_some_and(|call| call.ledger.looked_up) {
+        let known = self.0.hub.call_of_session(&session).is_some_and(|call| call.ledger.looked_up);
+        if known || self.pulse().store_lost {
             return None;
         }
         self.look_up(session, number, LOOKUP_BUDGET).await
@@ -248,23 +350,21 @@ impl App {
     /// Reads `active_calls` once for everyone: what other programs and instances wrote becomes visible. Viewers are
     /// told when the store stops answering, once, and when it is back.
     pub async fn poll(&self) {
-        let was_lost = self.pulse().store_lost;
-        match self.refresh().await {
+        let look = async {
+            self.0.store.prepare().await?;
+            self.replay().await?;
+            self.refresh().await
+        };
+        match look.await {
             Ok(()) => {
+                let was_lost = self.pulse().store_lost;
                 self.feel(|pulse| pulse.store_lost = false);
                 if was_lost {
                     info!("the store answers again");
+                    self.link().into_iter().for_each(Link::compare_soon);
                 }
             }
-            Err(cause) => {
-                self.feel(|pulse| pulse.store_lost = true);
-                if !was_lost {
-                    error!(error = &cause as &dyn std::error::Error, "the store does not answer");
-                    self.0
-                        .hub
-                        .trouble("store_unavailable", "Calls cannot be read right now; what is shown may be old.");
-                }
-            }
+            Err(cause) => self.lose_store(&cause),
         }
     }
 
@@ -320,6 +420,11 @@ impl App {
             Ok(calls) => info!(calls, "old history was forgotten"),
             Err(cause) => warn!(error = &cause as &dyn std::error::Error, "old history could not be forgotten"),
         }
+    }
+
+    /// How many facts wait for the database.
+    pub fn spooled(&self) -> usize {
+        self.0.spool.as_ref().map_or(0, Spool::depth)
     }
 
     async fn turn(&self, session: &str) -> MutexGuard<'_, ()> {

@@ -27,8 +27,8 @@ use frame::Frames;
 const LOG_LENGTH: usize = 4_096;
 /// Viewers of one process; a file descriptor each, and 20,000 is a common hard limit.
 const MOST_VIEWERS: usize = 18_000;
-/// Ended calls whose last `rev` is remembered, so that an echo of an earlier change cannot bring them back.
-const REMEMBERED_ENDS: usize = 10_000;
+/// Ended calls that are remembered, so that an echo of an earlier change cannot bring them back.
+const REMEMBERED_ENDS: usize = 2_000;
 
 /// Someone who watches calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +114,9 @@ impl std::fmt::Debug for Hub {
 struct State {
     /// Calls that have not ended, by id, with the change that brought them to where they are.
     calls: HashMap<String, Arc<Change>>,
-    ends: VecDeque<(String, i64)>,
+    /// The live call of each session.
+    sessions: HashMap<String, String>,
+    ends: VecDeque<Arc<Call>>,
     end_revs: HashMap<String, i64>,
     log: VecDeque<Arc<Change>>,
 }
@@ -165,10 +167,12 @@ impl Hub {
         }
         for call in active {
             let known = state.calls.get(&call.id).and_then(|change| change.call());
-            let same_rev = known.is_some_and(|known| known.rev == call.rev);
-            if call.rev == 0 || (same_rev && known.is_some_and(|known| **known != call)) {
+            // A change by another program leaves `rev` alone; after an outage the store may even be behind what we showed.
+            let known = known.filter(|_| state.calls[&call.id].position <= since);
+            let strange = known.is_some_and(|known| known.rev >= call.rev && **known != call);
+            if call.rev == 0 || strange {
                 foreign.push(call);
-            } else if !same_rev {
+            } else {
                 state.publish(call, &self.0.epoch);
             }
         }
@@ -198,7 +202,13 @@ impl Hub {
     /// The live call of a session.
     pub fn call_of_session(&self, session_id: &str) -> Option<Arc<Call>> {
         let state = self.read();
-        state.calls.values().filter_map(|change| change.call()).find(|call| call.session_id == session_id).cloned()
+        state.calls.get(state.sessions.get(session_id)?).and_then(|change| change.call()).cloned()
+    }
+
+    /// Whether a session's call was seen to end not long ago.
+    pub fn has_ended(&self, session_id: &str) -> bool {
+        let state = self.read();
+        !state.sessions.contains_key(session_id) && state.ends.iter().any(|call| call.session_id == session_id)
     }
 
     /// Every call that has not ended, `setup` included.
@@ -265,23 +275,31 @@ impl State {
         if known.is_some_and(|rev| rev >= call.rev) {
             return;
         }
-        let (id, ended, rev) = (call.id.clone(), call.is_over(), call.rev);
         let position = self.head() + 1;
         let after = Arc::new(call);
         let frames = Frames::call(epoch, position, after.clone());
-        let change = self.append(Change { position, kind: Kind::Call { before, after }, frames });
-        if !ended {
-            self.calls.insert(id, change);
-            return;
+        let change = self.append(Change { position, kind: Kind::Call { before, after: after.clone() }, frames });
+        if after.is_over() {
+            self.end(after);
+        } else {
+            self.sessions.insert(after.session_id.clone(), after.id.clone());
+            self.calls.insert(after.id.clone(), change);
         }
-        self.calls.remove(&id);
-        if self.end_revs.insert(id.clone(), rev).is_none() {
-            self.ends.push_back((id, rev));
+    }
+
+    fn end(&mut self, call: Arc<Call>) {
+        self.calls.remove(&call.id);
+        // The session may have another call by now.
+        if self.sessions.get(&call.session_id) == Some(&call.id) {
+            self.sessions.remove(&call.session_id);
+        }
+        if self.end_revs.insert(call.id.clone(), call.rev).is_none() {
+            self.ends.push_back(call);
         }
         if self.ends.len() > REMEMBERED_ENDS
-            && let Some((oldest, _)) = self.ends.pop_front()
+            && let Some(oldest) = self.ends.pop_front()
         {
-            self.end_revs.remove(&oldest);
+            self.end_revs.remove(&oldest.id);
         }
     }
 

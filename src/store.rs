@@ -5,7 +5,9 @@
 //! are on disk. SQLite has one writer; MongoDB compares `rev` and tries again.
 
 mod advance;
+mod file;
 mod mongo;
+mod spool;
 mod sqlite;
 
 use chrono::{DateTime, Utc};
@@ -17,6 +19,7 @@ use crate::customer::Customer;
 use crate::phone::PhoneNumber;
 pub use advance::calls_of;
 use mongo::Mongo;
+pub use spool::{Spool, Spooled};
 use sqlite::Sqlite;
 
 /// The database of choice. Cheap to clone.
@@ -40,6 +43,15 @@ pub enum StoreError {
     /// Others changed the same call again and again.
     #[error("the call changed too often to be stored")]
     Contention,
+    /// What was spooled could not be read back.
+    #[error("a spooled event cannot be read")]
+    Spool(#[from] serde_json::Error),
+    /// No answer in the time there is.
+    #[error("the database takes too long")]
+    Slow,
+    /// The spool holds as much as it may.
+    #[error("the spool is full")]
+    Full,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -116,12 +128,20 @@ impl CustomerRecord {
 }
 
 impl Store {
-    /// Opens the configured store and brings its tables or indexes about.
+    /// Opens the configured store. MongoDB is not asked before [`Store::prepare`].
     pub async fn open(config: &Config) -> Result<Self> {
         Ok(match &config.mongodb {
             Some(mongodb) => Self::Mongo(Mongo::open(mongodb, config).await?),
             None => Self::Sqlite(Sqlite::open(&config.data_dir, config.region)?),
         })
+    }
+
+    /// Makes sure the database is reachable and has its indexes; does nothing once it has.
+    pub async fn prepare(&self) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.prepare().await,
+            Self::Sqlite(_) => Ok(()),
+        }
     }
 
     /// The word /health says.
@@ -135,9 +155,14 @@ impl Store {
     /// Takes in what was learned of one session, durably. Answers every call that changed: none when all of it was
     /// known, two when the session turned out to belong to another call, which then took it in.
     pub async fn apply(&self, events: &[CallEvent]) -> Result<Vec<Call>> {
+        self.apply_as(events, new_id()).await
+    }
+
+    /// The same, where a call that begins has been shown already and keeps its id.
+    pub async fn apply_as(&self, events: &[CallEvent], new_id: String) -> Result<Vec<Call>> {
         match self {
-            Self::Mongo(mongo) => mongo.apply(events).await,
-            Self::Sqlite(sqlite) => sqlite.apply(events).await,
+            Self::Mongo(mongo) => mongo.apply(events, new_id).await,
+            Self::Sqlite(sqlite) => sqlite.apply(events, new_id).await,
         }
     }
 
@@ -225,6 +250,6 @@ impl Store {
 }
 
 /// A new call's id: 24 hex digits that grow with time, as the guide's examples show it.
-fn new_id() -> String {
+pub fn new_id() -> String {
     mongodb::bson::oid::ObjectId::new().to_hex()
 }

@@ -74,6 +74,11 @@ impl Link {
         self.reminded.notify_one();
     }
 
+    /// Something may have been missed, so compare soon.
+    pub fn compare_soon(&self) {
+        self.missed.notify_one();
+    }
+
     /// Adds what only the account knows: whose number this is, what answers there, an agent's name.
     pub fn annotate(&self, leg: &mut Leg, config: &Config) {
         let caller = leg.from.number.as_deref().and_then(|number| PhoneNumber::parse(number, config.region));
@@ -161,7 +166,7 @@ impl App {
             }
             // Whatever happened while nothing was delivered has to be asked for.
             if now == State::Active && before.is_some() {
-                link.missed.notify_one();
+                link.compare_soon();
             }
         }
         now

@@ -1,13 +1,14 @@
 //! What can be learned about a call, whoever tells it.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::Extension;
 use super::party::{Direction, Endpoint, LegState, Source};
 use crate::customer::Customer;
 
 /// A fact about one session, in our words.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallEvent {
     /// Which call, by RingCentral's session id.
     pub session_id: String,
@@ -18,7 +19,7 @@ pub struct CallEvent {
 }
 
 /// What can be learned about a call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Fact {
     /// A leg changed.
     Leg(Box<Leg>),
@@ -33,7 +34,7 @@ pub enum Fact {
 }
 
 /// What a notification says about one leg of a call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Leg {
     /// RingCentral's `telephonySessionId`, where told.
     pub telephony_session_id: Option<String>,

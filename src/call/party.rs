@@ -86,7 +86,7 @@ pub enum EndReason {
 }
 
 /// One side of a leg.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// As RingCentral wrote it; `None` when withheld.
     pub number: Option<String>,

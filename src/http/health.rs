@@ -26,6 +26,7 @@ pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
         "ready": reasons.is_empty(),
         "reasons": reasons,
         "store": app.store().name(),
+        "spooled": app.spooled(),
         "viewers": app.hub().viewers(),
         "last_event_at": pulse.last_event_at.as_ref().map(millis::format),
         "subscription": subscription,

@@ -27,8 +27,8 @@ pub fn keys(events: &[CallEvent]) -> Vec<String> {
     keys
 }
 
-/// The call after `events`, or `None` when they change nothing. `found` is the call as held; `fresh` makes an id.
-pub fn advance(found: Found, events: &[CallEvent], fresh: impl Fn() -> String) -> Option<Call> {
+/// The call after `events`, or `None` when they change nothing. `found` is the call as held; `new_id` is for one that begins.
+pub fn advance(found: Found, events: &[CallEvent], new_id: &str) -> Option<Call> {
     let first = events.first()?;
     let mut call = match found {
         Found::Active(call) => call,
@@ -37,7 +37,7 @@ pub fn advance(found: Found, events: &[CallEvent], fresh: impl Fn() -> String) -
             if !first.can_begin_a_call() {
                 return None;
             }
-            Call::new(fresh(), first.session_id.clone(), first.heard_at)
+            Call::new(new_id.to_owned(), first.session_id.clone(), first.heard_at)
         }
     };
     let rev = call.rev;

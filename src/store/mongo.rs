@@ -4,6 +4,8 @@
 //! otherwise it starts over. Every write waits for a majority and its journal, so an acknowledged event survives the
 //! loss of the primary.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,7 +15,7 @@ use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions,
 use mongodb::{Client, Collection, Database, IndexModel};
 
 use super::advance::{Found, advance, join, keys, links};
-use super::{HistoryQuery, Result, StoreError, new_id};
+use super::{HistoryQuery, Result, StoreError};
 use crate::call::{Call, CallEvent, millis};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::customer::{Customer, Match, rank};
@@ -37,29 +39,33 @@ pub struct Mongo {
     customers: Collection<Document>,
     fields: CustomersConfig,
     region: Region,
+    prepared: Arc<AtomicBool>,
 }
 
 impl Mongo {
-    /// Connects and sees to the indexes.
+    /// Reads the connection string; the first use connects.
     pub async fn open(config: &MongoConfig, all: &Config) -> Result<Self> {
         let mut options = ClientOptions::parse(&config.uri).await?;
         options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
         options.app_name.get_or_insert("caller-popup".into());
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
         let database = Client::with_options(options)?.database(&config.database);
-        let mongo = Self {
+        Ok(Self {
             active: database.collection("active_calls"),
             history: database.collection("call_history"),
             customers: database.collection(&all.customers.collection),
             fields: all.customers.clone(),
             region: all.region,
             database,
-        };
-        mongo.create_indexes().await?;
-        Ok(mongo)
+            prepared: Arc::default(),
+        })
     }
 
-    async fn create_indexes(&self) -> Result<()> {
+    /// Sees to the indexes, once.
+    pub async fn prepare(&self) -> Result<()> {
+        if self.prepared.load(Ordering::Acquire) {
+            return Ok(());
+        }
         // A document of another program may lack a session id; two such must not collide.
         let only_texts = doc! { "session_id": { "$type": "string" } };
         let unique = IndexOptions::builder().unique(true).partial_filter_expression(only_texts).build();
@@ -70,12 +76,13 @@ impl Mongo {
         let by_caller = index(doc! { "from_number": 1, "timestamp": -1 });
         let sessions = [index(doc! { "session_id": 1 }), index(doc! { "ledger.linked": 1 })];
         self.history.create_indexes([by_time, by_caller].into_iter().chain(sessions)).await?;
+        self.prepared.store(true, Ordering::Release);
         Ok(())
     }
 
-    pub async fn apply(&self, events: &[CallEvent]) -> Result<Vec<Call>> {
+    pub async fn apply(&self, events: &[CallEvent], new_id: String) -> Result<Vec<Call>> {
         for _ in 0..MOST_ATTEMPTS {
-            if let Some(changed) = self.try_apply(events).await? {
+            if let Some(changed) = self.try_apply(events, &new_id).await? {
                 return Ok(changed);
             }
         }
@@ -83,7 +90,7 @@ impl Mongo {
     }
 
     /// One attempt; `None` when somebody else changed the call meanwhile.
-    async fn try_apply(&self, events: &[CallEvent]) -> Result<Option<Vec<Call>>> {
+    async fn try_apply(&self, events: &[CallEvent], new_id: &str) -> Result<Option<Vec<Call>>> {
         let found = self.find(&keys(events), &[]).await?;
         let held = match &found {
             Found::Nothing => None,

@@ -1,90 +1,62 @@
-//! The embedded store: one file, one writer, readers beside it.
-//!
-//! Writes queue up for one thread, which takes what has gathered into one transaction and answers after the commit: as
-//! many webhooks as arrive during one fsync share the next. The log is written ahead and synced in full, so what was
-//! answered survives a power cut. Reads use a connection of their own and never wait for the writer.
+//! The embedded store: the default, so that the program runs with no server at all.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::thread;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
 
 use super::advance::{Found, advance, join, keys, links};
-use super::{CustomerRecord, HistoryQuery, Result, StoreError, new_id};
+use super::file::File;
+use super::{CustomerRecord, HistoryQuery, Result};
 use crate::call::{Call, CallEvent, Direction, Status, millis};
 use crate::customer::{Customer, Match, rank};
 use crate::phone::{PhoneNumber, Region};
 
-/// Writes that share one commit: more would only make the first one wait.
-const MOST_IN_A_COMMIT: usize = 256;
-/// Writes that may wait; beyond it callers wait for a place, which slows webhooks down instead of filling memory.
-const QUEUE: usize = 1_024;
-/// Prepared statements kept per connection; more than there are in this file.
-const STATEMENTS: usize = 64;
-
 /// The embedded store. Cheap to clone.
 #[derive(Clone)]
 pub struct Sqlite {
-    writer: mpsc::Sender<Write>,
-    reader: Arc<Mutex<Connection>>,
+    file: File,
     region: Region,
 }
-
-/// Runs inside the transaction; what it returns runs after the commit and answers whoever waits.
-type Write = Box<dyn FnOnce(&Connection) -> (Worked, Answer) + Send>;
-type Worked = bool;
-type Answer = Box<dyn FnOnce(bool) + Send>;
 
 impl Sqlite {
     /// Opens or creates the file in `folder`.
     pub fn open(folder: &Path, region: Region) -> Result<Self> {
-        // The folder's error is SQLite's own "unable to open database file", which names the path.
-        let _ = std::fs::create_dir_all(folder);
-        let path = folder.join("caller-popup.sqlite");
-        let connection = connect(&path)?;
-        connection.execute_batch(include_str!("schema.sql"))?;
-        let reader = Arc::new(Mutex::new(connect(&path)?));
-        let (writer, queue) = mpsc::channel(QUEUE);
-        thread::Builder::new()
-            .name("sqlite".into())
-            .spawn(move || write_all(connection, queue))
-            .expect("a thread can be started while the program starts");
-        Ok(Self { writer, reader, region })
+        let file = File::open(&folder.join("caller-popup.sqlite"), include_str!("schema.sql"))?;
+        Ok(Self { file, region })
     }
 
-    pub async fn apply(&self, events: &[CallEvent]) -> Result<Vec<Call>> {
+    pub async fn apply(&self, events: &[CallEvent], new_id: String) -> Result<Vec<Call>> {
         let events = events.to_vec();
-        self.write(move |db| apply(db, &events)).await
+        self.file.write(move |db| apply(db, &events, &new_id)).await
     }
 
     pub async fn active(&self) -> Result<Vec<Call>> {
-        self.read(|db| select(db, "SELECT * FROM active_calls", &[])).await
+        self.file.read(|db| select(db, "SELECT * FROM active_calls", &[])).await
     }
 
     pub async fn adopt(&self, found: Call, next: Call) -> Result<Option<Call>> {
-        self.write(move |db| {
-            let current = select(db, "SELECT * FROM active_calls WHERE id = ?1", &[&found.id])?;
-            if current.first() != Some(&found) {
-                return Ok(None);
-            }
-            put_active(db, &next)?;
-            Ok(Some(next))
-        })
-        .await
+        self.file
+            .write(move |db| {
+                let current = select(db, "SELECT * FROM active_calls WHERE id = ?1", &[&found.id])?;
+                if current.first() != Some(&found) {
+                    return Ok(None);
+                }
+                put_active(db, &next)?;
+                Ok(Some(next))
+            })
+            .await
     }
 
     pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>> {
-        self.read(move |db| history(db, &query)).await
+        self.file.read(move |db| history(db, &query)).await
     }
 
     pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
         let e164 = number.e164();
-        self.read(move |db| {
+        self.file.read(move |db| {
             let mut found = db.prepare_cached(
                 "SELECT id, name, email FROM customer_phones JOIN customers ON id = customer_id WHERE e164 = ?1 LIMIT 20",
             )?;
@@ -99,139 +71,82 @@ impl Sqlite {
     /// Adds or replaces customers; answers how many, and how many of their numbers can never match.
     pub async fn import_customers(&self, records: Vec<CustomerRecord>) -> Result<(usize, usize)> {
         let region = self.region;
-        self.write(move |db| {
-            let mut unusable = 0;
-            for record in &records {
-                db.execute("DELETE FROM customers WHERE id = ?1", [&record.id])?;
-                db.execute(
-                    "INSERT INTO customers (id, name, email) VALUES (?1, ?2, ?3)",
-                    params![record.id, record.name, record.email],
-                )?;
-                for written in &record.phones {
-                    let Some(number) = PhoneNumber::parse(written, region) else {
-                        unusable += 1;
-                        continue;
-                    };
+        self.file
+            .write(move |db| {
+                let mut unusable = 0;
+                for record in &records {
+                    db.execute("DELETE FROM customers WHERE id = ?1", [&record.id])?;
                     db.execute(
-                        "INSERT OR IGNORE INTO customer_phones (e164, customer_id, written) VALUES (?1, ?2, ?3)",
-                        params![number.e164(), record.id, written],
+                        "INSERT INTO customers (id, name, email) VALUES (?1, ?2, ?3)",
+                        params![record.id, record.name, record.email],
                     )?;
+                    for written in &record.phones {
+                        let Some(number) = PhoneNumber::parse(written, region) else {
+                            unusable += 1;
+                            continue;
+                        };
+                        db.execute(
+                            "INSERT OR IGNORE INTO customer_phones (e164, customer_id, written) VALUES (?1, ?2, ?3)",
+                            params![number.e164(), record.id, written],
+                        )?;
+                    }
                 }
-            }
-            Ok((records.len(), unusable))
-        })
-        .await
+                Ok((records.len(), unusable))
+            })
+            .await
     }
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
         let (shape, at) = (shape.to_owned(), millis::format(&at));
-        self.write(move |db| {
-            db.execute(
-                "INSERT INTO notification_shapes VALUES (?1, 1, ?2, ?2)
+        self.file
+            .write(move |db| {
+                db.execute(
+                    "INSERT INTO notification_shapes VALUES (?1, 1, ?2, ?2)
                  ON CONFLICT (shape) DO UPDATE SET count = count + 1, last_seen = ?2",
-                params![shape, at],
-            )
-            .map(drop)
-        })
-        .await
+                    params![shape, at],
+                )
+                .map(drop)
+            })
+            .await
     }
 
     pub async fn setting(&self, key: &str) -> Result<Option<String>> {
         let key = key.to_owned();
-        self.read(move |db| {
-            db.query_row("SELECT value FROM settings WHERE key = ?1", [key], |row| row.get(0)).optional()
-        })
-        .await
+        self.file
+            .read(move |db| {
+                db.query_row("SELECT value FROM settings WHERE key = ?1", [key], |row| row.get(0)).optional()
+            })
+            .await
     }
 
     pub async fn put_setting(&self, key: &str, value: &str) -> Result<()> {
         let (key, value) = (key.to_owned(), value.to_owned());
-        self.write(move |db| {
-            db.execute("INSERT OR REPLACE INTO settings VALUES (?1, ?2)", params![key, value]).map(drop)
-        })
-        .await
+        self.file
+            .write(move |db| {
+                db.execute("INSERT OR REPLACE INTO settings VALUES (?1, ?2)", params![key, value]).map(drop)
+            })
+            .await
     }
 
     pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
         let before = millis::format(&before);
-        self.write(move |db| {
-            db.execute(
-                "DELETE FROM call_sessions WHERE call_id IN (SELECT id FROM call_history WHERE timestamp < ?1)",
-                [&before],
-            )?;
-            db.execute("DELETE FROM call_history WHERE timestamp < ?1", [&before]).map(|pruned| pruned as u64)
-        })
-        .await
+        self.file
+            .write(move |db| {
+                db.execute(
+                    "DELETE FROM call_sessions WHERE call_id IN (SELECT id FROM call_history WHERE timestamp < ?1)",
+                    [&before],
+                )?;
+                db.execute("DELETE FROM call_history WHERE timestamp < ?1", [&before]).map(|pruned| pruned as u64)
+            })
+            .await
     }
 
     pub async fn ping(&self) -> Result<()> {
-        self.read(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await
-    }
-
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
-        let write: Write = Box::new(move |db| {
-            let result = work(db);
-            let worked = result.is_ok();
-            let reply = move |committed| {
-                // Whoever asked may be gone; the work is done all the same.
-                let result = result.map_err(StoreError::from);
-                let _ = answer.send(if committed || result.is_err() { result } else { Err(StoreError::Closed) });
-            };
-            (worked, Box::new(reply))
-        });
-        self.writer.send(write).await.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let reader = self.reader.clone();
-        let work = move || work(&reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
-        Ok(tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)??)
+        self.file.read(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
-    )?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    Ok(connection)
-}
-
-/// The writer's thread: ends when the last handle is dropped and everything queued is on disk.
-fn write_all(db: Connection, mut queue: mpsc::Receiver<Write>) {
-    while let Some(first) = queue.blocking_recv() {
-        let mut answers = Vec::new();
-        // IMMEDIATE, so that another program writing to the file makes us wait here and not fail halfway.
-        let mut committed = db.execute_batch("BEGIN IMMEDIATE").is_ok();
-        let mut next = Some(first);
-        while let Some(write) = next {
-            // Each write stands alone: one that fails takes nothing of the others with it.
-            committed = committed && db.execute_batch("SAVEPOINT one").is_ok();
-            let (worked, answer) = write(&db);
-            answers.push(answer);
-            committed = committed
-                && db.execute_batch(if worked { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" }).is_ok();
-            next = if answers.len() < MOST_IN_A_COMMIT { queue.try_recv().ok() } else { None };
-        }
-        committed = committed && db.execute_batch("COMMIT").is_ok();
-        if !committed {
-            tracing::error!("the embedded store could not commit");
-            let _ = db.execute_batch("ROLLBACK");
-        }
-        answers.into_iter().for_each(|answer| answer(committed));
-    }
-}
-
-fn apply(db: &Connection, events: &[CallEvent]) -> rusqlite::Result<Vec<Call>> {
+fn apply(db: &Connection, events: &[CallEvent], new_id: &str) -> rusqlite::Result<Vec<Call>> {
     let found = find(db, &keys(events), None)?;
     let was_active = matches!(found, Found::Active(_));
     let Some(mut call) = advance(found, events, new_id) else { return Ok(Vec::new()) };

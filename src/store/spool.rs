@@ -1,0 +1,130 @@
+//! What arrives while MongoDB is away: facts on this machine's disk, in the order they came.
+//!
+//! RingCentral gives an address up that answers anything but 200, and a ringing phone does not wait for an election. So
+//! what cannot be stored is spooled durably, shown from memory, and told to the database when it is back. Facts may come
+//! twice, so a crash between telling and forgetting does no harm.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rusqlite::{OptionalExtension, params};
+
+use super::file::File;
+use super::{Result, StoreError};
+use crate::call::CallEvent;
+
+/// A busy account tells a few facts a second, so this is most of a day; some 100 MB.
+const MOST: usize = 100_000;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS spool (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        call_id  TEXT NOT NULL,
+        events   TEXT NOT NULL
+    ) STRICT;
+    -- Refused by a healthy database: kept for a person to look at, out of the way of the rest.
+    CREATE TABLE IF NOT EXISTS refused (
+        position INTEGER PRIMARY KEY,
+        call_id  TEXT NOT NULL,
+        events   TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS databases (name TEXT PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+/// The spool. Cheap to clone.
+#[derive(Clone)]
+pub struct Spool {
+    file: File,
+    depth: Arc<AtomicUsize>,
+}
+
+/// Facts of one session that wait for the database.
+#[derive(Debug)]
+pub struct Spooled {
+    /// Their place.
+    pub position: i64,
+    /// The id under which viewers know the call, if it begins with these.
+    pub call_id: String,
+    /// The facts.
+    pub events: Vec<CallEvent>,
+}
+
+impl Spool {
+    /// Opens or creates the spool in `folder`.
+    pub async fn open(folder: &Path) -> Result<Self> {
+        let file = File::open(&folder.join("spool.sqlite"), SCHEMA)?;
+        let depth: i64 = file.read(|db| db.query_row("SELECT count(*) FROM spool", [], |row| row.get(0))).await?;
+        Ok(Self { file, depth: Arc::new(AtomicUsize::new(depth as usize)) })
+    }
+
+    /// How many entries wait.
+    pub fn depth(&self) -> usize {
+        self.depth.load(Ordering::Acquire)
+    }
+
+    /// Adds facts, durably. [`StoreError::Full`] when there is no room.
+    pub async fn push(&self, call_id: &str, events: &[CallEvent]) -> Result<()> {
+        if self.depth.fetch_add(1, Ordering::AcqRel) >= MOST {
+            self.depth.fetch_sub(1, Ordering::AcqRel);
+            return Err(StoreError::Full);
+        }
+        let (call_id, events) = (call_id.to_owned(), serde_json::to_string(events)?);
+        let pushed = self.file.write(move |db| {
+            db.prepare_cached("INSERT INTO spool (call_id, events) VALUES (?1, ?2)")?
+                .execute(params![call_id, events])
+                .map(drop)
+        });
+        pushed.await.inspect_err(|_| {
+            self.depth.fetch_sub(1, Ordering::AcqRel);
+        })
+    }
+
+    /// The entries that wait longest.
+    pub async fn oldest(&self, most: usize) -> Result<Vec<Spooled>> {
+        let rows: Vec<(i64, String, String)> = self
+            .file
+            .read(move |db| {
+                let mut rows =
+                    db.prepare_cached("SELECT position, call_id, events FROM spool ORDER BY position LIMIT ?1")?;
+                rows.query_map([most as i64], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            })
+            .await?;
+        let read = |(position, call_id, events): (i64, String, String)| {
+            Ok(Spooled { position, call_id, events: serde_json::from_str(&events)? })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Forgets an entry that the database has taken.
+    pub async fn forget(&self, position: i64) -> Result<()> {
+        let gone = self.file.write(move |db| db.execute("DELETE FROM spool WHERE position = ?1", [position]));
+        self.depth.fetch_sub(gone.await?, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Puts an entry aside that a healthy database refuses, so that the others get through.
+    pub async fn set_aside(&self, position: i64) -> Result<()> {
+        let aside = self.file.write(move |db| {
+            db.execute("INSERT OR IGNORE INTO refused SELECT * FROM spool WHERE position = ?1", [position])?;
+            db.execute("DELETE FROM spool WHERE position = ?1", [position])
+        });
+        self.depth.fetch_sub(aside.await?, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Remembers a database that once worked, so that a start without it is an outage and not a wrong setting.
+    pub async fn remember(&self, database: &str) -> Result<()> {
+        let name = database.to_owned();
+        self.file.write(move |db| db.execute("INSERT OR IGNORE INTO databases VALUES (?1)", [name]).map(drop)).await
+    }
+
+    /// Whether this database once worked.
+    pub async fn knows(&self, database: &str) -> Result<bool> {
+        let name = database.to_owned();
+        let known = self
+            .file
+            .read(move |db| db.query_row("SELECT 1 FROM databases WHERE name = ?1", [name], |_| Ok(())).optional());
+        Ok(known.await?.is_some())
+    }
+}
