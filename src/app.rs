@@ -244,7 +244,8 @@ impl App {
         Ok(changed.then_some(call).into_iter().collect())
     }
 
-    /// Tells the database what it missed, in order.
+    /// Tells the database what it missed, in order. An entry that it refuses while it takes later ones is put aside; one
+    /// that fails like all others waits with them.
     async fn replay(&self) -> Result<(), StoreError> {
         let Some(spool) = self.0.spool.as_ref().filter(|spool| spool.depth() > 0) else { return Ok(()) };
         info!(waiting = spool.depth(), "the database is told what it missed");
@@ -253,23 +254,29 @@ impl App {
             if batch.is_empty() {
                 return Ok(());
             }
+            let mut refused = Vec::new();
+            let mut failure = None;
             for Spooled { position, call_id, events } in batch {
                 match self.0.store.apply_as(&events, call_id).await {
                     Ok(changed) => {
                         changed.into_iter().for_each(|call| self.0.hub.publish(call));
                         spool.forget(position).await?;
+                        for position in refused.drain(..) {
+                            error!(position, "a spooled fact was refused by a database that works, and is set aside");
+                            spool.set_aside(position).await?;
+                        }
+                        failure = None;
                     }
                     Err(cause) => {
-                        // If the database answers otherwise, this entry is what it does not take.
+                        // Without a connection every attempt waits for seconds, so the rest is not even tried.
                         self.0.store.ping().await?;
-                        error!(
-                            position,
-                            error = &cause as &dyn std::error::Error,
-                            "a spooled fact was refused and set aside"
-                        );
-                        spool.set_aside(position).await?;
+                        refused.push(position);
+                        failure = Some(cause);
                     }
                 }
+            }
+            if let Some(cause) = failure {
+                return Err(cause);
             }
         }
     }
