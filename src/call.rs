@@ -117,12 +117,11 @@ pub struct Call {
 pub struct Ledger {
     /// Every leg ever heard of, in a canonical order.
     pub parties: Vec<Party>,
-    /// Other sessions that turned out to be this call: a consultation before a transfer, a conference.
+    /// Other names of this call: its telephony session id, and sessions that turned out to be this call, such as a
+    /// consultation before a transfer or a conference.
     pub linked: Vec<String>,
     /// Extension ids of the queues that distributed the call, for those who may see their calls.
     pub queue_ids: Vec<String>,
-    /// Ours by origin: RingOut, or dialled from one of our own numbers.
-    pub ours: bool,
     /// When we last heard of this call, by our clock; silence is measured from here.
     pub heard_at: DateTime<Utc>,
     /// The customer lookup has answered, even if with nobody.
@@ -266,41 +265,42 @@ impl Call {
     /// Takes in one fact. `true` when the call changed; then `rev` has grown by one. Repeated and stale facts, and
     /// facts that say nothing new, change nothing.
     pub fn apply(&mut self, event: &CallEvent) -> bool {
-        let before = self.clone();
-        match &event.fact {
+        let changed = match &event.fact {
             Fact::Leg(leg) => self.hear(event, leg),
             Fact::Customers(customers) => self.recognise(customers),
-            Fact::Dismissed(viewer) => {
-                if !self.ledger.dismissed_by.contains(viewer) {
-                    self.ledger.dismissed_by.push(viewer.clone());
-                }
-            }
+            Fact::Dismissed(viewer) => add(&mut self.ledger.dismissed_by, viewer),
             Fact::Tick => self.tick(event.heard_at),
-            Fact::Gone => self.ledger.over = true,
-        }
-        self.derive();
-        let changed = *self != before;
+            Fact::Gone => !std::mem::replace(&mut self.ledger.over, true),
+        };
         if changed {
-            if matches!(event.fact, Fact::Leg(_)) {
-                self.ledger.heard_at = self.ledger.heard_at.max(event.heard_at);
-            }
-            self.rev = before.rev + 1;
+            self.derive();
+            self.rev += 1;
         }
         changed
     }
 
-    /// Takes another session's call in: both turned out to be one. The caller of both keeps `self`'s id and history row.
+    /// Takes another session's call in: both turned out to be one. `self`, which [`precedes`](Self::precedes) the other,
+    /// keeps its id and its history row, and is over only if it was: a consultation ends before the caller does.
     pub fn absorb(&mut self, other: Call) {
-        self.ledger.linked.extend([other.session_id].into_iter().chain(other.telephony_session_id));
-        self.ledger.linked.extend(other.ledger.linked);
+        self.answer_to(&other.session_id);
+        for name in other.ledger.linked.iter().filter(|name| **name != self.session_id) {
+            add(&mut self.ledger.linked, name);
+        }
         for party in other.ledger.parties {
             self.ledger.merge_party(party);
         }
-        self.ledger.queue_ids.extend(other.ledger.queue_ids);
-        self.ledger.dismissed_by.extend(other.ledger.dismissed_by);
+        for id in &other.ledger.queue_ids {
+            add(&mut self.ledger.queue_ids, id);
+        }
+        for viewer in &other.ledger.dismissed_by {
+            add(&mut self.ledger.dismissed_by, viewer);
+        }
+        self.ledger.seen.extend(other.ledger.seen);
         self.ledger.heard_at = self.ledger.heard_at.max(other.ledger.heard_at);
-        self.ledger.tidy();
         self.derive();
+        if !self.ledger.looked_up && other.ledger.looked_up && other.from_number == self.from_number {
+            self.recognise(&other.customers);
+        }
         self.rev = self.rev.max(other.rev) + 1;
     }
 
@@ -316,15 +316,15 @@ impl Call {
             Status::Ended => return true,
             Status::Ringing => SILENT_RINGING,
             Status::Connected | Status::OnHold => SILENT_TALKING,
-            Status::Setup | Status::Parked | Status::Voicemail => SILENT_WAITING,
+            Status::Setup => self.patience().unwrap_or(SILENT_WAITING),
+            Status::Parked | Status::Voicemail => SILENT_WAITING,
         };
-        silent >= allowed || (self.in_grace() && silent >= GRACE)
+        silent >= allowed || (self.is_idle() && !self.ledger.waiting && silent >= GRACE)
     }
 
-    /// Of two sessions that are one call, whether `self` is the one that keeps its id: the older session, and session
-    /// ids only grow.
+    /// Of two sessions that are one call, whether `self` is the one that keeps its id: the older session.
     pub fn precedes(&self, other: &Call) -> bool {
-        (self.session_id.len(), &self.session_id) <= (other.session_id.len(), &other.session_id)
+        age(&self.session_id) <= age(&other.session_id)
     }
 
     /// Whether this event begins another call although its session is this one's. Stores ask it of calls that are over;
@@ -337,26 +337,44 @@ impl Call {
         self.is_over() && leg.source == Source::Guide && leg.state == LegState::Ringing && later && !repeated
     }
 
-    fn hear(&mut self, event: &CallEvent, leg: &Leg) {
+    fn hear(&mut self, event: &CallEvent, leg: &Leg) -> bool {
         if let (Source::Guide, Some(uuid)) = (leg.source, &leg.uuid) {
             if self.ledger.seen.contains(uuid) {
-                return;
+                return false;
             }
             self.ledger.seen.push(uuid.clone());
             let excess = self.ledger.seen.len().saturating_sub(REMEMBERED_UUIDS);
             self.ledger.seen.drain(..excess);
         }
-        if event.session_id == self.session_id {
-            self.telephony_session_id = self.telephony_session_id.take().or(leg.telephony_session_id.clone());
+        let mut changed = self.answer_to(&event.session_id);
+        for name in leg.peers.iter().chain(&leg.telephony_session_id).filter(|name| **name != self.session_id) {
+            changed |= add(&mut self.ledger.linked, name);
         }
-        self.ledger.ours |= leg.ours;
-        self.ledger.linked.extend(leg.peers.iter().cloned());
-        self.ledger.queue_ids.extend(leg.queue.iter().map(|queue| queue.extension_id.clone()));
-        self.ledger.merge_party(Party::told(&event.session_id, leg));
-        self.ledger.tidy();
+        for queue in leg.queue.iter().filter(|queue| !queue.extension_id.is_empty()) {
+            changed |= add(&mut self.ledger.queue_ids, &queue.extension_id);
+        }
+        changed |= self.ledger.merge_party(Party::told(&event.session_id, leg));
+        if changed {
+            self.ledger.heard_at = self.ledger.heard_at.max(event.heard_at);
+        }
+        changed
     }
 
-    fn recognise(&mut self, customers: &[Customer]) {
+    /// A linked session's events come here too. The call goes by the oldest session heard of, because which of them is
+    /// heard first is chance.
+    fn answer_to(&mut self, session_id: &str) -> bool {
+        if age(session_id) >= age(&self.session_id) {
+            return session_id != self.session_id && add(&mut self.ledger.linked, session_id);
+        }
+        let younger = std::mem::replace(&mut self.session_id, session_id.to_owned());
+        self.ledger.linked.retain(|name| name != session_id);
+        add(&mut self.ledger.linked, &younger)
+    }
+
+    fn recognise(&mut self, customers: &[Customer]) -> bool {
+        if self.ledger.looked_up && self.customers == customers {
+            return false;
+        }
         self.ledger.looked_up = true;
         let first = customers.first();
         self.customer_id = first.map(|c| c.id.clone());
@@ -364,28 +382,36 @@ impl Call {
         self.customer_email = first.and_then(|c| c.email.clone());
         self.matched = first.map(|c| c.matched);
         self.customers = customers.to_vec();
+        true
     }
 
-    fn tick(&mut self, now: DateTime<Utc>) {
-        if self.is_over() || !self.is_due(now) {
-            // A program that only set the status leaves the rest to us.
-            self.ledger.over |= self.is_over();
-            return;
+    fn tick(&mut self, now: DateTime<Utc>) -> bool {
+        if self.ledger.over || !self.is_due(now) {
+            return false;
         }
         // In a queue or a menu the caller may hear music for long while no phone rings.
-        if self.in_grace() && now - self.ledger.heard_at < SILENT_WAITING && self.caller_waits() {
+        let silent = now - self.ledger.heard_at;
+        let waits = || self.patience().is_some_and(|patience| silent < patience);
+        // A program that only set the status leaves the rest to us.
+        if !self.is_over() && self.is_idle() && !self.ledger.waiting && waits() {
             self.ledger.waiting = true;
         } else {
             self.ledger.over = true;
         }
+        true
     }
 }
 
-impl Ledger {
-    fn tidy(&mut self) {
-        for list in [&mut self.linked, &mut self.queue_ids, &mut self.dismissed_by] {
-            list.sort();
-            list.dedup();
-        }
+/// Adds what is not there yet, in order.
+fn add(list: &mut Vec<String>, item: &str) -> bool {
+    let place = list.binary_search_by(|known| known.as_str().cmp(item));
+    if let Err(place) = place {
+        list.insert(place, item.to_owned());
     }
+    place.is_err()
+}
+
+/// Session ids only grow, so the older of two is the smaller number; telephony session ids are no numbers and longer.
+fn age(session_id: &str) -> (usize, &str) {
+    (session_id.len(), session_id)
 }

@@ -4,7 +4,7 @@
 //! same: [`Store::apply`] takes in the facts of one session at a time as if nobody else wrote, and when it returns they
 //! are on disk. SQLite has one writer; MongoDB compares `rev` and tries again.
 
-mod advance;
+pub mod advance;
 mod file;
 mod mongo;
 mod spool;

@@ -115,9 +115,11 @@ pub type Number = (String, Option<String>);
 pub struct Party {
     /// The session that told of it; differs from the call's own for legs that were linked in.
     pub session_id: String,
+    /// The telephony session id told with it.
+    pub telephony_session_id: Option<String>,
     /// Who told.
     pub source: Source,
-    /// Unique within the source.
+    /// Unique within the source and the session.
     pub id: String,
     /// As seen from the company.
     pub direction: Direction,
@@ -125,6 +127,8 @@ pub struct Party {
     pub extension_id: Option<String>,
     /// The caller belongs to us: the far leg of our own call.
     pub from_us: bool,
+    /// Ours by origin: RingOut, or dialled from one of our own numbers.
+    pub ours: bool,
     /// The newest state.
     pub state: Told<LegState>,
     /// When the newest state came about.
@@ -160,19 +164,15 @@ impl Party {
         };
         let moment = |is: bool| is.then_some(Told { sequence: leg.sequence, value: leg.at });
         let talking = matches!(leg.state, LegState::Connected | LegState::OnHold | LegState::Parked);
-        let queue = leg.queue.as_ref().and_then(|queue| queue.name.clone());
-        // "Sales - JANE ROE" is how a queue announces Jane.
-        let from_name = leg.from.name.as_ref().map(|name| match &queue {
-            Some(queue) => name.strip_prefix(&format!("{queue} - ")).unwrap_or(name).to_owned(),
-            None => name.clone(),
-        });
         Self {
             session_id: session_id.to_owned(),
+            telephony_session_id: leg.telephony_session_id.clone(),
             source: leg.source,
             id: leg.party_id.clone(),
             direction: leg.direction,
             extension_id: leg.extension.as_ref().map(|e| e.extension_id.clone()),
             from_us: leg.from.extension_id.is_some(),
+            ours: leg.ours,
             state: Told { sequence: leg.sequence, value: leg.state.clone() },
             changed_at: leg.at,
             began_at: leg.at,
@@ -180,11 +180,11 @@ impl Party {
             answered_at: moment(talking),
             voicemail: matches!(leg.state, LegState::Voicemail | LegState::Ended(EndReason::Voicemail)),
             from_number: number(&leg.from),
-            from_name: told(&from_name),
+            from_name: told(&leg.from.name),
             to_number: number(&leg.to),
             to_name: told(&leg.to.name),
             extension_name: told(&leg.extension.as_ref().and_then(|e| e.name.clone())),
-            queue: told(&queue),
+            queue: told(&leg.queue.as_ref().and_then(|queue| queue.name.clone())),
         }
     }
 
@@ -196,8 +196,10 @@ impl Party {
             self.changed_at = other.changed_at;
         }
         self.state = std::cmp::max(self.state.clone(), other.state);
-        self.extension_id = self.extension_id.take().or(other.extension_id);
+        self.extension_id = self.extension_id.take().max(other.extension_id);
+        self.telephony_session_id = self.telephony_session_id.take().max(other.telephony_session_id);
         self.from_us |= other.from_us;
+        self.ours |= other.ours;
         self.began_at = self.began_at.min(other.began_at);
         self.voicemail |= other.voicemail;
         earliest(&mut self.rang_at, other.rang_at);
@@ -215,14 +217,45 @@ impl Party {
         !matches!(self.state.value, LegState::Ended(_))
     }
 
+    /// Its phone rings, or somebody or something talks there.
+    pub fn is_busy(&self) -> bool {
+        self.is_live() && !matches!(self.state.value, LegState::Setup | LegState::Unknown(_))
+    }
+
+    /// It lives on elsewhere: handed on within this session, or moved to another.
+    pub fn went_on(&self) -> bool {
+        matches!(self.state.value, LegState::Ended(EndReason::Transferred | EndReason::Moved))
+    }
+
+    /// It ended, and with it whoever was there.
+    pub fn is_gone(&self) -> bool {
+        !self.is_live() && !self.went_on()
+    }
+
     /// One of our phones that the call came in to.
     pub fn is_agent(&self) -> bool {
-        self.direction == Direction::Inbound && (self.extension_id.is_some() || self.source == Source::Guide)
+        self.direction == Direction::Inbound && self.is_account()
+    }
+
+    /// A phone, queue or menu of ours; the guide's flat body does not say whose and can only mean us.
+    pub fn is_account(&self) -> bool {
+        self.extension_id.is_some() || self.source == Source::Guide
     }
 
     /// The leg that placed the call.
     pub fn is_originator(&self) -> bool {
         self.direction == Direction::Outbound
+    }
+
+    /// The leg of somebody outside who placed the call.
+    pub fn is_outside_caller(&self) -> bool {
+        self.is_originator() && !self.is_account()
+    }
+
+    /// Whether both speak of the same session, by either of its names.
+    pub fn same_session(&self, other: &Self) -> bool {
+        self.session_id == other.session_id
+            || (self.telephony_session_id.is_some() && self.telephony_session_id == other.telephony_session_id)
     }
 }
 

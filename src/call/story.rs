@@ -1,9 +1,14 @@
 //! What people see of a call, derived from what was told of its parties.
 
-use chrono::{DateTime, Utc};
+use std::cmp::Reverse;
 
-use super::party::{Direction, EndReason, LegState, Party, Source, Told};
-use super::{Call, CallResult, Extension, Ledger, Status};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::party::{Direction, EndReason, LegState, Number, Party, Source, Told};
+use super::{Call, CallResult, Extension, Ledger, SILENT_RINGING, SILENT_TALKING, SILENT_WAITING, Status};
+
+/// Digits of the longest number that colleagues dial for each other.
+const LONGEST_EXTENSION: usize = 6;
 
 impl Call {
     /// Brings every derived field in line with the ledger. Calls that another program stored have no parties and keep
@@ -16,22 +21,23 @@ impl Call {
             }
             return;
         }
-        self.direction = story.direction(self.ledger.ours);
+        self.telephony_session_id = story.telephony_session_id.clone();
+        self.direction = story.direction();
         self.timestamp = story.parties.iter().map(|p| p.began_at).min().unwrap_or(self.timestamp);
-        let from = story.first(|p| p.from_number.as_ref());
-        let to = story.first(|p| p.to_number.as_ref());
-        self.from_name = story.caller_name(from.as_ref().map(|(number, _)| number.as_str()));
+        let from = story.caller_number(self.direction);
+        self.from_name = story.caller_name(from.as_ref());
         (self.from_number, self.from_display) = from.map_or((None, None), |(number, display)| (Some(number), display));
+        let to = story.dialled_number();
         (self.to_number, self.to_display) = to.map_or((None, None), |(number, display)| (Some(number), display));
-        self.queue = story.last(|p| p.queue.as_ref());
+        self.queue = story.queue();
         self.to_name = self.queue.clone().or_else(|| story.line_name());
-        self.extension_ids = story.rung_extensions();
-        let answered = story.answered();
+        self.extension_ids = story.extension_ids(self.direction);
+        let answered = story.answered(self.direction);
         self.answered_by = answered.last().and_then(|p| story.person(p));
         self.answered_at = answered.first().and_then(|p| p.answered_at.as_ref()).map(|told| told.value);
 
         let over = self.ledger.over || story.is_conclusive();
-        let waiting = self.ledger.waiting && !story.agents().any(Party::is_live);
+        let waiting = self.ledger.waiting && !story.agents().any(Party::is_busy);
         let last = story.parties.iter().map(|p| p.changed_at).max();
         let result = story.result(self.direction);
         self.status = story.status(self.direction, waiting);
@@ -41,21 +47,30 @@ impl Call {
         }
     }
 
-    /// Every leg of ours has ended, yet nothing says the call has.
-    pub(super) fn in_grace(&self) -> bool {
+    /// Nobody of ours is rung or talks, yet nothing says the call is over.
+    pub(super) fn is_idle(&self) -> bool {
         let story = Story::of(&self.session_id, &self.ledger);
-        !self.ledger.waiting && story.account_legs().next().is_some() && !story.account_legs().any(Party::is_live)
+        story.account_legs().next().is_some() && !story.account_legs().any(Party::is_busy)
     }
 
-    /// The caller is still on the line and was last promised somebody else: a menu, a queue, a transfer.
-    pub(super) fn caller_waits(&self) -> bool {
+    /// How long a call nobody sees may stay silent, because we talk in it, or because the caller is still on the line and was last promised somebody
+    /// else: by a menu, a queue, a transfer. `None` when nobody waits.
+    pub(super) fn patience(&self) -> Option<TimeDelta> {
         let story = Story::of(&self.session_id, &self.ledger);
-        let promised = story.answered().last().is_none_or(|p| {
-            matches!(p.state.value, LegState::Ended(EndReason::Transferred | EndReason::AnsweredElsewhere))
-        });
-        self.direction == Direction::Inbound
-            && promised
-            && story.parties.iter().any(|p| p.is_originator() && p.extension_id.is_none() && p.is_live())
+        let promised = |p: &&Party| p.went_on() || p.state.value == LegState::Ended(EndReason::AnsweredElsewhere);
+        let inbound = self.direction == Direction::Inbound;
+        if story.account_legs().any(Party::is_busy) {
+            Some(SILENT_TALKING)
+        } else if story.account_legs().any(Party::is_live) {
+            Some(SILENT_WAITING)
+        } else if !inbound || !story.answered(self.direction).last().is_none_or(promised) {
+            None
+        } else if story.parties.iter().any(|p| p.is_outside_caller()) {
+            story.parties.iter().any(|p| p.is_outside_caller() && p.is_live()).then_some(SILENT_WAITING)
+        } else {
+            // Where RingCentral does not tell of callers from outside, a queue may still be looking for an agent.
+            self.queue.as_ref().map(|_| SILENT_RINGING)
+        }
     }
 
     fn end(&mut self, at: Option<DateTime<Utc>>, result: CallResult) {
@@ -66,11 +81,22 @@ impl Call {
 }
 
 impl Ledger {
-    pub(super) fn merge_party(&mut self, party: Party) {
-        let key = |p: &Party| (p.source, p.id.clone());
-        match self.parties.binary_search_by_key(&key(&party), key) {
-            Ok(found) => self.parties[found].merge(party),
-            Err(place) => self.parties.insert(place, party),
+    /// Adds what was told of a leg; whether that was news.
+    pub(super) fn merge_party(&mut self, party: Party) -> bool {
+        // Presence names its legs by extension, and an extension may be in two sessions that turn out to be one call.
+        fn key(party: &Party) -> (Source, &str, &str) {
+            (party.source, &party.id, &party.session_id)
+        }
+        match self.parties.binary_search_by(|known| key(known).cmp(&key(&party))) {
+            Ok(found) => {
+                let before = self.parties[found].clone();
+                self.parties[found].merge(party);
+                self.parties[found] != before
+            }
+            Err(place) => {
+                self.parties.insert(place, party);
+                true
+            }
         }
     }
 }
@@ -78,86 +104,124 @@ impl Ledger {
 /// The parties that count, and questions about them.
 struct Story<'a> {
     session_id: &'a str,
+    telephony_session_id: Option<String>,
     parties: Vec<&'a Party>,
 }
 
 impl<'a> Story<'a> {
-    /// Leaves out what a better source tells too: presence of an extension that telephony speaks of, and the guide's
-    /// flat body beside either.
+    /// Leaves out what a better source tells too: presence of a phone that telephony speaks of, and the guide's flat
+    /// body beside either. Presence is believed where it is ahead, so that a popup it opened stays until telephony has
+    /// caught up.
     fn of(session_id: &'a str, ledger: &'a Ledger) -> Self {
-        let telephony = |p: &Party| ledger.parties.iter().any(|q| same_phone(p, q));
-        let richer = ledger.parties.iter().any(|p| p.source != Source::Guide);
-        let parties = ledger
-            .parties
-            .iter()
-            .filter(|p| match p.source {
-                Source::Guide => !richer,
-                Source::Presence => !telephony(p),
-                Source::Telephony => true,
-            })
-            .collect();
-        Self { session_id, parties }
+        let counts = |p: &&'a Party| {
+            let better = |q: &Party| match p.source {
+                Source::Guide => q.source != Source::Guide && q.same_session(p),
+                Source::Presence => same_phone(p, q) && reach(q) >= reach(p),
+                Source::Telephony => false,
+            };
+            p.source == Source::Telephony || !ledger.parties.iter().any(better)
+        };
+        let own = ledger.parties.iter().filter(|p| p.session_id == session_id);
+        let telephony_session_id = own.filter_map(|p| p.telephony_session_id.clone()).max();
+        Self { session_id, telephony_session_id, parties: ledger.parties.iter().filter(counts).collect() }
     }
 
-    /// Sequences only compare within a session, so legs of linked sessions come after our own.
-    fn order<T: Ord>(&self, party: &Party, told: &Told<T>) -> (bool, i64) {
-        (party.session_id != self.session_id, told.sequence)
+    /// Told by a session that was linked to the one the call goes by.
+    fn is_linked(&self, party: &Party) -> bool {
+        let same = self.telephony_session_id.is_some() && party.telephony_session_id == self.telephony_session_id;
+        party.session_id != self.session_id && !same
     }
 
-    fn first<T: Ord + Clone>(&self, field: impl Fn(&Party) -> Option<&Told<T>>) -> Option<T> {
-        let told = self.parties.iter().filter_map(|p| field(p).map(|told| (self.order(p, told), &told.value)));
-        told.min().map(|(_, value)| value.clone())
+    fn own(&self) -> impl Iterator<Item = &'a Party> {
+        self.parties.iter().copied().filter(|p| !self.is_linked(p))
     }
 
-    fn last<T: Ord + Clone>(&self, field: impl Fn(&Party) -> Option<&Told<T>>) -> Option<T> {
-        let told = self.parties.iter().filter_map(|p| field(p).map(|told| (told.sequence, &told.value)));
-        told.max().map(|(_, value)| value.clone())
-    }
-
-    /// Our phones the call came in to.
+    /// Our phones the call came in to. Somebody who takes a call out of a park orbit dials it, so a leg of a linked
+    /// session that placed its own call counts when it stayed.
     fn agents(&self) -> impl Iterator<Item = &'a Party> {
-        self.parties.iter().copied().filter(|p| p.is_agent())
+        let joined =
+            |p: &Party| p.extension_id.is_some() && p.answered_at.is_some() && !p.went_on() && self.is_linked(p);
+        self.parties.iter().copied().filter(move |p| p.is_agent() || joined(p))
     }
 
     fn account_legs(&self) -> impl Iterator<Item = &'a Party> {
-        self.parties.iter().copied().filter(|p| p.extension_id.is_some() || p.source == Source::Guide)
+        self.parties.iter().copied().filter(|p| p.is_account())
     }
 
-    fn direction(&self, ours: bool) -> Direction {
-        let ours_dialled = self.parties.iter().any(|p| p.is_originator() && p.extension_id.is_some());
-        // The far leg of our own call looks like an inbound one, but it rings nobody of ours and we are its caller.
-        // A queue's inner leg looks the same, except that a colleague dialled a short number to get there.
-        let far_leg = self.parties.iter().any(|p| {
-            let abroad = p.to_number.as_ref().is_some_and(|to| to.value.0.len() > 6);
+    /// Inbound when somebody outside placed the call; when one of us did, the first leg it reached tells. The far leg
+    /// of our own call looks like an inbound one, but rings nobody of ours. A queue's inner leg looks the same, except
+    /// that a colleague dialled a short number to get there.
+    fn direction(&self) -> Direction {
+        let far = |p: &Party| {
+            let abroad = p.to_number.as_ref().is_some_and(|to| to.value.0.len() > LONGEST_EXTENSION);
             p.direction == Direction::Inbound && p.extension_id.is_none() && p.from_us && abroad
-        });
-        let inbound = self.agents().next().is_some();
-        if ours || far_leg || (ours_dialled && !inbound) { Direction::Outbound } else { Direction::Inbound }
+        };
+        let reached = self.own().filter(|p| p.is_agent() || far(p)).min_by_key(|p| (p.began_at, &p.id));
+        let placed = || self.own().any(|p| p.is_originator() && p.is_account());
+        let outside = self.own().any(Party::is_outside_caller);
+        let outbound = !outside && reached.map_or_else(placed, far);
+        if outbound || self.own().any(|p| p.ours) { Direction::Outbound } else { Direction::Inbound }
+    }
+
+    /// Legs that can tell who is calling: a customer's call that is handed on to the outside has a leg from us to there.
+    fn telling(&self) -> impl Iterator<Item = &'a Party> {
+        let outside = self.own().any(Party::is_outside_caller);
+        self.parties.iter().copied().filter(move |p| !(outside && p.from_us))
+    }
+
+    /// The first number told. Of a colleague it is the short one their callee sees, not the company's public number,
+    /// which would be looked up.
+    fn caller_number(&self, direction: Direction) -> Option<Number> {
+        let colleague = |p: &Party| direction == Direction::Inbound && p.is_originator() && p.is_account();
+        let told = |p: &'a Party| Some((self.is_linked(p), colleague(p), Reverse(p.source), p.from_number.as_ref()?));
+        self.telling().filter_map(told).min().map(|(.., told)| told.value.clone())
     }
 
     /// The newest name among the legs that tell the caller's number: another leg's "from" may be a colleague.
-    fn caller_name(&self, number: Option<&str>) -> Option<String> {
-        let same = |p: &Party| p.from_number.as_ref().map(|told| told.value.0.as_str()) == number;
-        let named = self.parties.iter().filter(|p| same(p));
-        named.filter_map(|p| p.from_name.as_ref()).max().map(|told| told.value.clone())
+    fn caller_name(&self, number: Option<&Number>) -> Option<String> {
+        let number = number.map(|(number, _)| number);
+        let same = |p: &&Party| p.from_number.as_ref().map(|told| &told.value.0) == number;
+        let told = |p: &'a Party| Some((!self.is_linked(p), p.source, p.from_name.as_ref()?));
+        let (.., name) = self.telling().filter(same).filter_map(told).max()?;
+        // "Sales - JANE ROE" is how a queue announces Jane.
+        let queues = self.parties.iter().filter_map(|p| p.queue.as_ref());
+        let announced = |queue: &Told<String>| {
+            let rest = name.value.strip_prefix(queue.value.as_str())?;
+            rest.strip_prefix(" - ").or_else(|| rest.strip_prefix(" \u{2013} "))
+        };
+        let plain = queues.filter_map(announced).min_by_key(|rest| rest.len());
+        Some(plain.unwrap_or(&name.value).to_owned())
     }
 
-    /// The name of the line called: of a phone that rang, else of whatever was reached.
+    /// The first number told, also after the call was routed on.
+    fn dialled_number(&self) -> Option<Number> {
+        let told = |p: &&'a Party| Some((self.is_linked(p), Reverse(p.source), p.to_number.as_ref()?));
+        self.parties.iter().filter_map(told).min().map(|(.., told)| told.value.clone())
+    }
+
+    fn queue(&self) -> Option<String> {
+        let told = |p: &&'a Party| Some((!self.is_linked(p), p.source, p.queue.as_ref()?));
+        self.parties.iter().filter_map(told).max().map(|(.., told)| told.value.clone())
+    }
+
+    /// The name of the line called: of the last phone that rang, else of whatever was reached.
     fn line_name(&self) -> Option<String> {
-        let rang = |p: &&Party| p.rang_at.is_some() || p.answered_at.is_some();
-        let ringing = self.agents().filter(rang).filter_map(|p| p.to_name.as_ref()).max();
-        let any = || self.parties.iter().filter_map(|p| p.to_name.as_ref()).max();
-        ringing.or_else(any).map(|told| told.value.clone())
+        let newest = |p: &'a Party| Some((reach(p) > 0, p.began_at, &p.id, p.to_name.as_ref()?));
+        let agents = self.parties.iter().copied().filter(|p| p.is_agent()).filter_map(newest).max();
+        let any = || self.parties.iter().copied().filter_map(newest).max();
+        agents.or_else(any).map(|(.., told)| told.value.clone())
     }
 
-    fn rung_extensions(&self) -> Vec<String> {
-        let mut rung: Vec<_> = self
-            .agents()
-            .filter_map(|p| {
-                let moment = p.rang_at.as_ref().or(p.answered_at.as_ref())?;
-                Some((moment.value, p.extension_id.clone()?))
-            })
-            .collect();
+    /// Those who rang or talk, in that order; of our own calls, those who placed them.
+    fn extension_ids(&self, direction: Direction) -> Vec<String> {
+        let mut rung: Vec<_> = match direction {
+            Direction::Inbound => {
+                self.agents().filter_map(|p| Some((took_part_at(p)?, p.extension_id.clone()?))).collect()
+            }
+            Direction::Outbound => {
+                self.account_legs().filter_map(|p| Some((p.began_at, p.extension_id.clone()?))).collect()
+            }
+        };
         rung.sort();
         let mut ids = Vec::new();
         for (_, id) in rung {
@@ -169,7 +233,10 @@ impl<'a> Story<'a> {
     }
 
     /// The phones that were answered, in that order.
-    fn answered(&self) -> Vec<&'a Party> {
+    fn answered(&self, direction: Direction) -> Vec<&'a Party> {
+        if direction == Direction::Outbound {
+            return Vec::new();
+        }
         let mut answered: Vec<_> =
             self.agents().filter_map(|p| Some((p.answered_at.as_ref()?.value, &p.id, p))).collect();
         answered.sort_by_key(|(at, id, _)| (*at, *id));
@@ -187,64 +254,54 @@ impl<'a> Story<'a> {
         if direction == Direction::Outbound {
             return Status::Setup;
         }
-        let live = self.agents().filter(|p| p.is_live()).map(|p| match &p.state.value {
-            LegState::Connected => Status::Connected,
-            LegState::OnHold => Status::OnHold,
-            LegState::Ringing => Status::Ringing,
-            LegState::Parked => Status::Parked,
-            LegState::Voicemail => Status::Voicemail,
-            LegState::Setup | LegState::Unknown(_) | LegState::Ended(_) => Status::Setup,
+        let (rang, talked) = (self.agents().any(|p| reach(p) > 0), self.agents().any(|p| reach(p) > 1));
+        let busy = self.agents().filter(|p| p.is_busy()).map(|p| match &p.state.value {
+            LegState::Connected => (5, Status::Connected),
+            LegState::OnHold => (4, Status::OnHold),
+            LegState::Ringing => (3, Status::Ringing),
+            LegState::Parked => (2, Status::Parked),
+            // A mailbox that takes a call before any phone rings is nobody's popup.
+            LegState::Voicemail if rang => (1, Status::Voicemail),
+            LegState::Voicemail | LegState::Setup | LegState::Unknown(_) | LegState::Ended(_) => (0, Status::Setup),
         });
-        let rank = |status: &Status| match status {
-            Status::Connected => 5,
-            Status::OnHold => 4,
-            Status::Ringing => 3,
-            Status::Parked => 2,
-            Status::Voicemail => 1,
-            Status::Setup | Status::Ended => 0,
-        };
-        let reached = |p: &Party| p.answered_at.is_some();
-        match live.max_by_key(rank) {
-            Some(status) => status,
+        match busy.max_by_key(|(rank, _)| *rank) {
+            Some((_, status)) => status,
             // In the grace the popup stays as it was, so that a hand-over does not make it flicker.
             None if waiting => Status::Setup,
-            None if self.agents().any(reached) => Status::Connected,
-            None if self.agents().any(|p| p.rang_at.is_some()) => Status::Ringing,
+            None if talked => Status::Connected,
+            None if rang => Status::Ringing,
             None => Status::Setup,
         }
     }
 
-    /// Whether what was told leaves no doubt that the call is over: the caller left, or every leg did and the one that
-    /// placed the call was not handed on.
+    /// Whether what was told leaves no doubt that the call is over: whoever placed it left, whatever is still on its way
+    /// about the other legs. Presence says nothing of the kind; it flaps.
     fn is_conclusive(&self) -> bool {
-        let gone = |p: &Party| match &p.state.value {
-            LegState::Ended(reason) => !matches!(reason, EndReason::Transferred | EndReason::Moved),
-            _ => false,
-        };
-        let caller_left = |p: &&&Party| p.is_originator() && p.extension_id.is_none() && gone(p);
-        let left: Vec<_> = self.parties.iter().filter(caller_left).map(|p| &p.session_id).collect();
-        let others_live = self.parties.iter().any(|p| p.is_live() && !left.contains(&&p.session_id));
-        let all_gone = self.parties.iter().all(|p| gone(p));
-        let placed = self.parties.iter().any(|p| p.is_originator() && p.source == Source::Telephony);
-        let flat = self.parties.iter().all(|p| p.source == Source::Guide);
-        (!left.is_empty() && !others_live) || (all_gone && (placed || flat))
+        let placed: Vec<_> =
+            self.parties.iter().filter(|p| p.is_originator() && p.source != Source::Presence).collect();
+        let mut callers = placed.iter().filter(|p| p.is_outside_caller()).peekable();
+        if callers.peek().is_some() {
+            return callers.all(|p| p.is_gone());
+        }
+        let told_flat = self.parties.iter().all(|p| p.source == Source::Guide && p.is_gone());
+        told_flat || (placed.iter().any(|p| p.is_gone()) && !placed.iter().any(|p| p.is_live()))
     }
 
     fn result(&self, direction: Direction) -> CallResult {
         if direction == Direction::Outbound {
             return self.result_of_ours();
         }
-        let refused = |p: &Party| p.state.value == LegState::Ended(EndReason::Rejected);
-        let unanswered =
-            |p: &Party| matches!(p.state.value, LegState::Ended(EndReason::NoAnswer | EndReason::Rejected));
+        let ended = |p: &Party, reason: EndReason| p.state.value == LegState::Ended(reason);
+        let unanswered = |p: &Party| ended(p, EndReason::NoAnswer) || ended(p, EndReason::Rejected);
         let mut rang = self.agents().filter(|p| p.rang_at.is_some() || unanswered(p)).peekable();
-        if self.agents().any(|p| p.answered_at.is_some()) {
+        // That somebody else took it says that somebody did.
+        if self.agents().any(|p| p.answered_at.is_some() || ended(p, EndReason::AnsweredElsewhere)) {
             CallResult::Answered
         } else if self.parties.iter().any(|p| p.voicemail) {
             CallResult::Voicemail
         } else if rang.peek().is_none() {
             CallResult::Abandoned
-        } else if rang.all(refused) {
+        } else if rang.all(|p| ended(p, EndReason::Rejected)) {
             CallResult::Rejected
         } else {
             CallResult::Missed
@@ -253,8 +310,8 @@ impl<'a> Story<'a> {
 
     /// Our own call: what became of the far end, where it is known apart from ours.
     fn result_of_ours(&self) -> CallResult {
-        let ends: Vec<_> = match self.parties.iter().filter(|p| p.extension_id.is_none()).collect::<Vec<_>>() {
-            far if far.is_empty() => self.parties.iter().collect(),
+        let ends: Vec<_> = match self.own().filter(|p| p.extension_id.is_none()).collect::<Vec<_>>() {
+            far if far.is_empty() => self.own().collect(),
             far => far,
         };
         if ends.iter().any(|p| p.answered_at.is_some()) {
@@ -269,5 +326,15 @@ impl<'a> Story<'a> {
 
 /// Whether telephony's `q` speaks of the phone that presence's `p` speaks of.
 fn same_phone(p: &Party, q: &Party) -> bool {
-    q.source == Source::Telephony && (q.id == p.id || (q.extension_id.is_some() && q.extension_id == p.extension_id))
+    let same_extension = q.extension_id.is_some() && q.extension_id == p.extension_id;
+    q.source == Source::Telephony && q.same_session(p) && (q.id == p.id || same_extension)
+}
+
+/// How far a leg got: nowhere, rung, answered.
+fn reach(party: &Party) -> u8 {
+    if party.answered_at.is_some() { 2 } else { party.rang_at.is_some().into() }
+}
+
+fn took_part_at(party: &Party) -> Option<DateTime<Utc>> {
+    party.rang_at.as_ref().or(party.answered_at.as_ref()).map(|told| told.value)
 }

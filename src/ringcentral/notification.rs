@@ -293,7 +293,8 @@ impl<'a> Envelope<'a> {
         if missed && state == LegState::Ended(EndReason::Finished) {
             state = LegState::Ended(EndReason::NoAnswer);
         }
-        let peer = &status["peerId"];
+        // A supervisor's leg goes into the session it listens to; that makes the two calls no single one.
+        let peer = if status["reason"] == "Supervising" { &Value::Null } else { &status["peerId"] };
         let peers = [text(&peer["sessionId"]), text(&peer["telephonySessionId"])];
         Some(Leg {
             telephony_session_id: text(&self.body["telephonySessionId"]),
