@@ -55,6 +55,7 @@ pub mod phone;
 
 pub mod hub;
 pub mod ringcentral;
+pub mod simulator;
 pub mod store;
 
 pub mod app;
