@@ -62,6 +62,5 @@ pub mod app;
 
 pub mod doctor;
 pub mod http;
-pub mod simulator;
 
 pub mod config;

@@ -12,6 +12,8 @@ mod calls;
 mod customers;
 mod durability;
 mod foreign_writers;
+mod keeper;
+mod scenarios;
 mod script;
 mod settings;
 mod shutdown;

@@ -1,0 +1,112 @@
+//! A store in memory, for proofs on the state machine alone: it does with calls what both stores do, through the same
+//! pure functions, and watches what viewers would see. Its clock is the test's.
+
+use std::collections::{HashMap, HashSet};
+
+use caller_popup::call::{Call, CallEvent, Fact, GRACE, Ledger};
+use caller_popup::phone::Region;
+use caller_popup::ringcentral::notification::{Kind, Notification};
+use caller_popup::store::advance::{Found, advance, calls_of, join, keys, links};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+/// Calls, and what was seen of them.
+#[derive(Default)]
+pub struct Keeper {
+    calls: HashMap<String, Call>,
+    /// Which calls a session id leads to.
+    index: HashMap<String, Vec<String>>,
+    made: usize,
+    ended: HashSet<String>,
+    /// A popup was shown at some time.
+    pub popped: bool,
+}
+
+/// A notification's facts, by session. Only the flat body, which has no time of its own, asks when it arrived.
+pub fn read(notification: &Value, now: DateTime<Utc>) -> Vec<Vec<CallEvent>> {
+    let body = notification.to_string();
+    match Notification::parse(body.as_bytes(), now, Region::default()).unwrap().kind {
+        Kind::Calls(events) | Kind::Presence(events, _) => calls_of(events),
+        other => panic!("no scenario tells of {other:?}"),
+    }
+}
+
+/// What clients see of a call, but for what only says how often it changed.
+pub fn public(call: &Call) -> Call {
+    Call { id: String::new(), rev: 0, ledger: Ledger::default(), ..call.clone() }
+}
+
+impl Keeper {
+    /// Takes facts in as a store does, at `now`.
+    pub fn deliver(&mut self, sessions: &mut [Vec<CallEvent>], now: DateTime<Utc>) {
+        for events in sessions {
+            events.iter_mut().for_each(|event| event.heard_at = now);
+            self.apply(events);
+        }
+    }
+
+    /// Ends what is over or went silent.
+    pub fn sweep(&mut self, now: DateTime<Utc>) {
+        let due: Vec<_> = self.active().filter(|call| call.is_due(now)).map(|call| call.session_id.clone()).collect();
+        for session_id in due {
+            self.apply(&[CallEvent { session_id, heard_at: now, fact: Fact::Tick }]);
+        }
+    }
+
+    /// Everything is told: what is over ends.
+    pub fn close(&mut self, now: DateTime<Utc>) {
+        self.sweep(now + GRACE + TimeDelta::seconds(1));
+    }
+
+    /// Calls that go on.
+    pub fn active(&self) -> impl Iterator<Item = &Call> {
+        self.calls.values().filter(|call| !call.is_over())
+    }
+
+    /// The history, in no order.
+    pub fn history(&self) -> impl Iterator<Item = &Call> {
+        self.calls.values().filter(|call| call.is_over())
+    }
+
+    fn apply(&mut self, events: &[CallEvent]) {
+        let found = match self.find(&keys(events), "").map(|id| self.calls[&id].clone()) {
+            Some(call) if call.is_over() => Found::Ended(call),
+            Some(call) => Found::Active(call),
+            None => Found::Nothing,
+        };
+        self.made += 1;
+        let made = self.made;
+        let Some(mut call) = advance(found, events, &format!("{made:024}")) else { return };
+        self.calls.remove(&call.id);
+        let own_links = links(&call);
+        while let Some(id) = self.find(&own_links, &call.id) {
+            let other = self.calls.remove(&id).unwrap();
+            (call, _) = join(call, other);
+        }
+        self.watch(&call);
+        for key in call.ledger.linked.iter().chain([&call.session_id]) {
+            match self.index.get_mut(key) {
+                Some(ids) if ids.contains(&call.id) => {}
+                Some(ids) => ids.push(call.id.clone()),
+                None => drop(self.index.insert(key.clone(), vec![call.id.clone()])),
+            }
+        }
+        self.calls.insert(call.id.clone(), call);
+    }
+
+    /// The call that `keys` lead to: one that goes on before one that ended, the newest before older ones.
+    fn find(&self, keys: &[String], but: &str) -> Option<String> {
+        let ids = keys.iter().filter_map(|key| self.index.get(key)).flatten();
+        let calls = ids.filter_map(|id| self.calls.get(id)).filter(|call| call.id != but);
+        calls.max_by_key(|call| (!call.is_over(), call.timestamp, &call.id)).map(|call| call.id.clone())
+    }
+
+    /// A call that ended stays ended, whatever is told of it later.
+    fn watch(&mut self, call: &Call) {
+        self.popped |= call.status.visible();
+        if call.is_over() {
+            self.ended.insert(call.id.clone());
+        }
+        assert!(call.is_over() || !self.ended.contains(&call.id), "a call that had ended reopened: {call:#?}");
+    }
+}
