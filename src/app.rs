@@ -23,7 +23,7 @@ use crate::hub::{Hub, Viewer};
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
 use crate::ringcentral::subscription::Verification;
-use crate::store::{HistoryQuery, Spool, Spooled, Store, StoreError, calls_of, new_id};
+use crate::store::{Erased, HistoryQuery, Spool, Spooled, Store, StoreError, calls_of, new_id};
 
 pub use link::Link;
 
@@ -417,6 +417,14 @@ impl App {
                 return;
             }
         }
+    }
+
+    /// Removes a person. Customers in MongoDB belong to the host application and stay.
+    pub async fn erase(&self, number: &PhoneNumber) -> Result<Erased, StoreError> {
+        let erased = self.0.store.erase(number, self.0.config.mongodb.is_none()).await?;
+        info!(erased.active_calls, erased.call_history, erased.customers, "a person was erased");
+        self.refresh().await?;
+        Ok(erased)
     }
 
     /// Forgets history that is older than the settings allow.

@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -34,6 +34,7 @@ pub fn router(app: App) -> Router {
         .route("/api/ringcentral/active-calls", get(calls::active))
         .route("/api/ringcentral/calls", get(calls::history))
         .route("/api/ringcentral/calls/{id}/dismiss", post(calls::dismiss))
+        .route("/api/customers/by-number/{number}", delete(calls::erase))
         .route("/api/ringcentral/config", get(calls::config))
         .route("/api/simulator/calls", post(simulator::play))
         .route("/api/simulator/scenarios", get(simulator::list))

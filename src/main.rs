@@ -11,6 +11,7 @@ use caller_popup::call::millis;
 use caller_popup::config::Config;
 use caller_popup::doctor::{Findings, examine, is_healthy};
 use caller_popup::http;
+use caller_popup::phone::PhoneNumber;
 use caller_popup::ringcentral::subscription::{Keeper, State, Verification, webhook_address};
 use caller_popup::ringcentral::{self, Client};
 use caller_popup::simulator::{Scenario, scenarios};
@@ -55,6 +56,14 @@ enum Command {
     Subscription(Subscription),
     /// Look at every step from a ringing phone to the popup, and say the cure.
     Doctor,
+    /// Remove a person: every call that holds their number.
+    Erase {
+        /// The number, in any spelling.
+        number: String,
+        /// Remove the customers who have it too. In MongoDB they belong to your application.
+        #[arg(long)]
+        with_customers: bool,
+    },
     /// Customers of the embedded store.
     #[command(subcommand)]
     Customers(Customers),
@@ -103,6 +112,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Simulate { scenario: Some(name), url } => simulate(config, &name, url).await,
         Command::Subscription(command) => subscription(config, command).await,
         Command::Doctor => doctor(config).await,
+        Command::Erase { number, with_customers } => erase(config, &number, with_customers).await,
         Command::Customers(Customers::Import { file }) => import(config, &file).await,
     }
 }
@@ -255,6 +265,15 @@ async fn doctor(config: Config) -> Result<()> {
     let checks = examine(&config, client.as_ref(), &findings, Utc::now()).await;
     checks.iter().for_each(|check| println!("{check}"));
     anyhow::ensure!(is_healthy(&checks), "something is wrong; the cure stands beside it");
+    Ok(())
+}
+
+async fn erase(config: Config, number: &str, with_customers: bool) -> Result<()> {
+    let number = PhoneNumber::parse(number, config.region).context("this is no public telephone number")?;
+    let store = Store::open(&config).await.context(store_cure(&config))?;
+    let erased = store.erase(&number, with_customers).await.context(store_cure(&config))?;
+    println!("active_calls  {} removed\ncall_history  {} removed", erased.active_calls, erased.call_history);
+    println!("customers     {} removed of {} who have this number", erased.customers, erased.customers_found);
     Ok(())
 }
 

@@ -80,6 +80,19 @@ pub struct HistoryQuery {
     pub since: Option<DateTime<Utc>>,
 }
 
+/// What was removed of a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Erased {
+    /// Calls that went on.
+    pub active_calls: u64,
+    /// Calls that had ended.
+    pub call_history: u64,
+    /// Customers.
+    pub customers: u64,
+    /// Customers who have the number, removed or not.
+    pub customers_found: u64,
+}
+
 /// A place in the history: when a call began, and its id among those that began together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -237,6 +250,15 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.prune_history(before).await,
             Self::Sqlite(sqlite) => sqlite.prune_history(before).await,
+        }
+    }
+
+    /// Removes every call that holds a number, and on request the customers who have it; in MongoDB those belong to the
+    /// host application.
+    pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
+        match self {
+            Self::Mongo(mongo) => mongo.erase(number, with_customers).await,
+            Self::Sqlite(sqlite) => sqlite.erase(number, with_customers).await,
         }
     }
 

@@ -15,6 +15,7 @@ use super::extract::{Path, Query};
 use crate::app::App;
 use crate::call::{Call, CallResult, Direction, Status, millis};
 use crate::hub::{Sees, Viewer};
+use crate::phone::PhoneNumber;
 use crate::store::{HistoryQuery, Position};
 
 const PAGE: usize = 50;
@@ -104,6 +105,20 @@ pub async fn dismiss(State(app): State<App>, viewer: Viewer, Path(id): Path<Stri
     } else {
         Err(ApiError::not_found("There is no such call now."))
     }
+}
+
+/// Removes a person: every call that holds the number, and the customers of the embedded store who have it.
+pub async fn erase(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(number): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    if viewer.sees != Sees::All {
+        return Err(ApiError::forbidden("admins_only", "Only admins may erase a person."));
+    }
+    let number = PhoneNumber::parse(&number, app.config().region)
+        .ok_or_else(|| ApiError::bad_request("no_number", "This is no public telephone number."))?;
+    Ok(Json(json!({ "erased": app.erase(&number).await? })))
 }
 
 /// What pages need to know of the settings.

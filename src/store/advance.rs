@@ -1,6 +1,7 @@
 //! What both stores do with facts once they have found the calls concerned. Pure.
 
 use crate::call::{Call, CallEvent, Fact};
+use crate::phone::{PhoneNumber, Region};
 
 /// A call as a store holds it.
 #[derive(Clone, Debug)]
@@ -64,6 +65,14 @@ pub fn join(one: Call, other: Call) -> (Call, Call) {
     gone.status = crate::call::Status::Ended;
     gone.rev += 1;
     (kept, gone)
+}
+
+/// Whether a call holds this number anywhere: as caller, as called line, on any of its legs.
+pub fn mentions(call: &Call, number: &PhoneNumber, region: Region) -> bool {
+    let parties =
+        call.ledger.parties.iter().flat_map(|p| [&p.from_number, &p.to_number]).flatten().map(|told| &told.value.0);
+    let mut numbers = call.from_number.iter().chain(&call.to_number).chain(parties);
+    numbers.any(|raw| PhoneNumber::parse(raw, region).as_ref() == Some(number))
 }
 
 /// Groups events by session, in order: a store takes in one session at a time.

@@ -68,6 +68,11 @@ impl File {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Empties the write-ahead log, which still holds what was deleted from the tables.
+    pub async fn leave_no_trace(&self) -> Result<()> {
+        self.read(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))).await
+    }
+
     /// Runs `work` on what is committed.
     pub async fn read<T: Send + 'static>(
         &self,
@@ -82,7 +87,7 @@ impl File {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA busy_timeout = 5000;",
     )?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)

@@ -15,7 +15,7 @@ use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions,
 use mongodb::{Client, Collection, Database, IndexModel};
 
 use super::advance::{Found, advance, join, keys, links};
-use super::{HistoryQuery, Result, StoreError};
+use super::{Erased, HistoryQuery, Result, StoreError};
 use crate::call::{Call, CallEvent, millis};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::customer::{Customer, Match, rank};
@@ -293,6 +293,26 @@ impl Mongo {
     pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
         let before = BsonDateTime::from_millis(before.timestamp_millis());
         Ok(self.history.delete_many(doc! { "timestamp": { "$lt": before } }).await?.deleted_count)
+    }
+
+    pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
+        let mut erased = Erased::default();
+        let spelled = doc! { "$regex": any_spelling(number) };
+        let places = ["from_number", "to_number", "ledger.parties.from_number.value", "ledger.parties.to_number.value"];
+        let mentioned: Vec<_> = places.into_iter().map(|place| doc! { place: spelled.clone() }).collect();
+        for (calls, count) in [(&self.active, &mut erased.active_calls), (&self.history, &mut erased.call_history)] {
+            *count = calls.delete_many(doc! { "$or": mentioned.clone() }).await?.deleted_count;
+        }
+        let fields: Vec<Document> =
+            self.fields.phone_fields.iter().map(|field| doc! { field.as_str(): spelled.clone() }).collect();
+        let theirs: Vec<Document> = self.customers.find(doc! { "$or": fields }).await?.try_collect().await?;
+        let ids: Vec<_> =
+            theirs.iter().filter(|it| self.customer(it, number).is_some()).filter_map(|it| it.get("_id")).collect();
+        erased.customers_found = ids.len() as u64;
+        if with_customers {
+            erased.customers = self.customers.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count;
+        }
+        Ok(erased)
     }
 
     pub async fn ping(&self) -> Result<()> {

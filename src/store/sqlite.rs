@@ -7,9 +7,9 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
-use super::advance::{Found, advance, join, keys, links};
+use super::advance::{Found, advance, join, keys, links, mentions};
 use super::file::File;
-use super::{CustomerRecord, HistoryQuery, Result};
+use super::{CustomerRecord, Erased, HistoryQuery, Result};
 use crate::call::{Call, CallEvent, Direction, Status, millis};
 use crate::customer::{Customer, Match, rank};
 use crate::phone::{PhoneNumber, Region};
@@ -141,6 +141,13 @@ impl Sqlite {
             .await
     }
 
+    pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
+        let (number, region) = (number.clone(), self.region);
+        let erased = self.file.write(move |db| erase(db, &number, region, with_customers)).await?;
+        self.file.leave_no_trace().await?;
+        Ok(erased)
+    }
+
     pub async fn ping(&self) -> Result<()> {
         self.file.read(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await
     }
@@ -269,6 +276,25 @@ fn read_call(row: &Row<'_>) -> rusqlite::Result<Call> {
     call.customer_email = row.get("customer_email")?;
     call.rev = row.get("rev")?;
     Ok(call)
+}
+
+fn erase(db: &Connection, number: &PhoneNumber, region: Region, with_customers: bool) -> rusqlite::Result<Erased> {
+    let mut erased = Erased::default();
+    for (table, count) in [("active_calls", &mut erased.active_calls), ("call_history", &mut erased.call_history)] {
+        let calls = select(db, &format!("SELECT * FROM {table}"), &[])?;
+        for call in calls.iter().filter(|call| mentions(call, number, region)) {
+            forget(db, &call.id)?;
+            *count += 1;
+        }
+    }
+    let theirs = "SELECT customer_id FROM customer_phones WHERE e164 = ?1";
+    erased.customers_found =
+        db.query_row(&format!("SELECT count(*) FROM ({theirs})"), [number.e164()], |row| row.get::<_, i64>(0))? as u64;
+    if with_customers {
+        erased.customers =
+            db.execute(&format!("DELETE FROM customers WHERE id IN ({theirs})"), [number.e164()])? as u64;
+    }
+    Ok(erased)
 }
 
 fn history(db: &Connection, query: &HistoryQuery) -> rusqlite::Result<Vec<Call>> {
