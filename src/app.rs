@@ -63,6 +63,10 @@ pub struct Pulse {
     pub last_event_at: Option<DateTime<Utc>>,
     /// The store did not answer the last time it was asked.
     pub store_lost: bool,
+    /// Deliveries turned away for a wrong token. RingCentral's would soon have our address given up.
+    pub refused: u64,
+    /// When the last one was.
+    pub refused_at: Option<DateTime<Utc>>,
 }
 
 impl App {
@@ -154,6 +158,20 @@ impl App {
 
     fn verify_with(&self, verification: Verification) {
         *self.0.verification.write().expect("nobody panics while holding the verification") = Some(verification);
+    }
+
+    /// What our own deliveries must carry, for the simulator.
+    pub fn verification_token(&self) -> Option<String> {
+        let verification = self.0.verification.read().expect("nobody panics while holding the verification");
+        verification.as_ref().map(|known| known.token.clone())
+    }
+
+    /// A delivery was turned away for its token.
+    pub fn note_refusal(&self) {
+        self.feel(|pulse| {
+            pulse.refused += 1;
+            pulse.refused_at = Some(Utc::now());
+        });
     }
 
     /// How the service is doing.

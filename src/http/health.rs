@@ -28,6 +28,7 @@ pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
         "store": app.store().name(),
         "spooled": app.spooled(),
         "viewers": app.hub().viewers(),
+        "refused_webhooks": pulse.refused,
         "last_event_at": pulse.last_event_at.as_ref().map(millis::format),
         "subscription": subscription,
     });

@@ -19,10 +19,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::gate::Peer;
 use super::writer::{Opening, Writers, watch_for_silence};
 
 /// A client that has not sent its request's head by then is not one of ours.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Cookies, a JWT and a browser's headers stay far below; hyper answers 431 above.
+const LARGEST_HEAD: usize = 32 * 1024;
 /// What requests get to finish after the signal; streams end sooner.
 const DRAIN: Duration = Duration::from_millis(1_500);
 /// Out of file descriptors: accepting again at once would only spin.
@@ -50,10 +53,10 @@ pub async fn serve(listener: TcpListener, router: Router, writers: Writers, stop
             () = &mut stop => break,
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 // A popup is one small write; waiting for more to send along would only delay it.
                 let _ = socket.set_nodelay(true);
-                tracker.spawn(connection(socket, router.clone(), writers.clone(), closed.clone()));
+                tracker.spawn(connection(socket, Peer(peer), router.clone(), writers.clone(), closed.clone()));
             }
             Err(cause) => {
                 warn!(error = &cause as &dyn std::error::Error, "a connection could not be accepted");
@@ -71,16 +74,24 @@ pub async fn serve(listener: TcpListener, router: Router, writers: Writers, stop
 }
 
 /// One connection, until it ends or becomes a stream.
-async fn connection(socket: TcpStream, router: Router, writers: Writers, mut closed: watch::Receiver<bool>) {
+async fn connection(
+    socket: TcpStream,
+    peer: Peer,
+    router: Router,
+    writers: Writers,
+    mut closed: watch::Receiver<bool>,
+) {
     let (handover, mut taken_over) = mpsc::channel(1);
     let routes = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Handover(handover.clone()));
+        request.extensions_mut().insert(peer);
         routes.call(request)
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(socket), service);
     let opening = loop {
         tokio::select! {

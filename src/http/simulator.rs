@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::error::ApiError;
 use super::extract::Json;
+use super::gate::Gate;
 use crate::app::App;
 use crate::hub::{Sees, Viewer};
 use crate::simulator::{Scenario, scenarios};
@@ -61,11 +62,11 @@ pub async fn play(State(app): State<App>, viewer: Viewer, Json(wish): Json<Wish>
 /// Posts as RingCentral would: to the same route, with the same header.
 async fn post(app: &App, notification: &Value) {
     let mut request = Request::post("/api/webhooks/ringcentral").header("host", "localhost");
-    if let Some(token) = &app.config().ringcentral.verification_token {
+    if let Some(token) = app.verification_token() {
         request = request.header("verification-token", token);
     }
     let request = request.body(Body::from(notification.to_string())).expect("a request of constants is well formed");
-    let Ok(answer) = super::webhook_routes(app).with_state(app.clone()).oneshot(request).await;
+    let Ok(answer) = super::webhook_routes(app, Gate::default()).with_state(app.clone()).oneshot(request).await;
     if !answer.status().is_success() {
         warn!(status = answer.status().as_u16(), "a simulated notification was refused");
     }

@@ -8,17 +8,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tracing::warn;
 
 use super::error::ApiError;
+use super::gate::{VALIDATION, presented, wrong_token};
 use crate::app::App;
 use crate::ringcentral::notification::{Notification, is_notification};
 
 /// A notification of a conference with dozens of parties stays far below.
 pub const LARGEST_BODY: usize = 1024 * 1024;
 
-const VALIDATION: &str = "validation-token";
-const VERIFICATION: &str = "verification-token";
 /// The handshake's answer may have 1,024 bytes in all, and an honest token is far shorter.
 const LONGEST_VALIDATION: usize = 512;
 
@@ -36,13 +34,9 @@ pub async fn receive(
     if validation.is_some() && !is_notification(&body) {
         return Ok(success(validation));
     }
-    if !is_authentic(&app, &headers).await {
-        warn!("a webhook without the right verification token was turned away");
-        return Err(ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "wrong_verification_token",
-            "The Verification-Token header is missing or wrong.",
-        ));
+    if !app.is_authentic(presented(&headers)).await {
+        app.note_refusal();
+        return Err(wrong_token());
     }
     let notification = Notification::parse(&body, now(), app.config().region)
         .map_err(|_| ApiError::bad_request("not_json", "The body is not JSON."))?;
@@ -56,11 +50,6 @@ fn success(validation: Option<HeaderValue>) -> Response {
         response.headers_mut().insert(VALIDATION, token);
     }
     response
-}
-
-async fn is_authentic(app: &App, headers: &HeaderMap) -> bool {
-    let token = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-    app.is_authentic(token(VERIFICATION).or(token(VALIDATION))).await
 }
 
 /// Stored times have milliseconds, and a call must be the same before and after it was stored.

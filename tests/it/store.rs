@@ -156,7 +156,9 @@ impl Kept {
             _ => None,
         });
         let config = config.unwrap();
-        Self { store: Store::open(&config).await.unwrap(), config, _folder: folder }
+        let store = Store::open(&config).await.unwrap();
+        store.prepare().await.unwrap();
+        Self { store, config, _folder: folder }
     }
 
     async fn ring_and_hang_up(&self, session: &str) {
