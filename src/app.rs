@@ -13,17 +13,17 @@ use std::time::Duration;
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
-use crate::call::{Call, CallEvent, Direction, Fact, LegState};
+use crate::call::{Call, CallEvent, Direction, Fact, LegState, Status};
 use crate::config::Config;
 use crate::customer::Customer;
 use crate::hub::{Hub, Viewer};
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
 use crate::ringcentral::subscription::Verification;
-use crate::store::{Erased, HistoryQuery, Spool, Spooled, Store, StoreError, calls_of, new_id};
+use crate::store::{Erased, HistoryQuery, Seen, Spool, Spooled, Store, StoreError, Watch, calls_of, new_id};
 
 pub use link::Link;
 
@@ -32,6 +32,8 @@ pub use link::Link;
 const LOOKUP_BUDGET: Duration = Duration::from_millis(25);
 /// RingCentral wants its answer within three seconds, whatever the database does.
 const STORE_PATIENCE: Duration = Duration::from_millis(2_200);
+/// How long to wait before watching again; the poll serves meanwhile.
+const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
 /// Spooled entries read at a time.
 const REPLAY_BATCH: usize = 200;
 /// Sessions are spread over this many locks; two that share one only wait for each other.
@@ -63,6 +65,8 @@ pub struct Pulse {
     pub last_event_at: Option<DateTime<Utc>>,
     /// The store did not answer the last time it was asked.
     pub store_lost: bool,
+    /// What others do to `active_calls` arrives at once, and not only with the next poll.
+    pub follows: bool,
     /// Deliveries turned away for a wrong token. RingCentral's would soon have our address given up.
     pub refused: u64,
     /// When the last one was.
@@ -396,9 +400,68 @@ impl App {
     async fn refresh(&self) -> Result<(), StoreError> {
         let since = self.0.hub.head();
         let active = self.0.store.active().await?;
-        for call in self.0.hub.reconcile(active, since) {
+        let (foreign, gone) = self.0.hub.reconcile(active, since);
+        for call in foreign {
             self.adopt(call).await?;
         }
+        for id in gone {
+            self.lose_call(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows what others do to `active_calls` as it happens, for ever. Where the database cannot tell, and while it
+    /// does not, the poll finds out a little later.
+    pub async fn follow(&self) {
+        let mut lost = false;
+        loop {
+            match self.0.store.watch().await {
+                Ok(None) => return std::future::pending().await,
+                Ok(Some(watch)) => {
+                    // First the stream, then what is there, then what changes: nothing falls between.
+                    self.poll().await;
+                    if std::mem::replace(&mut lost, false) {
+                        info!("changes by other instances arrive again");
+                        self.0.hub.resync();
+                    }
+                    self.feel(|pulse| pulse.follows = true);
+                    let cause = self.follow_until_lost(watch).await;
+                    warn!(error = &cause as &dyn std::error::Error, "changes by other instances do not arrive at once");
+                }
+                Err(cause) => debug!(error = &cause as &dyn std::error::Error, "changes cannot be watched"),
+            }
+            if !std::mem::replace(&mut lost, true) {
+                self.feel(|pulse| pulse.follows = false);
+                self.0.hub.trouble("changes_delayed", "Calls may be shown up to two seconds late.");
+            }
+            sleep(rand::random_range(WATCH_AGAIN)).await;
+        }
+    }
+
+    async fn follow_until_lost(&self, mut watch: Watch) -> StoreError {
+        loop {
+            let since = self.0.hub.head();
+            let told = match watch.next().await {
+                Ok(Seen::Call(call)) => match self.0.hub.compare(*call, since) {
+                    Some(foreign) => self.adopt(foreign).await,
+                    None => Ok(()),
+                },
+                Ok(Seen::Left(id)) => self.lose_call(&id).await,
+                Err(cause) => Err(cause),
+            };
+            if let Err(cause) = told {
+                return cause;
+            }
+        }
+    }
+
+    /// A call is no longer active, and it was not this instance that ended it: another one did, or another program
+    /// took it away.
+    async fn lose_call(&self, id: &str) -> Result<(), StoreError> {
+        let Some(known) = self.0.hub.call(id) else { return Ok(()) };
+        let ended = self.0.store.ended(id).await?;
+        let call = ended.unwrap_or_else(|| Call { status: Status::Ended, rev: known.rev + 1, ..(*known).clone() });
+        self.0.hub.publish(call);
         Ok(())
     }
 

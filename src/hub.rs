@@ -11,7 +11,7 @@
 mod cursor;
 mod frame;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -19,7 +19,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use tokio::sync::watch;
 
-use crate::call::{Call, Status};
+use crate::call::Call;
 pub use cursor::{Cursor, Naming, farewell, heartbeat};
 use frame::Frames;
 
@@ -118,7 +118,9 @@ struct State {
     sessions: HashMap<String, String>,
     ends: VecDeque<Arc<Call>>,
     end_revs: HashMap<String, i64>,
+    /// The newest changes; the last one's position is `head`, unless everyone was made to start over since.
     log: VecDeque<Arc<Change>>,
+    head: u64,
 }
 
 /// One entry of the log.
@@ -153,31 +155,45 @@ impl Hub {
     }
 
     /// Compares with everything in `active_calls`, read after `since` was taken from [`Hub::head`]. Publishes what is
-    /// newer, ends what is gone, and answers what another program changed without a new `rev`.
-    pub fn reconcile(&self, active: Vec<Call>, since: u64) -> Vec<Call> {
+    /// newer, and answers what another program changed without a new `rev`, and the ids of calls that are no longer
+    /// there.
+    pub fn reconcile(&self, active: Vec<Call>, since: u64) -> (Vec<Call>, Vec<String>) {
+        let stored: HashSet<String> = active.iter().map(|call| call.id.clone()).collect();
+        let state = self.read();
+        let before = state.calls.values().filter(|change| change.position <= since);
+        let ids = before.filter_map(|change| change.call()).map(|call| &call.id);
+        let gone = ids.filter(|id| !stored.contains(*id)).cloned().collect();
+        // After an outage the store may be behind what was shown from memory; then it has to catch up in `rev`.
+        let ahead = |call: &Call| {
+            let known = state.calls.get(&call.id).filter(|change| change.position <= since);
+            known.and_then(|change| change.call()).is_some_and(|known| known.rev > call.rev)
+        };
+        let (behind, current): (Vec<Call>, Vec<Call>) = active.into_iter().partition(ahead);
+        drop(state);
+        let foreign = current.into_iter().filter_map(|call| self.compare(call, since));
+        (foreign.chain(behind).collect(), gone)
+    }
+
+    /// The same for one call: answers it when another program changed it.
+    pub fn compare(&self, call: Call, since: u64) -> Option<Call> {
         let mut state = self.write();
-        let mut foreign = Vec::new();
-        let stored: HashMap<&str, i64> = active.iter().map(|call| (call.id.as_str(), call.rev)).collect();
-        let gone = state.calls.values().filter(|change| change.position <= since).filter_map(|change| change.call());
-        let gone: Vec<Call> = gone.filter(|c| !stored.contains_key(c.id.as_str())).map(|c| (**c).clone()).collect();
-        for mut call in gone {
-            call.status = Status::Ended;
-            call.rev += 1;
-            state.publish(call, &self.0.epoch);
+        // A change by another program leaves `rev` alone.
+        let known =
+            state.calls.get(&call.id).filter(|change| change.position <= since).and_then(|change| change.call());
+        if call.rev == 0 || known.is_some_and(|known| known.rev == call.rev && **known != call) {
+            return Some(call);
         }
-        for call in active {
-            let known = state.calls.get(&call.id).and_then(|change| change.call());
-            // A change by another program leaves `rev` alone; after an outage the store may even be behind what we showed.
-            let known = known.filter(|_| state.calls[&call.id].position <= since);
-            let strange = known.is_some_and(|known| known.rev >= call.rev && **known != call);
-            if call.rev == 0 || strange {
-                foreign.push(call);
-            } else {
-                state.publish(call, &self.0.epoch);
-            }
-        }
+        state.publish(call, &self.0.epoch);
         self.0.head.send_replace(state.head());
-        foreign
+        None
+    }
+
+    /// Makes every viewer start over: what they were told may have a gap.
+    pub fn resync(&self) {
+        let mut state = self.write();
+        state.log.clear();
+        state.head += 1;
+        self.0.head.send_replace(state.head());
     }
 
     /// Tells every viewer that something is wrong; streams stay open.
@@ -307,13 +323,14 @@ impl State {
         if self.log.len() == LOG_LENGTH {
             self.log.pop_front();
         }
+        self.head = change.position;
         let change = Arc::new(change);
         self.log.push_back(change.clone());
         change
     }
 
     fn head(&self) -> u64 {
-        self.log.back().map_or(0, |change| change.position)
+        self.head
     }
 
     /// What came after `position`, or `None` when the log no longer reaches back to it.

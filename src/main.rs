@@ -145,6 +145,7 @@ async fn serve(config: Config) -> Result<()> {
     tokio::select! {
         () = serving => {}
         () = app.keep_link() => {}
+        () = app.follow() => {}
     }
     tasks.iter().for_each(|task| task.abort());
     info!("stopped");

@@ -9,6 +9,7 @@ mod file;
 mod mongo;
 mod spool;
 mod sqlite;
+mod watch;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub use advance::calls_of;
 use mongo::Mongo;
 pub use spool::{Spool, Spooled};
 use sqlite::Sqlite;
+pub use watch::{Seen, Watch};
 
 /// The database of choice. Cheap to clone.
 #[derive(Clone)]
@@ -184,6 +186,22 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.active().await,
             Self::Sqlite(sqlite) => sqlite.active().await,
+        }
+    }
+
+    /// Watches what others do to `active_calls`; `None` where only polling can.
+    pub async fn watch(&self) -> Result<Option<Watch>> {
+        match self {
+            Self::Mongo(mongo) => mongo.watch().await,
+            Self::Sqlite(_) => Ok(None),
+        }
+    }
+
+    /// The call that ended under this id, which another instance may have ended.
+    pub async fn ended(&self, id: &str) -> Result<Option<Call>> {
+        match self {
+            Self::Mongo(mongo) => mongo.ended(id).await,
+            Self::Sqlite(sqlite) => sqlite.ended(id).await,
         }
     }
 

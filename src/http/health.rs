@@ -26,6 +26,7 @@ pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
         "ready": reasons.is_empty(),
         "reasons": reasons,
         "store": app.store().name(),
+        "changes": if pulse.follows { "at_once" } else { "polled" },
         "spooled": app.spooled(),
         "viewers": app.hub().viewers(),
         "refused_webhooks": pulse.refused,

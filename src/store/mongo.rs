@@ -15,6 +15,7 @@ use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions,
 use mongodb::{Client, Collection, Database, IndexModel};
 
 use super::advance::{Found, advance, join, keys, links};
+use super::watch::Watch;
 use super::{Erased, HistoryQuery, Result, StoreError};
 use crate::call::{Call, CallEvent, millis};
 use crate::config::{Config, CustomersConfig, MongoConfig};
@@ -39,6 +40,7 @@ pub struct Mongo {
     customers: Collection<Document>,
     fields: CustomersConfig,
     region: Region,
+    options: Box<ClientOptions>,
     prepared: Arc<AtomicBool>,
 }
 
@@ -49,7 +51,7 @@ impl Mongo {
         options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
         options.app_name.get_or_insert("caller-popup".into());
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
-        let database = Client::with_options(options)?.database(&config.database);
+        let database = Client::with_options(options.clone())?.database(&config.database);
         Ok(Self {
             active: database.collection("active_calls"),
             history: database.collection("call_history"),
@@ -57,6 +59,7 @@ impl Mongo {
             fields: all.customers.clone(),
             region: all.region,
             database,
+            options: Box::new(options),
             prepared: Arc::default(),
         })
     }
@@ -183,6 +186,16 @@ impl Mongo {
     pub async fn active(&self) -> Result<Vec<Call>> {
         let documents: Vec<_> = self.active.find(doc! {}).await?.try_collect().await?;
         Ok(documents.into_iter().filter_map(from_document).collect())
+    }
+
+    /// Watches what others do to `active_calls`.
+    pub async fn watch(&self) -> Result<Option<Watch>> {
+        Watch::open((*self.options).clone(), self.database.name()).await
+    }
+
+    /// An ended call by its id.
+    pub async fn ended(&self, id: &str) -> Result<Option<Call>> {
+        Ok(self.history.find_one(doc! { "_id": bson_id(id) }).await?.and_then(from_document))
     }
 
     pub async fn adopt(&self, found: Call, next: Call) -> Result<Option<Call>> {
@@ -344,7 +357,7 @@ fn bson_id(id: &str) -> Bson {
     bson::oid::ObjectId::parse_str(id).map_or_else(|_| Bson::String(id.to_owned()), Bson::ObjectId)
 }
 
-fn id_text(id: Option<&Bson>) -> String {
+pub(super) fn id_text(id: Option<&Bson>) -> String {
     match id {
         Some(Bson::ObjectId(id)) => id.to_hex(),
         Some(Bson::String(id)) => id.clone(),
@@ -367,7 +380,7 @@ fn to_document(call: &Call) -> Result<Document> {
 }
 
 /// Reads a call whoever wrote it. What cannot be one (no session, no time) is left alone and said in the log.
-fn from_document(mut document: Document) -> Option<Call> {
+pub(super) fn from_document(mut document: Document) -> Option<Call> {
     let id = id_text(document.get("_id"));
     let ledger = document.remove("ledger");
     document.insert("id", id.as_str());

@@ -37,6 +37,11 @@ impl Sqlite {
         self.file.read(|db| select(db, "SELECT * FROM active_calls", &[])).await
     }
 
+    pub async fn ended(&self, id: &str) -> Result<Option<Call>> {
+        let id = id.to_owned();
+        self.file.read(move |db| Ok(select(db, "SELECT * FROM call_history WHERE id = ?1", &[&id])?.pop())).await
+    }
+
     pub async fn adopt(&self, found: Call, next: Call) -> Result<Option<Call>> {
         self.file
             .write(move |db| {
