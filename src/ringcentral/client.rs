@@ -1,6 +1,6 @@
 //! RingCentral's REST API: every request the service makes, and how one is made.
 //!
-//! A request waits for its turn ([`Limits`]), carries a fresh token ([`super::oauth`]), and is repeated only where a
+//! A request waits for its turn (`limits.rs`), carries a fresh token (`oauth.rs`), and is repeated only where a
 //! second copy does no harm. Every address comes from `RINGCENTRAL_SERVER_URL`.
 
 use std::fmt;
