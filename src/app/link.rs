@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::App;
-use crate::call::{CallEvent, Direction, Fact, Leg, LegState};
+use crate::call::{CallEvent, Direction, Fact, Leg, LegState, millis};
 use crate::config::Config;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::directory::{Directory, Kind as Answers};
@@ -22,8 +22,9 @@ use crate::store::{Store, StoreError};
 
 /// Under this name the store keeps the verification token, for the next run and for other instances.
 const VERIFICATION: &str = "verification";
-/// An instance that stops without a word is succeeded after this; longer than the pause between two looks.
-const LEASE: TimeDelta = TimeDelta::minutes(11);
+/// Of several instances one at a time puts the subscription right. Longer than that takes, and short enough that a program
+/// started again after a crash, when the subscription may be blacklisted, does not wait long for its own ghost.
+const LEASE: TimeDelta = TimeDelta::minutes(1);
 /// How often the calls we know are compared with the account's presence; one heavy request of the ten a minute.
 const COMPARE_EVERY: Duration = Duration::from_secs(600);
 /// A call we heard of so shortly before the comparison may not be in the answer yet.
@@ -33,7 +34,7 @@ const SETTLED: TimeDelta = TimeDelta::seconds(10);
 pub struct Link {
     client: Client,
     directory: Directory,
-    /// While this instance holds the lease; whoever takes it over begins with what the store knows.
+    /// Made at the first look.
     keeper: Mutex<Option<Keeper>>,
     state: StdMutex<Option<SubscriptionState>>,
     reminded: Notify,
@@ -134,12 +135,14 @@ impl App {
                 return State::Unknown;
             }
         };
-        let new = || {
-            let verification = known.unwrap_or_else(|| Verification::of(None, None));
-            let account = &self.config().ringcentral.account_id;
-            Keeper::new(link.client.clone(), webhook_address(public_url), account, verification)
-        };
         let mut keeper = link.keeper.lock().await;
+        let keeper = keeper.get_or_insert_with(|| {
+            let account = &self.config().ringcentral.account_id;
+            Keeper::new(link.client.clone(), webhook_address(public_url), account, Verification::of(None, None))
+        });
+        if let Some(known) = known {
+            keeper.adopt(known);
+        }
         let state = if ours {
             let save = async |verification: &Verification| {
                 let text = serde_json::to_string(verification).context("writing the verification token")?;
@@ -147,10 +150,9 @@ impl App {
                 self.verify_with(verification.clone());
                 Ok(())
             };
-            keeper.get_or_insert_with(new).tick(now, &link.directory.user_ids(), save).await
+            keeper.tick(now, &link.directory.user_ids(), save).await
         } else {
-            *keeper = None;
-            new().look(now).await
+            keeper.look(now).await
         };
         self.note_subscription(link, state)
     }
@@ -161,7 +163,9 @@ impl App {
         let before = before.map(|before| before.state);
         if before != Some(now) {
             match (now, &state.detail) {
-                (State::Active, _) => info!(expires_at = ?state.expires_at, "RingCentral delivers"),
+                (State::Active, _) => {
+                    info!(expires_at = state.expires_at.as_ref().map(millis::format), "RingCentral delivers")
+                }
                 (_, detail) => warn!(state = ?now, detail, "RingCentral does not deliver"),
             }
             // Whatever happened while nothing was delivered has to be asked for.
