@@ -1,0 +1,6 @@
+//! What is asked of RingCentral, against the fake: tokens, limits, errors, sign-in, the one subscription.
+
+mod client;
+mod service;
+mod sign_in;
+mod subscription;
