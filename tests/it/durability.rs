@@ -1,6 +1,6 @@
 //! A 200 means the event is kept: over kill -9, and while the database is away.
 
-use mongodb::bson::doc;
+use mongodb::bson::{Document, doc};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -69,15 +69,7 @@ async fn a_call_that_ended_does_not_ring_again_after_a_restart(store: Store) {
 async fn a_database_that_is_away_costs_no_call_and_no_popup() {
     let app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
     let mut viewer = app.viewer().await;
-    let away = Failure::start(
-        &app.database().await,
-        doc! {
-            "failCommands": ["find", "aggregate", "getMore", "insert", "update", "findAndModify", "delete", "commitTransaction"],
-            "appName": app.database_name(), // fails for this program only
-            "errorCode": 8000, // not one the driver retries
-        },
-    )
-    .await;
+    let away = database_away(&app).await;
     let ring = flat("while-away", "Ringing", json!({ "phoneNumber": "+14165551234" }));
     assert_eq!(app.post_webhook(&ring).await.status(), StatusCode::OK);
     let trouble = viewer.wait_for("error").await;
@@ -93,11 +85,40 @@ async fn a_database_that_is_away_costs_no_call_and_no_popup() {
     away.end().await;
 
     eventually("ready", async || app.get("/health/ready").await.status().is_success().then_some(())).await;
-    let stored = eventually("the call in the database", async || {
-        let calls = app.database().await.collection::<mongodb::bson::Document>("active_calls");
-        calls.find_one(doc! { "session_id": "while-away" }).await.unwrap()
-    })
-    .await;
+    let stored = stored_call(&app, "while-away").await;
     let id = stored.get_object_id("_id").unwrap().to_hex();
     assert_eq!(shown.call()["id"], id.as_str(), "the call keeps the id under which it was shown");
+}
+
+#[tokio::test]
+async fn a_call_taken_while_the_database_is_away_survives_kill_9() {
+    let mut app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
+    let away = database_away(&app).await;
+    app.ring("while-away", "+14165551234").await;
+    app.kill().await;
+    app.restart().await;
+    away.end().await;
+    let mut viewer = app.viewer().await;
+    assert_eq!(viewer.wait_for("call").await.call()["session_id"], "while-away");
+    stored_call(&app, "while-away").await;
+}
+
+/// Waits until this call is an active one in the database.
+async fn stored_call(app: &TestApp, session: &str) -> Document {
+    let calls = app.database().await.collection::<Document>("active_calls");
+    eventually("the call in the database", async || {
+        calls.find_one(doc! { "session_id": session }).await.expect("the database answers")
+    })
+    .await
+}
+
+/// Everything that reads or writes fails, for this program only.
+async fn database_away(app: &TestApp) -> Failure {
+    let commands = ["find", "aggregate", "getMore", "insert", "update", "findAndModify", "delete", "commitTransaction"];
+    let every = doc! {
+        "failCommands": commands.as_slice(),
+        "appName": app.database_name(),
+        "errorCode": 8000, // not one the driver retries
+    };
+    Failure::start(&app.database().await, every).await
 }
