@@ -14,6 +14,7 @@ mod durability;
 mod fake_ringcentral;
 mod foreign_writers;
 mod keeper;
+mod orders;
 mod ringcentral;
 mod scenarios;
 mod script;
