@@ -18,8 +18,8 @@ pub struct Keeper {
     index: HashMap<String, Vec<String>>,
     made: usize,
     ended: HashSet<String>,
-    /// A popup was shown at some time.
-    pub popped: bool,
+    /// Sessions that showed a popup at some time.
+    pub popped: HashSet<String>,
 }
 
 /// A notification's facts, by session. Only the flat body, which has no time of its own, asks when it arrived.
@@ -103,7 +103,9 @@ impl Keeper {
 
     /// A call that ended stays ended, whatever is told of it later.
     fn watch(&mut self, call: &Call) {
-        self.popped |= call.status.visible();
+        if call.status.visible() && !self.popped.contains(&call.session_id) {
+            self.popped.insert(call.session_id.clone());
+        }
         if call.is_over() {
             self.ended.insert(call.id.clone());
         }

@@ -8,6 +8,7 @@ mod support;
 
 mod access;
 mod browser;
+mod busy_day;
 mod calls;
 mod customers;
 mod durability;
