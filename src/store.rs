@@ -254,6 +254,30 @@ impl Store {
         }
     }
 
+    /// Remembers it unless something is remembered already; answers what is, the same to every instance.
+    pub async fn keep_setting(&self, key: &str, value: &str) -> Result<String> {
+        match self {
+            Self::Mongo(mongo) => mongo.keep_setting(key, value).await,
+            Self::Sqlite(sqlite) => sqlite.keep_setting(key, value).await,
+        }
+    }
+
+    /// Keeps something that is handed out once, until `until`.
+    pub async fn put_ticket(&self, id: &str, value: &str, until: DateTime<Utc>) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.put_ticket(id, value, until).await,
+            Self::Sqlite(sqlite) => sqlite.put_ticket(id, value, until).await,
+        }
+    }
+
+    /// Hands it out, to whoever asks first.
+    pub async fn take_ticket(&self, id: &str, now: DateTime<Utc>) -> Result<Option<String>> {
+        match self {
+            Self::Mongo(mongo) => mongo.take_ticket(id, now).await,
+            Self::Sqlite(sqlite) => sqlite.take_ticket(id, now).await,
+        }
+    }
+
     /// Whether `holder` may do `name` until `until`; of several instances only one is told yes.
     pub async fn lease(&self, name: &str, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
         match self {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use mongodb::bson::{self, Bson, DateTime as BsonDateTime, Document, doc};
-use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, WriteConcern};
+use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
 use super::advance::{Found, advance, join, keys, links};
@@ -79,6 +79,10 @@ impl Mongo {
         let by_caller = index(doc! { "from_number": 1, "timestamp": -1 });
         let sessions = [index(doc! { "session_id": 1 }), index(doc! { "ledger.linked": 1 })];
         self.history.create_indexes([by_time, by_caller].into_iter().chain(sessions)).await?;
+        // MongoDB itself sweeps up the tickets that nobody came with.
+        let at_once = IndexOptions::builder().expire_after(Duration::ZERO).build();
+        let by_end = IndexModel::builder().keys(doc! { "until": 1 }).options(at_once).build();
+        self.tickets().create_index(by_end).await?;
         self.prepared.store(true, Ordering::Release);
         Ok(())
     }
@@ -290,6 +294,33 @@ impl Mongo {
         Ok(())
     }
 
+    pub async fn keep_setting(&self, key: &str, value: &str) -> Result<String> {
+        let settings = self.settings();
+        let keep = || {
+            let ours = doc! { "$setOnInsert": { "value": value } };
+            let update = settings.find_one_and_update(doc! { "_id": key }, ours);
+            update.upsert(true).return_document(ReturnDocument::After)
+        };
+        let kept = match keep().await {
+            // Another instance was first by a hair; now there is one to be found.
+            Err(error) if is_command_duplicate(&error) => keep().await?,
+            kept => kept?,
+        };
+        Ok(kept.and_then(|setting| setting.get_str("value").ok().map(str::to_owned)).unwrap_or_default())
+    }
+
+    pub async fn put_ticket(&self, id: &str, value: &str, until: DateTime<Utc>) -> Result<()> {
+        let until = BsonDateTime::from_millis(until.timestamp_millis());
+        self.tickets().insert_one(doc! { "_id": id, "value": value, "until": until }).await?;
+        Ok(())
+    }
+
+    pub async fn take_ticket(&self, id: &str, now: DateTime<Utc>) -> Result<Option<String>> {
+        let now = BsonDateTime::from_millis(now.timestamp_millis());
+        let taken = self.tickets().find_one_and_delete(doc! { "_id": id, "until": { "$gt": now } }).await?;
+        Ok(taken.and_then(|ticket| ticket.get_str("value").ok().map(str::to_owned)))
+    }
+
     pub async fn lease(&self, name: &str, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
         let time = |at: DateTime<Utc>| BsonDateTime::from_millis(at.timestamp_millis());
         let free =
@@ -336,6 +367,10 @@ impl Mongo {
     fn settings(&self) -> Collection<Document> {
         self.database.collection("caller_popup_settings")
     }
+
+    fn tickets(&self) -> Collection<Document> {
+        self.database.collection("caller_popup_tickets")
+    }
 }
 
 fn by_rev(id: &str, rev: i64) -> Document {
@@ -350,6 +385,11 @@ fn by_rev(id: &str, rev: i64) -> Document {
 fn is_duplicate(error: &mongodb::error::Error) -> bool {
     use mongodb::error::{ErrorKind, WriteFailure};
     matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(e)) if e.code == 11000)
+}
+
+/// The same, said by a command that also answers a document.
+fn is_command_duplicate(error: &mongodb::error::Error) -> bool {
+    matches!(&*error.kind, mongodb::error::ErrorKind::Command(error) if error.code == 11000)
 }
 
 /// Ours are ObjectIds; another program's may be anything, of which text is the likeliest.
