@@ -7,12 +7,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jsonwebtoken::DecodingKey;
 use reqwest::Url;
 
 use crate::phone::Region;
 
 /// RingCentral rejects longer verification tokens with CMN-101.
 const LONGEST_VERIFICATION_TOKEN: usize = 32;
+/// RFC 7518: a key of HS256 is at least as long as its digest.
+const SHORTEST_JWT_SECRET: usize = 32;
+/// A point of P-256, uncompressed; those of other curves are longer.
+const P256_POINT: usize = 65;
 
 /// Everything the service is told from outside.
 #[derive(Clone, Debug)]
@@ -102,12 +107,23 @@ pub struct Credentials {
 pub struct AccessConfig {
     /// Bearer tokens of admins; several for rotation.
     pub api_tokens: Vec<String>,
-    /// Shared secret of the host application's JWTs (HS256).
-    pub jwt_secret: Option<String>,
-    /// PEM of the host application's public key (RS256, ES256).
-    pub jwt_public_key: Option<String>,
+    /// What the host application's JWTs are checked with.
+    pub jwt_key: Option<JwtKey>,
+    /// Whom they must be made for.
+    pub jwt_audience: Option<String>,
     /// Origins whose pages may read across origins.
     pub allowed_origins: Vec<String>,
+}
+
+/// The key of the host application's JWTs. Its kind is the only algorithm they may use.
+#[derive(Clone)]
+pub enum JwtKey {
+    /// A secret we share with it.
+    Hs256(String),
+    /// The PEM of its RSA public key.
+    Rs256(String),
+    /// The PEM of its public key on the curve P-256.
+    Es256(String),
 }
 
 impl Config {
@@ -121,10 +137,21 @@ impl Config {
     /// Nothing says who may read, so only this machine may.
     pub fn is_local_mode(&self) -> bool {
         let access = &self.access;
-        access.api_tokens.is_empty()
-            && access.jwt_secret.is_none()
-            && access.jwt_public_key.is_none()
-            && !self.ringcentral.has_sign_in()
+        access.api_tokens.is_empty() && access.jwt_key.is_none() && !self.ringcentral.has_sign_in()
+    }
+}
+
+impl JwtKey {
+    /// A public key and its kind; `None` also for a private key, which has no business here.
+    fn public(pem: String) -> Option<Self> {
+        let is_p256 = |key: &DecodingKey| key.try_get_as_bytes().is_ok_and(|point| point.len() == P256_POINT);
+        if pem.contains("PRIVATE KEY") {
+            None
+        } else if DecodingKey::from_rsa_pem(pem.as_bytes()).is_ok() {
+            Some(Self::Rs256(pem))
+        } else {
+            DecodingKey::from_ec_pem(pem.as_bytes()).is_ok_and(|key| is_p256(&key)).then_some(Self::Es256(pem))
+        }
     }
 }
 
@@ -247,15 +274,15 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn access(&mut self) -> AccessConfig {
         let access = AccessConfig {
             api_tokens: self.list("API_TOKENS", &[]),
-            jwt_secret: self.text("JWT_SECRET"),
-            jwt_public_key: self.text("JWT_PUBLIC_KEY"),
+            jwt_key: self.jwt_key(),
+            jwt_audience: self.text("JWT_AUDIENCE"),
             allowed_origins: self.list("ALLOWED_ORIGINS", &[]),
         };
         if access.api_tokens.iter().any(|token| token.len() < 16) {
             self.problem("API_TOKENS", "holds a token that can be guessed", "use at least 16 random characters each");
         }
-        if access.jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
-            self.problem("JWT_SECRET", "is too short for HS256", "use at least 32 random characters");
+        if access.jwt_audience.is_some() && access.jwt_key.is_none() {
+            self.problem("JWT_AUDIENCE", "is set without a key", "set JWT_SECRET or JWT_PUBLIC_KEY too");
         }
         for origin in &access.allowed_origins {
             let parsed = Url::parse(origin).ok().filter(|url| url.origin().ascii_serialization() == *origin);
@@ -268,6 +295,34 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             }
         }
         access
+    }
+
+    fn jwt_key(&mut self) -> Option<JwtKey> {
+        let (secret, public) = (self.text("JWT_SECRET"), self.text("JWT_PUBLIC_KEY"));
+        if secret.is_some() && public.is_some() {
+            self.problem("JWT_PUBLIC_KEY", "is set beside JWT_SECRET", "set the one that your application signs with");
+        }
+        if secret.as_ref().is_some_and(|secret| secret.len() < SHORTEST_JWT_SECRET) {
+            self.problem("JWT_SECRET", "is too short for HS256", "use at least 32 random characters");
+        }
+        if let Some(secret) = secret {
+            return Some(JwtKey::Hs256(secret));
+        }
+        let written = public?;
+        let pem = match written.contains("-----BEGIN") {
+            // Where a setting must be one line, line ends are written out.
+            true => Some(written.replace("\\n", "\n")),
+            false => std::fs::read_to_string(&written).ok(),
+        };
+        let key = pem.and_then(JwtKey::public);
+        if key.is_none() {
+            self.problem(
+                "JWT_PUBLIC_KEY",
+                "is no public key that can be used",
+                "give the PEM of an RSA or P-256 public key (-----BEGIN PUBLIC KEY-----), or the path of its file",
+            );
+        }
+        key
     }
 
     fn customer_url(&mut self) -> String {

@@ -5,71 +5,138 @@ mod auth;
 mod calls;
 mod error;
 mod extract;
-mod gate;
 mod health;
 mod serve;
 mod simulator;
+mod strangers;
 mod stream;
 mod webhook;
 mod writer;
 
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
-use axum::{Extension, Router};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::app::App;
-use gate::Gate;
+pub use auth::{Gate, Who};
 pub use serve::serve;
+use strangers::Strangers;
 pub use writer::Writers;
 
 /// No request of ours carries more than a few fields; the webhook has its own limit.
 const LARGEST_BODY: usize = 64 * 1024;
-
 /// A body that takes longer is not one of RingCentral's, which waits three seconds for everything.
 const SLOWEST_BODY: Duration = Duration::from_secs(5);
 
-/// Every route there is.
-pub fn router(app: App) -> Router {
-    let api = Router::new()
-        .route("/api/ringcentral/call-stream", get(stream::open))
-        .route("/api/ringcentral/active-calls", get(calls::active))
-        .route("/api/ringcentral/calls", get(calls::history))
-        .route("/api/ringcentral/calls/{id}/dismiss", post(calls::dismiss))
-        .route("/api/customers/by-number/{number}", delete(calls::erase))
-        .route("/api/ringcentral/config", get(calls::config))
-        .route("/api/simulator/calls", post(simulator::play))
-        .route("/api/simulator/scenarios", get(simulator::list))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
+/// What handlers are given: the service, and what tells who somebody is.
+#[derive(Clone, FromRef)]
+pub struct Edge {
+    app: App,
+    gate: Gate,
+    strangers: Strangers,
+}
+
+/// A line of the table.
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// How it is asked; `GET` means `HEAD` too.
+    pub method: &'static str,
+    /// Where; `{id}` stands for any one segment.
+    pub path: &'static str,
+    /// For whom.
+    pub who: Who,
+    handler: fn(MethodFilter) -> MethodRouter<Edge>,
+}
+
+const GET: &str = "GET";
+const POST: &str = "POST";
+const DELETE: &str = "DELETE";
+
+/// Every route there is, and for whom. The router is built from it, and so are the tests of who may come in. What stands
+/// at no route is a file of `static/`, open to everybody.
+pub const ROUTES: &[Route] = &[
+    route(POST, "/api/webhooks/ringcentral", Who::Webhook, |by| on(by, webhook::receive)),
+    route(GET, "/api/ringcentral/call-stream", Who::Watcher, |by| on(by, stream::open)),
+    route(GET, "/api/ringcentral/active-calls", Who::Viewer, |by| on(by, calls::active)),
+    route(GET, "/api/ringcentral/calls", Who::Viewer, |by| on(by, calls::history)),
+    route(POST, "/api/ringcentral/calls/{id}/dismiss", Who::Viewer, |by| on(by, calls::dismiss)),
+    route(DELETE, "/api/customers/by-number/{number}", Who::Admin, |by| on(by, calls::erase)),
+    route(GET, "/api/ringcentral/config", Who::Viewer, |by| on(by, calls::config)),
+    route(POST, "/api/simulator/calls", Who::Admin, |by| on(by, simulator::play)),
+    route(GET, "/api/simulator/scenarios", Who::Viewer, |by| on(by, simulator::list)),
+    route(POST, "/api/auth/session", Who::Open, |by| on(by, auth::session::begin)),
+    route(GET, "/api/auth/session", Who::Viewer, |by| on(by, auth::session::show)),
+    route(DELETE, "/api/auth/session", Who::Open, |by| on(by, auth::session::end)),
+    route(POST, "/api/auth/ticket", Who::Viewer, |by| on(by, auth::ticket::issue)),
+    route(GET, "/api/auth/ringcentral/login", Who::Open, |by| on(by, auth::sign_in::begin)),
+    route(GET, "/api/auth/ringcentral/callback", Who::Open, |by| on(by, auth::sign_in::finish)),
+    route(GET, "/health/live", Who::Open, |by| on(by, health::live)),
+    route(GET, "/health/ready", Who::Open, |by| on(by, health::ready)),
+];
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    who: Who,
+    handler: fn(MethodFilter) -> MethodRouter<Edge>,
+) -> Route {
+    Route { method, path, who, handler }
+}
+
+impl Route {
+    fn serve(&self, edge: &Edge) -> MethodRouter<Edge> {
+        let method = Method::from_bytes(self.method.as_bytes()).ok();
+        let by = method.and_then(|method| method.try_into().ok()).expect("the table holds methods that axum knows");
+        let handler = (self.handler)(by);
+        match self.who {
+            Who::Open | Who::Webhook => handler,
+            Who::Viewer | Who::Watcher | Who::Admin => {
+                handler.route_layer(from_fn_with_state((edge.clone(), self.who), auth::admit))
+            }
+        }
+    }
+}
+
+/// Everything that is served.
+pub fn router(app: App, gate: Gate) -> Router {
+    let cors = auth::origin::cors(app.config());
+    let edge = Edge { app: app.clone(), gate, strangers: Strangers::default() };
+    let ours = ROUTES.iter().filter(|route| route.who != Who::Webhook);
+    let api = ours
+        .fold(Router::new(), |router, route| router.route(route.path, route.serve(&edge)))
+        .route_layer(from_fn_with_state(app.clone(), auth::origin::guard))
+        .route_layer(fixed(header::CACHE_CONTROL, "no-store"))
+        .route_layer(fixed(header::VARY, "origin, cookie, authorization"))
+        .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(assets::file)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(RequestBodyTimeoutLayer::new(SLOWEST_BODY))
-        .layer(from_fn_with_state(app.clone(), auth::guard_local_mode))
-        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
-        .layer(fixed(header::CONTENT_SECURITY_POLICY, assets::POLICY));
-    api.merge(webhook_routes(&app, Gate::default()))
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(CatchPanicLayer::custom(error::panicked))
-        .with_state(app)
+        .layer(from_fn_with_state(app, auth::local::guard));
+    let api = assets::PROTECTION.iter().fold(api, |api, (name, value)| api.layer(fixed(name.clone(), value)));
+    let api = match cors {
+        Some(cors) => api.layer(cors),
+        None => api,
+    };
+    api.merge(webhook_routes(&edge)).layer(CatchPanicLayer::custom(error::panicked)).with_state(edge)
 }
 
 /// What RingCentral posts to. The handshake's whole answer must stay under 1,024 bytes, so it gets no other headers.
-fn webhook_routes(app: &App, gate: Gate) -> Router<App> {
-    Router::new()
-        .route("/api/webhooks/ringcentral", post(webhook::receive).fallback(error::method_not_allowed))
+fn webhook_routes(edge: &Edge) -> Router<Edge> {
+    let theirs = ROUTES.iter().filter(|route| route.who == Who::Webhook);
+    theirs
+        .fold(Router::new(), |router, route| router.route(route.path, route.serve(edge)))
+        .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(webhook::LARGEST_BODY))
         .layer(RequestBodyTimeoutLayer::new(SLOWEST_BODY))
-        .layer(from_fn_with_state(app.clone(), gate::guard))
-        .layer(from_fn_with_state(app.clone(), auth::guard_webhook))
-        .layer(Extension(gate))
+        .layer(from_fn_with_state((edge.app.clone(), edge.strangers.clone()), strangers::guard))
+        .layer(from_fn_with_state(edge.app.clone(), auth::local::guard_webhook))
 }
 
 fn fixed(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

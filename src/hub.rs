@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use crate::call::Call;
@@ -37,6 +37,8 @@ pub struct Viewer {
     pub id: String,
     /// Which calls concern them.
     pub sees: Sees,
+    /// When what proved who they are ends, and with it what they are told.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// Which calls concern a viewer.

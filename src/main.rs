@@ -141,7 +141,8 @@ async fn serve(config: Config) -> Result<()> {
         tokio::spawn(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
     ];
     let writers = http::Writers::start(app.hub().clone(), poll_interval);
-    let serving = http::serve(listener, http::router(app.clone()), writers, stop_signal()?);
+    let gate = http::Gate::open(&app).await?;
+    let serving = http::serve(listener, http::router(app.clone(), gate), writers, stop_signal()?);
     tokio::select! {
         () = serving => {}
         () = app.keep_link() => {}

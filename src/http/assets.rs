@@ -1,15 +1,28 @@
 //! The pages, inside the binary; a debug build reads them from `static/` on every request.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
 use super::error::{ApiError, method_not_allowed};
 
-/// Nothing from elsewhere, nothing inline.
-pub const POLICY: &str =
-    "default-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action 'self'; object-src 'none'";
+/// What browsers are told to keep others from doing with our pages: nothing from elsewhere and nothing inline runs in
+/// them, only our own pages frame them (a foreign one could have its visitors click on ours unseen), no window that opens
+/// them holds on to them, and none of the devices is theirs to ask for.
+pub static PROTECTION: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action 'self'; object-src 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    ),
+];
 
 #[derive(RustEmbed)]
 #[folder = "static/"]

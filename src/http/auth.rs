@@ -1,76 +1,199 @@
 //! Who may come in, and as whom.
+//!
+//! Every route stands in the table with [`Who`] it is for, and [`admit`] sees to it before the handler runs. What proves
+//! who somebody is, in this order: a bearer token ([`jwt`] or one of `API_TOKENS`), a one-time [`ticket`] where the route
+//! takes one, the cookie of a [`session`]. In [`local`] mode nobody has to prove anything.
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, HOST};
+pub mod jwt;
+pub mod local;
+pub mod origin;
+pub mod session;
+pub mod sign_in;
+pub mod ticket;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum_extra::extract::cookie::Key;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::Edge;
 use super::error::ApiError;
 use crate::app::App;
+use crate::config::JwtKey;
 use crate::hub::{Sees, Viewer};
+use crate::ringcentral::Client;
 
-/// Headers by which a proxy says that the request comes from elsewhere.
-const FORWARDING: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+/// Names under which people try to put a secret into an address, where logs and histories keep it.
+const SECRETS_IN_ADDRESSES: [&str; 6] = ["token", "access_token", "bearer", "jwt", "id_token", "api_key"];
 
-/// In local mode everything is open, so only requests that began on this machine may pass: a foreign `Host` is a page
-/// that rebound its name to this address, a forwarding header is a proxy with the world behind it.
-pub async fn guard_local_mode(State(app): State<App>, request: Request, next: Next) -> Response {
-    if app.config().is_local_mode()
-        && let Err(refused) = began_here(request.uri(), request.headers())
-    {
-        return refused.into_response();
-    }
-    next.run(request).await
+/// Whom a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody: health, signing in and out.
+    Open,
+    /// Whoever may see calls.
+    Viewer,
+    /// The same, also with a one-time ticket in the address, because an `EventSource` sends no headers.
+    Watcher,
+    /// Whoever may see all calls.
+    Admin,
+    /// RingCentral, which proves itself in its own way.
+    Webhook,
 }
 
-/// The webhook of a service in local mode may stand behind a tunnel once a verification token protects it.
-pub async fn guard_webhook(State(app): State<App>, request: Request, next: Next) -> Response {
-    let protected = app.config().ringcentral.verification_token.is_some();
-    if app.config().is_local_mode()
-        && !protected
-        && let Err(refused) = began_here(request.uri(), request.headers())
-    {
-        return refused.into_response();
-    }
-    next.run(request).await
+/// What the service needs to tell who somebody is. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    api_tokens: Vec<String>,
+    jwt: Option<jwt::Verifier>,
+    /// Seals cookies; the same for every instance on one store.
+    key: Key,
+    /// Cookies travel over https only.
+    secure: bool,
+    /// Digests of the secrets in the settings; a session ends with the one that began it.
+    vouchers: Vec<String>,
+    sign_in: Option<Client>,
 }
 
-fn began_here(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
-    let header = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = uri.authority().map(|authority| authority.as_str()).or(header).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    let name = name.map_or(host, |(name, _)| name);
-    if !matches!(name, "localhost" | "127.0.0.1" | "[::1]") {
-        return Err(ApiError::forbidden(
-            "local_only",
-            "This service runs in local mode and answers only to localhost. Set API_TOKENS to open it.",
+/// Someone who proved who they are, and the digest of the secret that vouches for it.
+struct Proven {
+    viewer: Viewer,
+    voucher: String,
+}
+
+/// A viewer, as cookies and tickets say it.
+#[derive(Serialize, Deserialize)]
+struct Badge {
+    id: String,
+    /// `None`: an admin.
+    extension_ids: Option<Vec<String>>,
+    until: Option<DateTime<Utc>>,
+}
+
+impl Gate {
+    /// Reads the settings, and the key of cookies from the store; the first instance ever makes it.
+    pub async fn open(app: &App) -> anyhow::Result<Self> {
+        let (access, ringcentral) = (&app.config().access, &app.config().ringcentral);
+        let client = || match app.link() {
+            Some(link) => Ok(link.client().clone()),
+            None => Client::new(ringcentral),
+        };
+        let sign_in = ringcentral.has_sign_in().then(client).transpose().context("preparing to ask RingCentral")?;
+        let jwt_secret = access.jwt_key.as_ref().map(|key| match key {
+            JwtKey::Hs256(secret) | JwtKey::Rs256(secret) | JwtKey::Es256(secret) => secret,
+        });
+        let vouchers = access.api_tokens.iter().chain(jwt_secret).chain(&ringcentral.client_id);
+        Ok(Self(Arc::new(Inner {
+            api_tokens: access.api_tokens.clone(),
+            jwt: access.jwt_key.as_ref().map(|key| jwt::Verifier::new(key, access.jwt_audience.as_deref())),
+            key: session::key(app.store()).await.context("reading the key of sessions")?,
+            secure: session::is_secure(app.config()),
+            vouchers: vouchers.map(|secret| digest(secret)).collect(),
+            sign_in,
+        })))
+    }
+
+    /// Who a bearer token or a JWT belongs to.
+    fn prove(&self, secret: &str) -> Result<Proven, ApiError> {
+        // Every token is compared, so that the time taken tells nothing of which one came close.
+        let is_known = |known, token: &String| known | bool::from(token.as_bytes().ct_eq(secret.as_bytes()));
+        if self.0.api_tokens.iter().fold(false, is_known) {
+            let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
+            return Ok(Proven { viewer, voucher: digest(secret) });
+        }
+        let jwt = self.0.jwt.as_ref().ok_or_else(ApiError::unauthorized)?;
+        Ok(Proven { viewer: jwt.viewer(secret)?, voucher: self.jwt_voucher() })
+    }
+
+    fn jwt_voucher(&self) -> String {
+        self.0.vouchers.get(self.0.api_tokens.len()).cloned().unwrap_or_default()
+    }
+}
+
+/// Lets a request through to a route that is `who`'s, with the [`Viewer`] in its extensions.
+pub async fn admit(
+    State((edge, who)): State<(Edge, Who)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let viewer = identify(&edge, who, request.uri(), request.headers()).await?;
+    if who == Who::Admin && viewer.sees != Sees::All {
+        return Err(ApiError::forbidden("admins_only", "Only admins may do this."));
+    }
+    request.extensions_mut().insert(viewer);
+    Ok(next.run(request).await)
+}
+
+async fn identify(edge: &Edge, who: Who, uri: &Uri, headers: &HeaderMap) -> Result<Viewer, ApiError> {
+    let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(uri).unwrap_or_default();
+    if query.iter().any(|(name, _)| SECRETS_IN_ADDRESSES.contains(&name.to_ascii_lowercase().as_str())) {
+        return Err(ApiError::bad_request(
+            "secret_in_address",
+            "Secrets do not belong in an address. Send an Authorization header, or get a ticket at /api/auth/ticket.",
         ));
     }
-    if FORWARDING.iter().any(|name| headers.contains_key(*name)) {
-        return Err(ApiError::forbidden(
-            "local_only",
-            "This service runs in local mode and does not answer through a proxy. Set API_TOKENS to open it.",
-        ));
+    if edge.app.config().is_local_mode() {
+        return Ok(Viewer { id: "local".into(), sees: Sees::All, until: None });
     }
-    Ok(())
+    if let Some(secret) = bearer(headers) {
+        return edge.gate.prove(secret).map(|proven| proven.viewer);
+    }
+    let ticket = query.iter().find(|(name, _)| who == Who::Watcher && name == "ticket");
+    if let Some((_, ticket)) = ticket {
+        return ticket::redeem(&edge.app, ticket).await;
+    }
+    edge.gate.session(headers).ok_or_else(ApiError::unauthorized)
 }
 
-impl FromRequestParts<App> for Viewer {
+/// The secret of `Authorization: Bearer`. Other schemes are a proxy's business.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
+impl<S: Sync> FromRequestParts<S> for Viewer {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let access = &app.config().access;
-        if app.config().is_local_mode() {
-            return Ok(Self { id: "local".into(), sees: Sees::All });
-        }
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(ApiError::unauthorized)?;
-        // Every token is compared, so that the time taken tells nothing of which one came close.
-        let known =
-            access.api_tokens.iter().fold(false, |known, t| known | bool::from(t.as_bytes().ct_eq(token.as_bytes())));
-        known.then(|| Self { id: "admin".into(), sees: Sees::All }).ok_or_else(ApiError::unauthorized)
+    /// Whom [`admit`] let in; a route that the table opens to everybody has no viewer.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts.extensions.get().cloned().ok_or_else(ApiError::unauthorized)
     }
+}
+
+impl From<Viewer> for Badge {
+    fn from(viewer: Viewer) -> Self {
+        let extension_ids = match viewer.sees {
+            Sees::All => None,
+            Sees::Extensions(ids) => Some(ids),
+        };
+        Self { id: viewer.id, extension_ids, until: viewer.until }
+    }
+}
+
+impl From<Badge> for Viewer {
+    fn from(badge: Badge) -> Self {
+        Self { id: badge.id, sees: badge.extension_ids.map_or(Sees::All, Sees::Extensions), until: badge.until }
+    }
+}
+
+/// What may be kept of a secret.
+fn digest(secret: &str) -> String {
+    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A secret of our own: 256 random bits, fit for addresses.
+fn secret() -> String {
+    format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>())
 }

@@ -122,12 +122,12 @@ pub async fn erase(
 }
 
 /// What pages need to know of the settings.
-pub async fn config(State(app): State<App>, _viewer: Viewer) -> Json<Value> {
+pub async fn config(State(app): State<App>, viewer: Viewer) -> Json<Value> {
     let config = app.config();
     Json(json!({
         "customer_url": config.customer_url,
         "poll_interval_ms": config.poll_interval.as_millis() as u64,
-        "simulator": true,
+        "simulator": viewer.sees == Sees::All,
     }))
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use axum::Json;
 use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::json;
 use tracing::error;
@@ -35,6 +35,11 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Sign in, or send a valid token, to see calls.")
     }
 
+    /// 401: what proved who is asking is no longer good.
+    pub fn expired() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "expired", "Your sign-in has ended. Sign in again to see calls.")
+    }
+
     /// 403: known, and not allowed.
     pub fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
@@ -56,7 +61,11 @@ impl From<StoreError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> axum::response::Response {
         let body = json!({ "error": { "code": self.code, "message": self.message } });
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::gate::Peer;
+use super::strangers::Peer;
 use super::writer::{Opening, Writers, watch_for_silence};
 
 /// A client that has not sent its request's head by then is not one of ours.

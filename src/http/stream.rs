@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use serde::Deserialize;
 
+use super::auth::origin::allowed_page;
 use super::error::ApiError;
 use super::extract::Query;
 use super::serve::Handover;
@@ -14,9 +15,10 @@ use super::writer::Opening;
 use crate::app::App;
 use crate::hub::{Naming, Viewer, farewell};
 
-/// The answer's head. Nothing says how long the answer is: it ends when the connection does.
+/// The answer's head, but for what depends on who asks. Nothing says how long the answer is: it ends when the connection
+/// does.
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache, no-transform\r\n\
-                    x-accel-buffering: no\r\nconnection: close\r\n\r\n";
+                    x-accel-buffering: no\r\nx-content-type-options: nosniff\r\nvary: origin\r\nconnection: close\r\n";
 
 /// How a viewer wants to be told.
 #[derive(Debug, Default, Deserialize)]
@@ -54,6 +56,11 @@ pub async fn open(
         return Ok((event_stream(), sorry).into_response());
     };
     let mut bytes = BytesMut::from(HEAD);
+    if let Some(page) = allowed_page(app.config(), &headers) {
+        let cors = format!("access-control-allow-origin: {page}\r\naccess-control-allow-credentials: true\r\n");
+        bytes.put(cors.as_bytes());
+    }
+    bytes.put(&b"\r\n"[..]);
     bytes.put(frames);
     handover.take_over(Opening { cursor, bytes: bytes.freeze() }).await;
     std::future::pending().await

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::error::ApiError;
-use super::gate::{VALIDATION, presented, wrong_token};
+use super::strangers::{VALIDATION, presented, wrong_token};
 use crate::app::App;
 use crate::ringcentral::notification::{Notification, is_notification};
 

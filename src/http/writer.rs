@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use chrono::Utc;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -147,11 +148,12 @@ impl Row {
         }
     }
 
-    /// Looks after the seats whose turn it is; each has one turn in `pace`, so heartbeats are spread evenly.
+    /// Looks after the seats whose turn it is; each has one turn in `pace`, so heartbeats are spread evenly. Those whose
+    /// sign-in has ended go at once.
     async fn beat(&mut self) {
         let turns = (self.pace.as_millis() / BEAT.as_millis()).max(1) as usize;
         self.beat = (self.beat + 1) % turns;
-        let now = Instant::now();
+        let (now, today) = (Instant::now(), Utc::now());
         let beats = [heartbeat(crate::hub::Naming::Named), heartbeat(crate::hub::Naming::Plain)];
         let mut revived = false;
         for index in (0..self.seats.len()).rev() {
@@ -166,6 +168,12 @@ impl Row {
                 if quiet + self.pace > LONGEST_SILENCE || (!outlook.has_calls && quiet >= self.pace / 2) {
                     seat.say(beats[seat.cursor.naming() as usize].clone(), now);
                 }
+            }
+            if seat.cursor.viewer().until.is_some_and(|until| until <= today) {
+                let naming = seat.cursor.naming();
+                seat.say(farewell(naming, "signed_out", "Your sign-in has ended. Sign in again to see calls."), now);
+                self.seats.swap_remove(index);
+                continue;
             }
             let stalled = seat.stalled_since.is_some_and(|since| now.duration_since(since) > STALLED);
             if stalled || (index % turns == self.beat && seat.has_left()) {

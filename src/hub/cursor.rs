@@ -73,6 +73,11 @@ impl Cursor {
         state.calls.values().filter_map(|change| change.call()).any(|call| self.viewer.is_shown(call))
     }
 
+    /// Who is told.
+    pub fn viewer(&self) -> &Viewer {
+        &self.viewer
+    }
+
     /// How this viewer wants frames.
     pub fn naming(&self) -> Naming {
         self.naming

@@ -135,30 +135,33 @@ impl Sqlite {
 
     pub async fn keep_setting(&self, key: &str, value: &str) -> Result<String> {
         let (key, value) = (key.to_owned(), value.to_owned());
-        self.write(move |db| {
-            db.execute("INSERT OR IGNORE INTO settings VALUES (?1, ?2)", params![key, value])?;
-            db.query_row("SELECT value FROM settings WHERE key = ?1", [&key], |row| row.get(0))
-        })
-        .await
+        self.file
+            .write(move |db| {
+                db.execute("INSERT OR IGNORE INTO settings VALUES (?1, ?2)", params![key, value])?;
+                db.query_row("SELECT value FROM settings WHERE key = ?1", [&key], |row| row.get(0))
+            })
+            .await
     }
 
     pub async fn put_ticket(&self, id: &str, value: &str, until: DateTime<Utc>) -> Result<()> {
         let (id, value, until) = (id.to_owned(), value.to_owned(), millis::format(&until));
         let now = millis::format(&Utc::now());
-        self.write(move |db| {
-            db.execute("DELETE FROM tickets WHERE until <= ?1", [now])?;
-            db.execute("INSERT INTO tickets VALUES (?1, ?2, ?3)", params![id, value, until]).map(drop)
-        })
-        .await
+        self.file
+            .write(move |db| {
+                db.execute("DELETE FROM tickets WHERE until <= ?1", [now])?;
+                db.execute("INSERT INTO tickets VALUES (?1, ?2, ?3)", params![id, value, until]).map(drop)
+            })
+            .await
     }
 
     pub async fn take_ticket(&self, id: &str, now: DateTime<Utc>) -> Result<Option<String>> {
         let (id, now) = (id.to_owned(), millis::format(&now));
-        self.write(move |db| {
-            let take = "DELETE FROM tickets WHERE id = ?1 AND until > ?2 RETURNING value";
-            db.query_row(take, [id, now], |row| row.get(0)).optional()
-        })
-        .await
+        self.file
+            .write(move |db| {
+                let take = "DELETE FROM tickets WHERE id = ?1 AND until > ?2 RETURNING value";
+                db.query_row(take, [id, now], |row| row.get(0)).optional()
+            })
+            .await
     }
 
     pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {

@@ -1,4 +1,4 @@
-//! The webhook's gate: what is authentic passes, whatever its number; what is not is slowed down.
+//! Strangers at the webhook: what is authentic passes, whatever its number; what is not is slowed down.
 //!
 //! RingCentral gives an address up that answers anything but 200, so a delivery with the right token is never turned
 //! away here. Guesses and noise are limited by address and in total, before their bodies are read.
@@ -33,14 +33,14 @@ pub struct Peer(pub SocketAddr);
 
 /// The limits on what is not authentic. Cheap to clone.
 #[derive(Clone)]
-pub struct Gate(Arc<Limits>);
+pub struct Strangers(Arc<Limits>);
 
 struct Limits {
     by_address: DefaultKeyedRateLimiter<IpAddr>,
     in_all: DefaultDirectRateLimiter,
 }
 
-impl Default for Gate {
+impl Default for Strangers {
     fn default() -> Self {
         let a_second = |count: u32| Quota::per_second(NonZeroU32::new(count).expect("the limits are not zero"));
         Self(Arc::new(Limits {
@@ -50,7 +50,7 @@ impl Default for Gate {
     }
 }
 
-impl Gate {
+impl Strangers {
     /// Whether one more stranger from `address` may be dealt with.
     fn admits(&self, address: IpAddr) -> bool {
         if self.0.by_address.len() > REMEMBERED_ADDRESSES {
@@ -63,8 +63,7 @@ impl Gate {
 /// Lets notifications with the right token and handshakes through. A handshake carries no token of ours, because
 /// RingCentral sends it before it knows one.
 pub async fn guard(
-    State(app): State<App>,
-    Extension(gate): Extension<Gate>,
+    State((app, strangers)): State<(App, Strangers)>,
     peer: Option<Extension<Peer>>,
     request: Request,
     next: Next,
@@ -73,7 +72,7 @@ pub async fn guard(
         return next.run(request).await;
     }
     let address = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Extension(Peer(peer))| peer.ip());
-    if !gate.admits(address) {
+    if !strangers.admits(address) {
         return ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many unauthenticated requests.")
             .into_response();
     }

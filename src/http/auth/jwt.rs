@@ -1,0 +1,156 @@
+//! JWTs of the host application.
+//!
+//! `jsonwebtoken` reads them and checks their times and audience; signatures are checked by ring, which TLS brings
+//! already, so that no second library of cryptography has to be built. One key is configured, and its kind is the only
+//! algorithm: a token cannot choose how it is checked.
+
+use chrono::{DateTime, Utc};
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::signature::{self, Verifier as VerifySignature};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode};
+use ring::hmac;
+use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use serde::Deserialize;
+use tracing::debug;
+
+use crate::config::JwtKey;
+use crate::http::error::ApiError;
+use crate::hub::{Sees, Viewer};
+
+/// How far the clock of the host application may be off, in seconds.
+const LEEWAY: u64 = 60;
+/// A `sub` is a name of a person, which dismissals hang on.
+const LONGEST_SUB: usize = 256;
+/// An agent has one extension and some queues.
+const MOST_EXTENSIONS: usize = 200;
+/// The last moment there is a four-digit year for.
+const END_OF_TIME: i64 = 253_402_300_799;
+
+/// Reads JWTs with the configured key.
+pub struct Verifier {
+    key: DecodingKey,
+    rules: Validation,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: Option<String>,
+    /// Seconds, possibly with a fraction.
+    exp: f64,
+    role: Option<String>,
+    extension_ids: Option<Vec<ExtensionId>>,
+}
+
+/// RingCentral itself writes ids both ways.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ExtensionId {
+    Text(String),
+    Number(u64),
+}
+
+impl Verifier {
+    /// A verifier of tokens made for `audience`, or for anyone.
+    pub fn new(key: &JwtKey, audience: Option<&str>) -> Self {
+        // Whoever comes first installs it, and all install the same.
+        let _ = RING.install_default();
+        let read = |key: Result<DecodingKey, Error>| key.expect("the settings hold keys that can be read");
+        let (algorithm, key) = match key {
+            JwtKey::Hs256(secret) => (Algorithm::HS256, DecodingKey::from_secret(secret.as_bytes())),
+            JwtKey::Rs256(pem) => (Algorithm::RS256, read(DecodingKey::from_rsa_pem(pem.as_bytes()))),
+            JwtKey::Es256(pem) => (Algorithm::ES256, read(DecodingKey::from_ec_pem(pem.as_bytes()))),
+        };
+        let mut rules = Validation::new(algorithm);
+        rules.leeway = LEEWAY;
+        rules.validate_nbf = true;
+        rules.set_required_spec_claims(&["exp"]);
+        match audience {
+            Some(audience) => {
+                rules.set_audience(&[audience]);
+                rules.set_required_spec_claims(&["exp", "aud"]);
+            }
+            None => rules.validate_aud = false,
+        }
+        Self { key, rules }
+    }
+
+    /// Who the token says its bearer is.
+    pub fn viewer(&self, token: &str) -> Result<Viewer, ApiError> {
+        let claims = decode::<Claims>(token, &self.key, &self.rules).map_err(refusal)?.claims;
+        // With the leeway, so that a clock that is off does not end streams early.
+        let end = (claims.exp as i64).saturating_add(LEEWAY as i64).clamp(0, END_OF_TIME);
+        let until = DateTime::<Utc>::from_timestamp(end, 0).filter(|until| *until > Utc::now());
+        let until = until.ok_or_else(ApiError::expired)?;
+        let id = claims.sub.filter(|sub| !sub.is_empty() && sub.len() <= LONGEST_SUB).ok_or_else(no_rights)?;
+        let sees = match (claims.role.as_deref(), claims.extension_ids) {
+            (Some("admin"), _) => Sees::All,
+            (_, Some(ids)) if !ids.is_empty() && ids.len() <= MOST_EXTENSIONS => {
+                Sees::Extensions(ids.into_iter().map(String::from).collect())
+            }
+            _ => return Err(no_rights()),
+        };
+        Ok(Viewer { id, sees, until: Some(until) })
+    }
+}
+
+impl From<ExtensionId> for String {
+    fn from(id: ExtensionId) -> Self {
+        match id {
+            ExtensionId::Text(id) => id,
+            ExtensionId::Number(id) => id.to_string(),
+        }
+    }
+}
+
+fn refusal(cause: Error) -> ApiError {
+    debug!(error = %cause, "a JWT was refused");
+    match cause.kind() {
+        ErrorKind::ExpiredSignature => ApiError::expired(),
+        _ => ApiError::unauthorized(),
+    }
+}
+
+fn no_rights() -> ApiError {
+    ApiError::forbidden(
+        "no_rights",
+        "This token is valid, but says neither \"role\":\"admin\" nor whose \"extension_ids\".",
+    )
+}
+
+/// The part of ring that `jsonwebtoken` needs to read tokens; nothing here makes any.
+static RING: CryptoProvider = CryptoProvider {
+    signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
+    verifier_factory: |algorithm, key| Ok(Box::new(Signature { algorithm: *algorithm, key: key.clone() })),
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+struct Signature {
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl VerifySignature<Vec<u8>> for Signature {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        let key = self.key.try_get_as_bytes().map_err(signature::Error::from_source)?;
+        let verified = match (self.algorithm, self.key.family()) {
+            (Algorithm::HS256, AlgorithmFamily::Hmac) => {
+                hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), message, signature)
+            }
+            (Algorithm::RS256, AlgorithmFamily::Rsa) => {
+                UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key).verify(message, signature)
+            }
+            (Algorithm::ES256, AlgorithmFamily::Ec) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(message, signature)
+            }
+            _ => return Err(signature::Error::new()),
+        };
+        verified.map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Signature {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}

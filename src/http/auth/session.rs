@@ -1,0 +1,142 @@
+//! Browsers: a secret goes in once, and a cookie that no script can read comes out.
+//!
+//! The cookie holds who the viewer is, sealed with a key that all instances share. It ends with what it was made from,
+//! after half a day at most, and at once when the secret that vouched for it leaves the settings.
+
+use anyhow::Context;
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum_extra::extract::PrivateCookieJar;
+use axum_extra::extract::cookie::{Cookie, Key, SameSite};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::{Badge, Gate, Proven};
+use crate::call::millis;
+use crate::config::Config;
+use crate::http::error::ApiError;
+use crate::http::extract::Json;
+use crate::hub::{Sees, Viewer};
+use crate::store::Store;
+
+/// A working day; whoever still works then signs in again.
+const LONGEST: TimeDelta = TimeDelta::hours(12);
+/// Browsers drop a longer cookie without a word.
+const LONGEST_COOKIE: usize = 4_000;
+/// Under this name the store keeps the key of cookies.
+const KEY: &str = "session_key";
+
+/// What the cookie holds.
+#[derive(Serialize, Deserialize)]
+struct Session {
+    badge: Badge,
+    voucher: String,
+}
+
+/// `{"token": …}`: one of `API_TOKENS`, or a JWT.
+#[derive(Debug, Deserialize)]
+pub struct Entry {
+    token: String,
+}
+
+/// Signs in: a secret for a cookie.
+pub async fn begin(
+    State(gate): State<Gate>,
+    headers: HeaderMap,
+    Json(entry): Json<Entry>,
+) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
+    let proven = gate.prove(entry.token.trim())?;
+    Ok((StatusCode::NO_CONTENT, gate.begin_session(gate.jar(&headers), proven)?))
+}
+
+/// Signs out, whoever it is.
+pub async fn end(State(gate): State<Gate>, headers: HeaderMap) -> (StatusCode, PrivateCookieJar) {
+    let mut gone = Cookie::new(gate.cookie_name(), "");
+    gone.set_path("/");
+    gone.set_secure(gate.0.secure);
+    (StatusCode::NO_CONTENT, gate.jar(&headers).remove(gone))
+}
+
+/// Who am I?
+pub async fn show(viewer: Viewer) -> Answer<Value> {
+    let (role, extension_ids) = match &viewer.sees {
+        Sees::All => ("admin", Vec::new()),
+        Sees::Extensions(ids) => ("agent", ids.clone()),
+    };
+    Answer(json!({
+        "viewer": { "id": viewer.id, "role": role, "extension_ids": extension_ids },
+        "expires_at": viewer.until.as_ref().map(millis::format),
+    }))
+}
+
+impl Gate {
+    /// The viewer whose session the cookie is.
+    pub(super) fn session(&self, headers: &HeaderMap) -> Option<Viewer> {
+        let cookie = self.jar(headers).get(self.cookie_name())?;
+        let session: Session = serde_json::from_str(cookie.value()).ok()?;
+        let vouched = self.0.vouchers.contains(&session.voucher);
+        let fresh = session.badge.until.is_some_and(|until| until > Utc::now());
+        (vouched && fresh).then(|| session.badge.into())
+    }
+
+    /// A jar with the cookie of somebody who proved who they are.
+    pub(super) fn begin_session(&self, jar: PrivateCookieJar, proven: Proven) -> Result<PrivateCookieJar, ApiError> {
+        let latest = Utc::now() + LONGEST;
+        let until = proven.viewer.until.map_or(latest, |until| until.min(latest));
+        let badge = Badge::from(Viewer { until: Some(until), ..proven.viewer });
+        info!(admin = badge.extension_ids.is_none(), "a viewer signed in");
+        let session = json!(Session { badge, voucher: proven.voucher }).to_string();
+        // Sealing makes it longer by a third and a little.
+        if session.len() * 4 / 3 + 100 > LONGEST_COOKIE {
+            return Err(ApiError::bad_request(
+                "too_much_for_a_cookie",
+                "This token names too many extensions for a cookie.",
+            ));
+        }
+        Ok(jar.add(self.cookie(self.cookie_name(), session, until)))
+    }
+
+    /// A cookie that no script reads and no foreign page sends.
+    pub(super) fn cookie(&self, name: &'static str, value: String, until: DateTime<Utc>) -> Cookie<'static> {
+        let left = (until - Utc::now()).to_std().unwrap_or_default();
+        let mut cookie = Cookie::new(name, value);
+        cookie.set_path("/");
+        cookie.set_http_only(true);
+        cookie.set_same_site(SameSite::Lax);
+        cookie.set_secure(self.0.secure);
+        cookie.set_max_age(left.try_into().ok());
+        cookie
+    }
+
+    pub(super) fn jar(&self, headers: &HeaderMap) -> PrivateCookieJar {
+        PrivateCookieJar::from_headers(headers, self.0.key.clone())
+    }
+
+    /// Browsers take a `__Host-` cookie only from this very host over https, so no neighbouring domain can slip one in.
+    fn cookie_name(&self) -> &'static str {
+        if self.0.secure { "__Host-caller_popup" } else { "caller_popup" }
+    }
+}
+
+/// Whether browsers reach the service over https, or not on this machine at least.
+pub fn is_secure(config: &Config) -> bool {
+    match &config.public_url {
+        Some(url) => url.scheme() == "https",
+        None => !config.bind.ip().is_loopback(),
+    }
+}
+
+/// The key of cookies, the same for every instance on this store and for every run.
+pub async fn key(store: &Store) -> anyhow::Result<Key> {
+    let mut fresh = [0; 64];
+    rand::rng().fill_bytes(&mut fresh);
+    let kept = store.keep_setting(KEY, &STANDARD.encode(fresh)).await?;
+    let bytes = STANDARD.decode(kept).context("the stored key is not base64")?;
+    Key::try_from(&bytes[..]).context("the stored key is too short")
+}

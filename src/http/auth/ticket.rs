@@ -1,0 +1,33 @@
+//! Tickets: a secret that may stand in an address, because it is worth nothing a moment later.
+//!
+//! An `EventSource` sends no headers, and no cookie either to where the browser calls it third-party. Its page gets a
+//! ticket instead, with the credential it has, and opens the stream with it. The store keeps only a digest, and whichever
+//! instance gets the stream takes it out.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::{Badge, digest, secret};
+use crate::app::App;
+use crate::http::error::ApiError;
+use crate::hub::Viewer;
+
+/// Long enough to open a stream, too short for whoever reads logs.
+const LIFE: TimeDelta = TimeDelta::seconds(30);
+
+/// Hands out a ticket for one stream.
+pub async fn issue(State(app): State<App>, viewer: Viewer) -> Result<Answer<Value>, ApiError> {
+    let ticket = secret();
+    let badge = json!(Badge::from(viewer)).to_string();
+    app.store().put_ticket(&digest(&ticket), &badge, Utc::now() + LIFE).await?;
+    Ok(Answer(json!({ "ticket": ticket, "expires_in": LIFE.num_seconds() })))
+}
+
+/// Whose ticket this was; it is good once.
+pub(super) async fn redeem(app: &App, ticket: &str) -> Result<Viewer, ApiError> {
+    let badge = app.store().take_ticket(&digest(ticket), Utc::now()).await?;
+    let badge: Option<Badge> = badge.and_then(|badge| serde_json::from_str(&badge).ok());
+    badge.map(Viewer::from).ok_or_else(ApiError::unauthorized)
+}
