@@ -1,101 +1,201 @@
-//! Who may read: this machine alone while nobody is named, and then those who are.
+//! Who may come in where: every route and every kind of caller; and who sees which calls.
 
-use reqwest::{Method, RequestBuilder, StatusCode};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use caller_popup::http::ROUTES;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Setup, Store, TestApp, flat};
+use crate::support::{Frame, Setup, Store, TestApp, Viewer, token};
 
 const TOKEN: &str = "a-token-nobody-guesses";
 
-const ROUTES: [&str; 5] = [
-    "/",
-    "/api/ringcentral/active-calls",
-    "/api/ringcentral/call-stream",
-    "/api/ringcentral/calls",
-    "/api/ringcentral/config",
+/// Status by route and caller. `/` is not a route of the table, but a page.
+#[rustfmt::skip]
+const TABLE: &[(&str, [u16; 9])] = &[
+    //                                           none wrong expired agent other admin foreign | local mode: rebound forwarded
+    ("POST /api/webhooks/ringcentral",          [401, 401,  401,    401,  401,  401,  401,      403, 403]),
+    ("GET /api/ringcentral/call-stream",        [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("GET /api/ringcentral/active-calls",       [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("GET /api/ringcentral/calls",              [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("POST /api/ringcentral/calls/{id}/dismiss",[401, 401,  401,    200,  404,  200,  403,      403, 403]),
+    ("GET /api/ringcentral/config",             [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("POST /api/simulator/calls",               [401, 401,  401,    403,  403,  200,  403,      403, 403]),
+    ("GET /api/simulator/scenarios",            [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("POST /api/auth/session",                  [204, 204,  204,    204,  204,  204,  403,      403, 403]),
+    ("GET /api/auth/session",                   [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("DELETE /api/auth/session",                [204, 204,  204,    204,  204,  204,  403,      403, 403]),
+    ("POST /api/auth/ticket",                   [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("GET /api/auth/ringcentral/login",         [303, 303,  303,    303,  303,  303,  403,      403, 403]),
+    ("GET /api/auth/ringcentral/callback",      [303, 303,  303,    303,  303,  303,  403,      403, 403]),
+    ("GET /health/live",                        [200, 200,  200,    200,  200,  200,  403,      403, 403]),
+    ("GET /health/ready",                       [200, 200,  200,    200,  200,  200,  403,      403, 403]),
+    ("GET /",                                   [200, 200,  200,    200,  200,  200,  200,      403, 403]),
 ];
 
+on_both_stores! {
+    an_agent_sees_and_dismisses_only_calls_of_their_extension,
+    an_agent_of_a_queue_sees_the_calls_that_come_through_it,
+}
+
+/// A program that knows an admin and the host application's agents.
+fn guarded(store: Store) -> Setup {
+    Setup::on(store).with("API_TOKENS", TOKEN).with("JWT_SECRET", token::SECRET)
+}
+
+#[test]
+fn every_route_has_a_row_and_every_row_is_a_route() {
+    let routes: BTreeSet<String> = ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+    let rows: BTreeSet<String> = TABLE.iter().map(|(row, _)| row.to_string()).filter(|row| row != "GET /").collect();
+    assert_eq!(routes, rows);
+}
+
 #[tokio::test]
-async fn a_page_elsewhere_cannot_read_through_this_machines_browser() {
-    // A name of the attacker's that resolves to 127.0.0.1: the browser then sends that name as Host.
-    let app = TestApp::start(Store::Sqlite).await;
-    for host in ["evil.example.com", "evil.example.com:80", "127.0.0.1.evil.example.com", "192.0.2.7"] {
-        for route in ROUTES {
-            refused(app.request(Method::GET, route).header("Host", host), &format!("{route} for {host}")).await;
+async fn every_route_answers_every_caller_as_the_table_says() {
+    let app = guarded(Store::Sqlite).with("RINGCENTRAL_VERIFICATION_TOKEN", "expected").start().await;
+    let client = Client::builder().redirect(Policy::none()).build().unwrap();
+    let mut ring = crate::support::flat("seen", "Ringing", json!({ "phoneNumber": "+14165551234" }));
+    ring["event"] = "/restapi/v1.0/account/~/extension/101/presence".into();
+    let delivery = app.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", "expected");
+    assert_eq!(delivery.json(&ring).send().await.unwrap().status(), 200);
+    let active = read(&app, "/api/ringcentral/active-calls", TOKEN).await;
+    let id = active["calls"][0]["id"].as_str().expect("the call is active");
+    let local = TestApp::start(Store::Sqlite).await;
+
+    let expired = token::signed(json!({ "sub": "late", "role": "admin", "exp": token::seconds_from_now(-90) }));
+    let (agent, other) = (token::agent("dana", &["101"]), token::agent("kim", &["102"]));
+    type Caller<'a> = Box<dyn Fn(RequestBuilder) -> RequestBuilder + 'a>;
+    let callers: [(&str, &TestApp, Caller<'_>); 9] = [
+        ("nobody", &app, Box::new(|request| request)),
+        ("a wrong token", &app, Box::new(|request| request.bearer_auth("a-token-nobody-guessed"))),
+        ("an expired JWT", &app, Box::new(|request| request.bearer_auth(&expired))),
+        ("an agent", &app, Box::new(|request| request.bearer_auth(&agent))),
+        ("another agent", &app, Box::new(|request| request.bearer_auth(&other))),
+        ("an admin", &app, Box::new(|request| request.bearer_auth(TOKEN))),
+        ("an admin on a foreign page", &app, {
+            Box::new(|request| request.bearer_auth(TOKEN).header("Origin", "https://evil.example.com"))
+        }),
+        ("a rebound name", &local, Box::new(|request| request.header("Host", "evil.example.com"))),
+        ("a proxy", &local, Box::new(|request| request.header("X-Forwarded-For", "192.0.2.7"))),
+    ];
+    let mut wrong = Vec::new();
+    for (row, expected) in TABLE {
+        let (method, path) = row.split_once(' ').expect("a row is a method and a path");
+        let path = path.replace("{id}", id);
+        for ((caller, app, dress), expected) in callers.iter().zip(expected) {
+            // What is true of GET must be true of HEAD, which browsers and scripts may send to the same routes.
+            for method in [method, "HEAD"].into_iter().take(if method == "GET" { 2 } else { 1 }) {
+                let method = Method::from_bytes(method.as_bytes()).unwrap();
+                let request = client.request(method.clone(), app.url(&path));
+                let request = match row {
+                    _ if method == Method::GET || method == Method::HEAD => request,
+                    row if row.contains("session") => request.json(&json!({ "token": TOKEN })),
+                    row if row.contains("simulator") => request.json(&json!({ "scenario": "guide" })),
+                    _ => request,
+                };
+                let answer = dress(request).send().await.expect("an answer comes");
+                if answer.status() != *expected {
+                    wrong.push(format!("{method} {path} for {caller}: {} and not {expected}", answer.status()));
+                }
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[tokio::test]
-async fn a_proxy_does_not_open_local_mode_to_the_world() {
-    let app = TestApp::start(Store::Sqlite).await;
-    for header in ["X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Forwarded"] {
-        for route in ROUTES {
-            refused(app.request(Method::GET, route).header(header, "192.0.2.7"), &format!("{route} with {header}"))
-                .await;
-        }
+async fn the_table_holds_for_what_is_not_in_it_too() {
+    let app = guarded(Store::Sqlite).start().await;
+    for (method, path, status) in [
+        (Method::PUT, "/api/ringcentral/active-calls", 405),
+        (Method::GET, "/api/webhooks/ringcentral", 405),
+        (Method::OPTIONS, "/api/ringcentral/active-calls", 405),
+        (Method::GET, "/api/ringcentral/active-calls/", 404),
+        (Method::GET, "/API/ringcentral/active-calls", 404),
+        (Method::GET, "//api/ringcentral/active-calls", 404),
+        (Method::GET, "/api/ringcentral/%61ctive-calls", 404),
+    ] {
+        let answer = app.request(method.clone(), path).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{method} {path}");
+        let body: Value = answer.json().await.expect("an error is JSON");
+        assert!(body["error"]["code"].is_string(), "{method} {path}: {body}");
     }
 }
 
-#[tokio::test]
-async fn this_machine_is_known_by_all_its_names() {
-    let app = TestApp::start(Store::Sqlite).await;
-    let port = app.address.rsplit(':').next().expect("an address has a port");
-    for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), "localhost".into(), format!("[::1]:{port}")]
-    {
-        let answer =
-            app.request(Method::GET, "/api/ringcentral/active-calls").header("Host", &host).send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::OK, "{host}");
+async fn an_agent_sees_and_dismisses_only_calls_of_their_extension(store: Store) {
+    let app = guarded(store).start().await;
+    let (dana, kim) = (token::agent("dana", &["101"]), token::agent("kim", &["102"]));
+    let mut streams = [watch(&app, &dana).await, watch(&app, &kim).await, watch(&app, TOKEN).await];
+    app.ring_at("101", "of-dana").await;
+    app.ring_at("102", "of-kim").await;
+    let [of_dana, of_kim, of_all] = &mut streams;
+    told(of_dana, "call", "of-dana", &["of-dana"]).await;
+    told(of_kim, "call", "of-kim", &["of-kim"]).await;
+    told(of_all, "call", "of-kim", &["of-dana", "of-kim"]).await;
+    assert_eq!(sessions(&app, "active-calls", &dana).await, ["of-dana"]);
+    assert_eq!(sessions(&app, "active-calls", &kim).await, ["of-kim"]);
+    assert_eq!(sessions(&app, "active-calls", TOKEN).await, ["of-kim", "of-dana"]);
+
+    let active = read(&app, "/api/ringcentral/active-calls", &dana).await;
+    let id = active["calls"][0]["id"].as_str().expect("a call has an id");
+    for (who, status) in [(&kim, 404), (&dana, 200)] {
+        let dismissal = app.request(Method::POST, &format!("/api/ringcentral/calls/{id}/dismiss")).bearer_auth(who);
+        assert_eq!(dismissal.send().await.unwrap().status(), status);
     }
+    told(of_dana, "call_ended", "of-dana", &["of-dana"]).await;
+
+    app.tell_of("101", "of-dana", "Disconnected").await;
+    app.tell_of("102", "of-kim", "Disconnected").await;
+    told(of_kim, "call_ended", "of-kim", &["of-kim"]).await;
+    crate::support::eventually("both calls in the history", async || {
+        (sessions(&app, "calls", TOKEN).await.len() == 2).then_some(())
+    })
+    .await;
+    assert_eq!(sessions(&app, "calls", &dana).await, ["of-dana"]);
+    assert_eq!(sessions(&app, "calls", &kim).await, ["of-kim"]);
+    assert_eq!(sessions(&app, "calls", &token::agent("max", &["103"])).await, Vec::<String>::new());
+    let rest = of_dana.listen_for(Duration::from_millis(500)).await;
+    assert!(rest.iter().all(|frame| frame.kind() == "heartbeat"), "{rest:?}");
 }
 
-#[tokio::test]
-async fn another_address_needs_somebody_who_may_read() {
-    let setup = Setup::on(Store::Sqlite).with("BIND", "0.0.0.0:0");
-    let (status, output) = setup.run(&["serve"]).await;
-    assert!(!status.success());
-    assert!(output.contains("BIND") && output.contains("API_TOKENS"), "{output}");
+async fn an_agent_of_a_queue_sees_the_calls_that_come_through_it(store: Store) {
+    const QUEUE: &str = "900110016";
+    let app = guarded(store).start().await;
+    app.deliver_fixture("queue-call-answered-by-second-agent").await;
+    app.ring_at("101", "elsewhere").await;
+    let lead = token::agent("lead", &["900199999", QUEUE]);
+    let all = read(&app, "/api/ringcentral/active-calls", TOKEN).await["calls"].as_array().expect("a list").len()
+        + read(&app, "/api/ringcentral/calls", TOKEN).await["calls"].as_array().expect("a list").len();
+    let mine = [sessions(&app, "active-calls", &lead).await, sessions(&app, "calls", &lead).await].concat();
+    assert_eq!((all, mine), (2, vec!["80011229016".to_owned()]));
 }
 
-#[tokio::test]
-async fn a_proxy_may_bring_notifications_once_they_can_be_told_from_forged_ones() {
-    let ring = flat("tunnelled", "Ringing", json!({ "phoneNumber": "+14165551234" }));
-    let tunnelled = |app: &TestApp| {
-        let post = app.request(Method::POST, "/api/webhooks/ringcentral").json(&ring);
-        post.header("Host", "calls.example.com").header("X-Forwarded-For", "192.0.2.7")
+async fn watch(app: &TestApp, bearer: &str) -> Viewer {
+    let mut viewer = Viewer::open(app.client.get(app.url("/api/ringcentral/call-stream")).bearer_auth(bearer)).await;
+    viewer.expect("connected").await;
+    viewer
+}
+
+/// Waits for this event about this session; whatever comes before it is about one of `known`.
+async fn told(viewer: &mut Viewer, kind: &str, session: &str, known: &[&str]) {
+    let fits = |frame: &Frame| {
+        let about = frame.call()["session_id"].as_str();
+        assert!(about.is_none_or(|about| known.contains(&about)), "told of a call that is not theirs: {}", frame.data);
+        frame.kind() == kind && about == Some(session)
     };
-    let open = TestApp::start(Store::Sqlite).await;
-    refused(tunnelled(&open), "without a verification token").await;
-    let protected = Setup::on(Store::Sqlite).with("RINGCENTRAL_VERIFICATION_TOKEN", "expected").start().await;
-    let answer = tunnelled(&protected).header("Verification-Token", "expected").send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK);
-    assert!(protected.active_call("tunnelled").await.is_some());
+    viewer.find(kind, fits).await;
 }
 
-#[tokio::test]
-async fn admins_read_with_their_token_and_nobody_without() {
-    let tokens = format!("{TOKEN},another-token-of-admins");
-    let app = Setup::on(Store::Sqlite).with("API_TOKENS", &tokens).start().await;
-    app.ring("private", "+14165551234").await;
-    for route in ["/api/ringcentral/active-calls", "/api/ringcentral/call-stream", "/api/ringcentral/calls"] {
-        for wrong in
-            ["", "Bearer ", "Bearer a-token-nobody-guesse", "Basic a-token-nobody-guesses", "a-token-nobody-guesses"]
-        {
-            let answer = app.request(Method::GET, route).header("Authorization", wrong).send().await.unwrap();
-            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{route} with {wrong:?}");
-            let body: Value = answer.json().await.expect("an error is JSON");
-            assert!(body["error"]["code"].is_string(), "{body}");
-        }
-        for token in [TOKEN, "another-token-of-admins"] {
-            let elsewhere = app.request(Method::GET, route).header("Host", "calls.example.com").bearer_auth(token);
-            assert_eq!(elsewhere.send().await.unwrap().status(), StatusCode::OK, "{route}");
-        }
-    }
+async fn read(app: &TestApp, path: &str, bearer: &str) -> Value {
+    let answer = app.request(Method::GET, path).bearer_auth(bearer).send().await.expect("an answer comes");
+    assert_eq!(answer.status(), 200, "{path}");
+    answer.json().await.expect("the answer is JSON")
 }
 
-async fn refused(request: RequestBuilder, what: &str) {
-    let answer = request.send().await.expect("an answer comes");
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{what}");
-    let body: Value = answer.json().await.expect("an error is JSON");
-    assert!(body["error"]["code"].is_string() && body["error"]["message"].is_string(), "{what}: {body}");
+async fn sessions(app: &TestApp, list: &str, bearer: &str) -> Vec<String> {
+    let calls = read(app, &format!("/api/ringcentral/{list}"), bearer).await;
+    let calls = calls["calls"].as_array().expect("a list").clone();
+    calls.iter().map(|call| call["session_id"].as_str().expect("text").to_owned()).collect()
 }

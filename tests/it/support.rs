@@ -4,6 +4,7 @@ pub mod chromium;
 mod fixture;
 pub mod mongod;
 mod process;
+pub mod token;
 mod viewer;
 
 use std::fmt::Display;
@@ -20,7 +21,7 @@ use tokio::process::{Child, Command};
 
 pub use fixture::{fixture, flat};
 use process::{Log, launch, program};
-pub use viewer::Viewer;
+pub use viewer::{Frame, Viewer};
 
 /// How long a test waits for what must happen. Only a failing test ever waits that long; it measures nothing.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -167,6 +168,17 @@ impl TestApp {
         self.deliver(&body).await;
     }
 
+    /// What the phone of one extension does.
+    pub async fn tell_of(&self, extension: &str, session: &str, status: &str) {
+        let mut body = flat(session, status, json!({ "phoneNumber": "+14165551234" }));
+        body["event"] = format!("/restapi/v1.0/account/~/extension/{extension}/presence").into();
+        self.deliver(&body).await;
+    }
+
+    pub async fn ring_at(&self, extension: &str, session: &str) {
+        self.tell_of(extension, session, "Ringing").await;
+    }
+
     pub async fn answer(&self, session: &str) {
         self.tell(session, "CallConnected").await;
     }
@@ -307,14 +319,26 @@ impl TestApp {
         tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the program ends").expect("its status is known")
     }
 
+    /// Starts the program again with one setting changed.
+    pub async fn restart_with(&mut self, name: &str, value: &str) {
+        self.kill().await;
+        self.setup.settings.retain(|(known, _)| known != name);
+        self.setup.settings.push((name.into(), value.into()));
+        self.restart().await;
+    }
+
     /// A second program on the same database, as a second instance of the service.
     pub async fn second_instance(&self) -> TestApp {
+        self.second_instance_with(&[]).await
+    }
+
+    pub async fn second_instance_with(&self, settings: &[(&str, &str)]) -> TestApp {
         let mut setup = Setup::on(Store::Sqlite);
         setup.store = self.setup.store;
         for (name, value) in self.setup.settings.iter().filter(|(name, _)| name.starts_with("MONGODB_")) {
             setup = setup.with(name, value);
         }
-        setup.start().await
+        settings.iter().fold(setup, |setup, (name, value)| setup.with(name, value)).start().await
     }
 }
 

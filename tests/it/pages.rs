@@ -1,0 +1,155 @@
+//! Pages: our own under their policy, allowed ones elsewhere, and foreign ones.
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use crate::support::chromium::Browser;
+use crate::support::{Setup, Store, TestApp, Viewer, token};
+
+const TOKEN: &str = "a-token-nobody-guesses";
+const CRM: &str = "https://crm.example.com";
+const ACTIVE: &str = "/api/ringcentral/active-calls";
+const STREAM: &str = "/api/ringcentral/call-stream";
+
+async fn shared() -> TestApp {
+    Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("ALLOWED_ORIGINS", CRM).start().await
+}
+
+#[tokio::test]
+async fn an_allowed_page_elsewhere_may_read_streams_and_lists() {
+    let app = shared().await;
+    let list = app.request(Method::GET, ACTIVE).bearer_auth(TOKEN).header("Origin", CRM).send().await.unwrap();
+    assert_eq!(list.status(), 200);
+    assert_eq!(
+        (header(&list, "access-control-allow-origin"), header(&list, "access-control-allow-credentials")),
+        (CRM, "true")
+    );
+    let stream = app.client.get(app.url(STREAM)).bearer_auth(TOKEN).header("Origin", CRM);
+    let mut stream = Viewer::open(stream).await;
+    stream.expect("connected").await;
+    let stream = &stream.response;
+    assert_eq!(
+        (header(stream, "access-control-allow-origin"), header(stream, "access-control-allow-credentials")),
+        (CRM, "true")
+    );
+    assert!(header(stream, "vary").contains("origin"));
+    // A page that may read also reads why it was refused, and loads the widget's module.
+    for path in [ACTIVE, STREAM, "/call-popup.js"] {
+        let answer = app.request(Method::GET, path).header("Origin", CRM).send().await.unwrap();
+        assert_eq!(header(&answer, "access-control-allow-origin"), CRM, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_asks_first_and_is_told_what_an_allowed_page_may_send() {
+    let app = shared().await;
+    for (origin, allowed) in [(CRM, CRM), ("https://evil.example.com", ""), ("null", "")] {
+        let preflight = app.request(Method::OPTIONS, "/api/auth/ticket").header("Origin", origin);
+        let preflight = preflight.header("Access-Control-Request-Method", "POST");
+        let answer = preflight.header("Access-Control-Request-Headers", "authorization").send().await.unwrap();
+        assert_eq!(header(&answer, "access-control-allow-origin"), allowed, "{origin}");
+        assert!(header(&answer, "access-control-allow-headers").contains("authorization"));
+        assert!(header(&answer, "access-control-allow-methods").contains("POST"));
+    }
+}
+
+#[tokio::test]
+async fn no_other_page_reads_or_changes_anything() {
+    let with_nobody_allowed = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).start().await;
+    for app in [shared().await, with_nobody_allowed] {
+        let entry = app.request(Method::POST, "/api/auth/session").json(&json!({ "token": TOKEN }));
+        let cookie = header(&entry.send().await.unwrap(), "set-cookie").split(';').next().unwrap().to_owned();
+        for (method, path) in [
+            (Method::GET, ACTIVE),
+            (Method::GET, STREAM),
+            (Method::POST, "/api/ringcentral/calls/1/dismiss"),
+            (Method::POST, "/api/auth/ticket"),
+            (Method::DELETE, "/api/auth/session"),
+        ] {
+            for (name, value) in
+                [("Origin", "https://evil.example.com"), ("Origin", "null"), ("Sec-Fetch-Site", "same-site")]
+            {
+                let answer = app.request(method.clone(), path).header("Cookie", &cookie).header(name, value);
+                let answer = answer.send().await.unwrap();
+                assert_eq!(header(&answer, "access-control-allow-origin"), "");
+                // Without an Origin nothing is read by a page elsewhere, so a GET may be answered.
+                let harmless = name == "Sec-Fetch-Site" && method == Method::GET;
+                assert_eq!(answer.status(), if harmless { 200 } else { 403 }, "{method} {path} with {name}: {value}");
+            }
+        }
+        // Signing somebody in as somebody else is forgery too.
+        let entry = app.request(Method::POST, "/api/auth/session").json(&json!({ "token": TOKEN }));
+        assert_eq!(entry.header("Origin", "https://evil.example.com").send().await.unwrap().status(), 403);
+        let own = app.request(Method::POST, "/api/auth/ticket").header("Cookie", &cookie);
+        let own = own.header("Origin", format!("http://{}", app.address)).send().await.unwrap();
+        assert_eq!(own.status(), 200, "our own page");
+    }
+}
+
+#[tokio::test]
+async fn answers_say_what_browsers_must_not_do_with_them() {
+    let app = shared().await;
+    for path in ["/", "/demo.html", "/call-popup.js", ACTIVE, "/nothing-here"] {
+        let answer = app.request(Method::GET, path).bearer_auth(TOKEN).send().await.unwrap();
+        let policy = header(&answer, "content-security-policy");
+        assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'self'"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(header(&answer, "x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header(&answer, "referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(header(&answer, "cross-origin-opener-policy"), "same-origin", "{path}");
+        assert!(header(&answer, "permissions-policy").contains("microphone=()"), "{path}");
+    }
+    for path in [ACTIVE, "/api/ringcentral/calls", "/api/ringcentral/config", "/api/auth/session"] {
+        for answer in [app.request(Method::GET, path).bearer_auth(TOKEN), app.request(Method::GET, path)] {
+            let answer = answer.send().await.unwrap();
+            assert_eq!(header(&answer, "cache-control"), "no-store", "{path}");
+            assert!(header(&answer, "vary").contains("cookie"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn our_pages_work_under_their_own_policy() {
+    let app = TestApp::start(Store::Sqlite).await;
+    let browser = Browser::open(&app, "/").await;
+    browser
+        .until("the stream is connected", "document.querySelector('call-popup')?.feed?.status.state === 'live'")
+        .await;
+    app.ring("policed", "+14165551234").await;
+    browser.until("a card", "document.querySelector('call-popup').shadowRoot.querySelector('[part~=card]')").await;
+    browser.go(&app.url("/demo.html")).await;
+    browser.until("the demo", "document.querySelector('#rings button')").await;
+    browser.run("document.querySelector('#rings button').click()").await;
+    let console = browser.console().await;
+    assert!(!console.contains("Content Security Policy") && !console.contains("Refused to"), "{console}");
+}
+
+#[tokio::test]
+async fn a_person_signs_in_with_a_token_and_sees_calls() {
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("JWT_SECRET", token::SECRET).start().await;
+    let browser = Browser::open(&app, "/").await;
+    browser.until("the way in", "!document.querySelector('#sign-in').hidden").await;
+    let fill = |token: &str| {
+        format!(
+            "document.querySelector('#token').value = '{token}';
+             document.querySelector('#sign-in form').requestSubmit();"
+        )
+    };
+    browser.run(&fill("not-a-token-of-anybody")).await;
+    browser
+        .until("the refusal", "document.querySelector('#sign-in-reason').textContent.includes('not accepted')")
+        .await;
+    browser.run(&fill(&token::agent("dana", &["101"]))).await;
+    browser
+        .until("the stream is connected", "document.querySelector('call-popup')?.feed?.status.state === 'live'")
+        .await;
+    app.ring_at("102", "of-kim").await;
+    app.ring_at("101", "of-dana").await;
+    let cards = "document.querySelector('call-popup').shadowRoot.querySelectorAll('[part~=card]:not([hidden])').length";
+    browser.until("the card", &format!("{cards} === 1")).await;
+    assert_eq!(browser.run("return document.cookie").await, Value::from(""), "no script reads the cookie");
+}
+
+fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
+    answer.headers().get(name).map_or("", |value| value.to_str().expect("headers are text"))
+}
