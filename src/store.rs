@@ -170,13 +170,14 @@ impl Store {
     /// Takes in what was learned of one session, durably. Answers every call that changed: none when all of it was
     /// known, two when the session turned out to belong to another call, which then took it in.
     pub async fn apply(&self, events: &[CallEvent]) -> Result<Vec<Call>> {
-        self.apply_as(events, new_id()).await
+        self.apply_to(events, None, new_id()).await
     }
 
-    /// The same, where a call that begins has been shown already and keeps its id.
-    pub async fn apply_as(&self, events: &[CallEvent], new_id: String) -> Result<Vec<Call>> {
+    /// The same for who has the call at hand and spares the store a look: `known` is the active call these belong to, as
+    /// far as the caller knows, and `new_id` is what a call that begins is to be called.
+    pub async fn apply_to(&self, events: &[CallEvent], known: Option<&Call>, new_id: String) -> Result<Vec<Call>> {
         match self {
-            Self::Mongo(mongo) => mongo.apply(events, new_id).await,
+            Self::Mongo(mongo) => mongo.apply(events, known, new_id).await,
             Self::Sqlite(sqlite) => sqlite.apply(events, new_id).await,
         }
     }

@@ -87,9 +87,15 @@ impl Mongo {
         Ok(())
     }
 
-    pub async fn apply(&self, events: &[CallEvent], new_id: String) -> Result<Vec<Call>> {
+    pub async fn apply(&self, events: &[CallEvent], known: Option<&Call>, new_id: String) -> Result<Vec<Call>> {
+        let mut known = known.filter(|call| !call.is_over()).cloned();
         for _ in 0..MOST_ATTEMPTS {
-            if let Some(changed) = self.try_apply(events, &new_id).await? {
+            // What the caller knows is tried once; if it is no longer so, the comparison of `rev` says it.
+            let found = match known.take() {
+                Some(call) => Found::Active(call),
+                None => self.find(&keys(events), &[]).await?,
+            };
+            if let Some(changed) = self.try_apply(found, events, &new_id).await? {
                 return Ok(changed);
             }
         }
@@ -97,8 +103,7 @@ impl Mongo {
     }
 
     /// One attempt; `None` when somebody else changed the call meanwhile.
-    async fn try_apply(&self, events: &[CallEvent], new_id: &str) -> Result<Option<Vec<Call>>> {
-        let found = self.find(&keys(events), &[]).await?;
+    async fn try_apply(&self, found: Found, events: &[CallEvent], new_id: &str) -> Result<Option<Vec<Call>>> {
         let held = match &found {
             Found::Nothing => None,
             Found::Active(call) => Some((&self.active, call.id.clone(), call.rev)),
@@ -143,7 +148,10 @@ impl Mongo {
         let place = if call.is_over() { &self.history } else { &self.active };
         match held {
             Some((from, id, rev)) if from.name() == place.name() => {
-                Ok(place.replace_one(by_rev(&id, rev), to_document(call)?).await?.matched_count == 1)
+                // Another program's own fields in the document stay as they are.
+                let mut fields = to_document(call)?;
+                fields.remove("_id");
+                Ok(place.update_one(by_rev(&id, rev), doc! { "$set": fields }).await?.matched_count == 1)
             }
             // Into the history first and out of the active calls second: between the two it stands in both, which the
             // next event or sweep mends; the other way round a crash would lose it.
@@ -179,12 +187,14 @@ impl Mongo {
             "$or": [{ "session_id": { "$in": keys } }, { "ledger.linked": { "$in": keys } }],
             "_id": { "$nin": known },
         };
-        if let Some(call) = self.active.find_one(filter.clone()).await?.and_then(from_document) {
-            return Ok(Found::Active(call));
-        }
         let newest = doc! { "timestamp": -1, "_id": -1 };
-        let ended = self.history.find_one(filter).sort(newest).await?.and_then(from_document);
-        Ok(ended.map_or(Found::Nothing, Found::Ended))
+        let (active, ended) =
+            tokio::try_join!(self.active.find_one(filter.clone()), self.history.find_one(filter).sort(newest))?;
+        Ok(match (active.and_then(from_document), ended.and_then(from_document)) {
+            (Some(call), _) => Found::Active(call),
+            (None, Some(call)) => Found::Ended(call),
+            (None, None) => Found::Nothing,
+        })
     }
 
     pub async fn active(&self) -> Result<Vec<Call>> {
