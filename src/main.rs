@@ -141,7 +141,7 @@ async fn serve(config: Config) -> Result<()> {
         tokio::spawn(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
     ];
     let writers = http::Writers::start(app.hub().clone(), poll_interval);
-    let gate = http::Gate::open(&app).await?;
+    let gate = http::Gate::open(&app)?;
     let serving = http::serve(listener, http::router(app.clone(), gate), writers, stop_signal()?);
     tokio::select! {
         () = serving => {}

@@ -25,6 +25,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::sync::OnceCell;
 
 use super::Edge;
 use super::error::ApiError;
@@ -32,6 +33,7 @@ use crate::app::App;
 use crate::config::JwtKey;
 use crate::hub::{Sees, Viewer};
 use crate::ringcentral::Client;
+use crate::store::Store;
 
 /// Names under which people try to put a secret into an address, where logs and histories keep it.
 const SECRETS_IN_ADDRESSES: [&str; 6] = ["token", "access_token", "bearer", "jwt", "id_token", "api_key"];
@@ -57,9 +59,11 @@ pub struct Gate(Arc<Inner>);
 
 struct Inner {
     api_tokens: Vec<String>,
-    jwt: Option<jwt::Verifier>,
-    /// Seals cookies; the same for every instance on one store.
-    key: Key,
+    /// What reads JWTs, and the digest of its key.
+    jwt: Option<(jwt::Verifier, String)>,
+    store: Store,
+    /// Seals cookies; read when first needed, because the store may be away when the service starts.
+    key: OnceCell<Key>,
     /// Cookies travel over https only.
     secure: bool,
     /// Digests of the secrets in the settings; a session ends with the one that began it.
@@ -83,24 +87,26 @@ struct Badge {
 }
 
 impl Gate {
-    /// Reads the settings, and the key of cookies from the store; the first instance ever makes it.
-    pub async fn open(app: &App) -> anyhow::Result<Self> {
-        let (access, ringcentral) = (&app.config().access, &app.config().ringcentral);
+    /// Reads the settings.
+    pub fn open(app: &App) -> anyhow::Result<Self> {
+        let (settings, ringcentral) = (&app.config().access, &app.config().ringcentral);
         let client = || match app.link() {
             Some(link) => Ok(link.client().clone()),
             None => Client::new(ringcentral),
         };
         let sign_in = ringcentral.has_sign_in().then(client).transpose().context("preparing to ask RingCentral")?;
-        let jwt_secret = access.jwt_key.as_ref().map(|key| match key {
-            JwtKey::Hs256(secret) | JwtKey::Rs256(secret) | JwtKey::Es256(secret) => secret,
+        let jwt = settings.jwt_key.as_ref().map(|key| {
+            let (JwtKey::Hs256(secret) | JwtKey::Rs256(secret) | JwtKey::Es256(secret)) = key;
+            (jwt::Verifier::new(key, settings.jwt_audience.as_deref()), digest(secret))
         });
-        let vouchers = access.api_tokens.iter().chain(jwt_secret).chain(&ringcentral.client_id);
+        let others = settings.api_tokens.iter().chain(&ringcentral.client_id).map(|secret| digest(secret));
         Ok(Self(Arc::new(Inner {
-            api_tokens: access.api_tokens.clone(),
-            jwt: access.jwt_key.as_ref().map(|key| jwt::Verifier::new(key, access.jwt_audience.as_deref())),
-            key: session::key(app.store()).await.context("reading the key of sessions")?,
+            api_tokens: settings.api_tokens.clone(),
+            store: app.store().clone(),
+            key: OnceCell::new(),
             secure: session::is_secure(app.config()),
-            vouchers: vouchers.map(|secret| digest(secret)).collect(),
+            vouchers: jwt.iter().map(|(_, voucher)| voucher.clone()).chain(others).collect(),
+            jwt,
             sign_in,
         })))
     }
@@ -113,12 +119,8 @@ impl Gate {
             let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
             return Ok(Proven { viewer, voucher: digest(secret) });
         }
-        let jwt = self.0.jwt.as_ref().ok_or_else(ApiError::unauthorized)?;
-        Ok(Proven { viewer: jwt.viewer(secret)?, voucher: self.jwt_voucher() })
-    }
-
-    fn jwt_voucher(&self) -> String {
-        self.0.vouchers.get(self.0.api_tokens.len()).cloned().unwrap_or_default()
+        let (jwt, voucher) = self.0.jwt.as_ref().ok_or_else(ApiError::unauthorized)?;
+        Ok(Proven { viewer: jwt.viewer(secret)?, voucher: voucher.clone() })
     }
 }
 
@@ -154,7 +156,7 @@ async fn identify(edge: &Edge, who: Who, uri: &Uri, headers: &HeaderMap) -> Resu
     if let Some((_, ticket)) = ticket {
         return ticket::redeem(&edge.app, ticket).await;
     }
-    edge.gate.session(headers).ok_or_else(ApiError::unauthorized)
+    edge.gate.session(headers).await?.ok_or_else(ApiError::unauthorized)
 }
 
 /// The secret of `Authorization: Bearer`. Other schemes are a proxy's business.
@@ -166,7 +168,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 impl<S: Sync> FromRequestParts<S> for Viewer {
     type Rejection = ApiError;
 
-    /// Whom [`admit`] let in; a route that the table opens to everybody has no viewer.
+    /// Whom the table of routes let in; a route that the table opens to everybody has no viewer.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         parts.extensions.get().cloned().ok_or_else(ApiError::unauthorized)
     }

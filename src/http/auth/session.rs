@@ -3,9 +3,9 @@
 //! The cookie holds who the viewer is, sealed with a key that all instances share. It ends with what it was made from,
 //! after half a day at most, and at once when the secret that vouched for it leaves the settings.
 
-use anyhow::Context;
 use axum::Json as Answer;
 use axum::extract::State;
+use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum_extra::extract::PrivateCookieJar;
 use axum_extra::extract::cookie::{Cookie, Key, SameSite};
@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::http::error::ApiError;
 use crate::http::extract::Json;
 use crate::hub::{Sees, Viewer};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// A working day; whoever still works then signs in again.
 const LONGEST: TimeDelta = TimeDelta::hours(12);
@@ -52,15 +52,15 @@ pub async fn begin(
     Json(entry): Json<Entry>,
 ) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
     let proven = gate.prove(entry.token.trim())?;
-    Ok((StatusCode::NO_CONTENT, gate.begin_session(gate.jar(&headers), proven)?))
+    Ok((StatusCode::NO_CONTENT, gate.begin_session(gate.jar(&headers).await?, proven)?))
 }
 
 /// Signs out, whoever it is.
-pub async fn end(State(gate): State<Gate>, headers: HeaderMap) -> (StatusCode, PrivateCookieJar) {
+pub async fn end(State(gate): State<Gate>, headers: HeaderMap) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
     let mut gone = Cookie::new(gate.cookie_name(), "");
     gone.set_path("/");
     gone.set_secure(gate.0.secure);
-    (StatusCode::NO_CONTENT, gate.jar(&headers).remove(gone))
+    Ok((StatusCode::NO_CONTENT, gate.jar(&headers).await?.remove(gone)))
 }
 
 /// Who am I?
@@ -77,12 +77,17 @@ pub async fn show(viewer: Viewer) -> Answer<Value> {
 
 impl Gate {
     /// The viewer whose session the cookie is.
-    pub(super) fn session(&self, headers: &HeaderMap) -> Option<Viewer> {
-        let cookie = self.jar(headers).get(self.cookie_name())?;
-        let session: Session = serde_json::from_str(cookie.value()).ok()?;
-        let vouched = self.0.vouchers.contains(&session.voucher);
-        let fresh = session.badge.until.is_some_and(|until| until > Utc::now());
-        (vouched && fresh).then(|| session.badge.into())
+    pub(super) async fn session(&self, headers: &HeaderMap) -> Result<Option<Viewer>, StoreError> {
+        if !headers.contains_key(COOKIE) {
+            return Ok(None);
+        }
+        let cookie = self.jar(headers).await?.get(self.cookie_name());
+        let session = cookie.and_then(|cookie| serde_json::from_str::<Session>(cookie.value()).ok());
+        let is_good = |session: &Session| {
+            let fresh = session.badge.until.is_some_and(|until| until > Utc::now());
+            fresh && self.0.vouchers.contains(&session.voucher)
+        };
+        Ok(session.filter(is_good).map(|session| session.badge.into()))
     }
 
     /// A jar with the cookie of somebody who proved who they are.
@@ -114,8 +119,10 @@ impl Gate {
         cookie
     }
 
-    pub(super) fn jar(&self, headers: &HeaderMap) -> PrivateCookieJar {
-        PrivateCookieJar::from_headers(headers, self.0.key.clone())
+    /// The cookies that we sealed.
+    pub(super) async fn jar(&self, headers: &HeaderMap) -> Result<PrivateCookieJar, StoreError> {
+        let key = self.0.key.get_or_try_init(async || key(&self.0.store).await).await?;
+        Ok(PrivateCookieJar::from_headers(headers, key.clone()))
     }
 
     /// Browsers take a `__Host-` cookie only from this very host over https, so no neighbouring domain can slip one in.
@@ -132,11 +139,12 @@ pub fn is_secure(config: &Config) -> bool {
     }
 }
 
-/// The key of cookies, the same for every instance on this store and for every run.
-pub async fn key(store: &Store) -> anyhow::Result<Key> {
+/// The key of cookies, the same for every instance on this store and for every run; whoever is first makes it.
+async fn key(store: &Store) -> Result<Key, StoreError> {
     let mut fresh = [0; 64];
     rand::rng().fill_bytes(&mut fresh);
     let kept = store.keep_setting(KEY, &STANDARD.encode(fresh)).await?;
-    let bytes = STANDARD.decode(kept).context("the stored key is not base64")?;
-    Key::try_from(&bytes[..]).context("the stored key is too short")
+    // One that somebody damaged opens nothing, and sessions of this run alone are better than none.
+    let bytes = STANDARD.decode(kept).unwrap_or_default();
+    Ok(Key::try_from(&bytes[..]).unwrap_or_else(|_| Key::from(&fresh)))
 }

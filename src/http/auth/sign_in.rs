@@ -14,6 +14,7 @@ use tracing::warn;
 
 use super::{Gate, Proven, digest, secret};
 use crate::app::App;
+use crate::http::error::ApiError;
 use crate::http::extract::Query;
 use crate::hub::{Sees, Viewer};
 use crate::ringcentral::{Error, Person, Pkce};
@@ -39,13 +40,14 @@ pub struct Return {
 }
 
 /// Sends the browser to RingCentral.
-pub async fn begin(State(gate): State<Gate>, headers: HeaderMap) -> Response {
-    let Some(client) = &gate.0.sign_in else { return back("sign_in_off") };
+pub async fn begin(State(gate): State<Gate>, headers: HeaderMap) -> Result<Response, ApiError> {
     let (state, pkce) = (secret(), Pkce::new());
-    let Ok(url) = client.authorize_url(&state, &pkce.challenge) else { return back("sign_in_off") };
+    let url = gate.0.sign_in.as_ref().and_then(|client| client.authorize_url(&state, &pkce.challenge).ok());
+    let Some(url) = url else { return Ok(back("sign_in_off")) };
     let until = Utc::now() + PATIENCE;
     let departure = json!(Departure { state, verifier: pkce.verifier, until }).to_string();
-    (gate.jar(&headers).add(gate.cookie(COOKIE, departure, until)), Redirect::to(url.as_str())).into_response()
+    let jar = gate.jar(&headers).await?.add(gate.cookie(COOKIE, departure, until));
+    Ok((jar, Redirect::to(url.as_str())).into_response())
 }
 
 /// The browser is back.
@@ -54,18 +56,15 @@ pub async fn finish(
     State(gate): State<Gate>,
     headers: HeaderMap,
     Query(answer): Query<Return>,
-) -> Response {
-    let jar = gate.jar(&headers);
+) -> Result<Response, ApiError> {
+    let jar = gate.jar(&headers).await?;
     let departure = jar.get(COOKIE).and_then(|cookie| serde_json::from_str(cookie.value()).ok());
     let mut used = Cookie::new(COOKIE, "");
     used.set_path("/");
     let jar = jar.remove(used);
     match arrive(&app, &gate, departure, answer).await {
-        Ok(proven) => match gate.begin_session(jar, proven) {
-            Ok(jar) => (jar, Redirect::to("/")).into_response(),
-            Err(refused) => refused.into_response(),
-        },
-        Err(code) => (jar, back(code)).into_response(),
+        Ok(proven) => Ok((gate.begin_session(jar, proven)?, Redirect::to("/")).into_response()),
+        Err(code) => Ok((jar, back(code)).into_response()),
     }
 }
 
