@@ -21,6 +21,7 @@ const TABLE: &[(&str, [u16; 9])] = &[
     ("GET /api/ringcentral/active-calls",       [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("GET /api/ringcentral/calls",              [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("POST /api/ringcentral/calls/{id}/dismiss",[401, 401,  401,    200,  404,  200,  403,      403, 403]),
+    ("DELETE /api/customers/by-number/{number}",[401, 401,  401,    403,  403,  200,  403,      403, 403]),
     ("GET /api/ringcentral/config",             [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("POST /api/simulator/calls",               [401, 401,  401,    403,  403,  200,  403,      403, 403]),
     ("GET /api/simulator/scenarios",            [401, 401,  401,    200,  200,  200,  403,      403, 403]),
@@ -83,7 +84,7 @@ async fn every_route_answers_every_caller_as_the_table_says() {
     let mut wrong = Vec::new();
     for (row, expected) in TABLE {
         let (method, path) = row.split_once(' ').expect("a row is a method and a path");
-        let path = path.replace("{id}", id);
+        let path = path.replace("{id}", id).replace("{number}", "+14165550199");
         for ((caller, app, dress), expected) in callers.iter().zip(expected) {
             // What is true of GET must be true of HEAD, which browsers and scripts may send to the same routes.
             for method in [method, "HEAD"].into_iter().take(if method == "GET" { 2 } else { 1 }) {
