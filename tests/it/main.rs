@@ -24,6 +24,7 @@ mod scenarios;
 mod script;
 mod settings;
 mod shutdown;
+mod sign_in;
 mod store;
 mod stream;
 mod webhook;

@@ -1,0 +1,163 @@
+//! Sign-in with RingCentral, from the dashboard and back to it.
+
+use std::collections::BTreeMap;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+use serde_json::{Value, json};
+
+use crate::fake_ringcentral::{ACCOUNT, FakeRingCentral, Person};
+use crate::support::chromium::Browser;
+use crate::support::{Setup, Store, TestApp, Viewer};
+
+const LOGIN: &str = "/api/auth/ringcentral/login";
+const CALLBACK: &str = "/api/auth/ringcentral/callback";
+const ACTIVE: &str = "/api/ringcentral/active-calls";
+
+on_both_stores! {
+    a_person_becomes_the_agent_of_their_own_extension,
+}
+
+/// A browser without a screen: it keeps cookies and stops at every redirect.
+struct Visitor<'a> {
+    app: &'a TestApp,
+    client: Client,
+    cookies: BTreeMap<String, String>,
+}
+
+impl<'a> Visitor<'a> {
+    fn of(app: &'a TestApp) -> Self {
+        let client = Client::builder().redirect(Policy::none()).build().unwrap();
+        Self { app, client, cookies: BTreeMap::new() }
+    }
+
+    async fn get(&mut self, path: &str) -> Response {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = self.client.get(self.app.url(path)).header("Cookie", cookies.join("; "));
+        let answer = request.send().await.expect("an answer comes");
+        for set in answer.headers().get_all("set-cookie") {
+            let set = set.to_str().unwrap();
+            assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax") || set.contains("Max-Age=0"), "{set}");
+            let (name, rest) = set.split_once('=').unwrap();
+            self.cookies.insert(name.into(), rest.split(';').next().unwrap().into());
+        }
+        answer
+    }
+
+    /// Follows "Sign in with RingCentral"; where RingCentral is asked to ask the person.
+    async fn leave(&mut self) -> Url {
+        let answer = self.get(LOGIN).await;
+        location(&answer).parse().expect("RingCentral has an address")
+    }
+
+    /// Comes back with this code.
+    async fn come_back(&mut self, authorize: &Url, code: &str) -> String {
+        location(&self.get(&format!("{CALLBACK}?code={code}&state={}", state(authorize))).await)
+    }
+}
+
+async fn program(fake: &FakeRingCentral, store: Store) -> TestApp {
+    fake.settings().iter().fold(Setup::on(store), |setup, (name, value)| setup.with(name, value)).start().await
+}
+
+fn dana() -> Person {
+    Person::new("101", ACCOUNT, "Dana Park", false)
+}
+
+async fn a_person_becomes_the_agent_of_their_own_extension(store: Store) {
+    let fake = FakeRingCentral::start().await;
+    let app = program(&fake, store).await;
+    let mut visitor = Visitor::of(&app);
+    assert_eq!(visitor.get(ACTIVE).await.status(), 401);
+    let authorize = visitor.leave().await;
+    let code = fake.sign_in(&authorize, dana());
+    assert_eq!(visitor.come_back(&authorize, &code).await, "/");
+    let known: Value = visitor.get("/api/auth/session").await.json().await.unwrap();
+    assert_eq!(known["viewer"], json!({ "id": "extension-101", "role": "agent", "extension_ids": ["101"] }));
+
+    app.ring_at("102", "of-kim").await;
+    app.ring_at("101", "of-dana").await;
+    let active: Value = visitor.get(ACTIVE).await.json().await.unwrap();
+    let sessions: Vec<_> = active["calls"].as_array().unwrap().iter().map(|call| &call["session_id"]).collect();
+    assert_eq!(sessions, ["of-dana"]);
+    let cookie = format!("caller_popup={}", visitor.cookies["caller_popup"]);
+    let stream = app.client.get(app.url("/api/ringcentral/call-stream")).header("Cookie", cookie);
+    let mut stream = Viewer::open(stream).await;
+    stream.expect("connected").await;
+    assert_eq!(stream.expect("call").await.call()["session_id"], "of-dana");
+    assert_eq!(fake.requests("POST", "/revoke").len(), 1, "their token served its purpose");
+}
+
+#[tokio::test]
+async fn an_administrator_of_the_account_sees_every_call() {
+    let fake = FakeRingCentral::start().await;
+    let app = program(&fake, Store::Sqlite).await;
+    let mut visitor = Visitor::of(&app);
+    let authorize = visitor.leave().await;
+    let code = fake.sign_in(&authorize, Person::owner());
+    visitor.come_back(&authorize, &code).await;
+    let known: Value = visitor.get("/api/auth/session").await.json().await.unwrap();
+    assert_eq!(known["viewer"]["role"], "admin");
+}
+
+#[tokio::test]
+async fn nobody_gets_in_who_did_not_leave_from_here() {
+    let fake = FakeRingCentral::start().await;
+    let app = program(&fake, Store::Sqlite).await;
+    let authorize = Visitor::of(&app).leave().await;
+    let mut other = Visitor::of(&app);
+    let code = || fake.sign_in(&authorize, dana());
+    // A link that signs its victim in as somebody else, first to one who never left, then to one who did.
+    assert_eq!(other.come_back(&authorize, &code()).await, "/?error=sign_in_stale");
+    other.leave().await;
+    assert_eq!(other.come_back(&authorize, &code()).await, "/?error=sign_in_stale");
+    assert_eq!(location(&other.get(CALLBACK).await), "/?error=sign_in_stale");
+    assert_eq!(other.get(ACTIVE).await.status(), 401);
+    assert!(fake.requests("POST", "/token").iter().all(|one| one.form("code").is_none()), "no code was even tried");
+
+    let mut visitor = Visitor::of(&app);
+    let authorize = visitor.leave().await;
+    let code = fake.sign_in(&authorize, dana());
+    assert_eq!(visitor.come_back(&authorize, &code).await, "/");
+    assert_eq!(visitor.come_back(&authorize, &code).await, "/?error=sign_in_stale", "a way back leads back once");
+}
+
+#[tokio::test]
+async fn each_refusal_leads_back_with_its_reason() {
+    let fake = FakeRingCentral::start().await;
+    let app = program(&fake, Store::Sqlite).await;
+    let mut visitor = Visitor::of(&app);
+    let authorize = visitor.leave().await;
+    let denied = format!("{CALLBACK}?error=access_denied&state={}", state(&authorize));
+    assert_eq!(location(&visitor.get(&denied).await), "/?error=sign_in_refused");
+    let authorize = visitor.leave().await;
+    assert_eq!(visitor.come_back(&authorize, "made-up").await, "/?error=sign_in_refused");
+    let authorize = visitor.leave().await;
+    let stranger = fake.sign_in(&authorize, Person::new("101", "another-account", "Mallory", true));
+    assert_eq!(visitor.come_back(&authorize, &stranger).await, "/?error=sign_in_other_account");
+    assert_eq!(visitor.get(ACTIVE).await.status(), 401);
+
+    let without = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
+    assert_eq!(location(&Visitor::of(&without).get(LOGIN).await), "/?error=sign_in_off");
+}
+
+#[tokio::test]
+async fn the_dashboard_says_why_nobody_is_signed_in() {
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
+    let browser = Browser::open(&app, "/?error=sign_in_other_account").await;
+    let reason = "document.querySelector('#sign-in-reason').textContent";
+    browser
+        .until("the reason", &format!("!document.querySelector('#sign-in').hidden && {reason}.includes('account')"))
+        .await;
+    assert_eq!(browser.run("return location.search").await, "", "a reload does not say it again");
+}
+
+fn location(answer: &Response) -> String {
+    assert_eq!(answer.status(), 303);
+    answer.headers()["location"].to_str().unwrap().to_owned()
+}
+
+fn state(authorize: &Url) -> String {
+    let mut query = authorize.query_pairs();
+    query.find(|(name, _)| name == "state").expect("RingCentral is given a state").1.into_owned()
+}
