@@ -457,6 +457,28 @@ mod tests {
     }
 
     #[test]
+    fn one_key_that_can_be_used_checks_jwts() {
+        const PUBLIC: &str = include_str!("../tests/fixtures/host-rsa-public.pem");
+        let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        let kind = |vars: &[(&str, &str)]| read(vars).unwrap().access.jwt_key.unwrap();
+        assert!(matches!(kind(&[secret]), JwtKey::Hs256(_)));
+        assert!(matches!(kind(&[("JWT_PUBLIC_KEY", PUBLIC)]), JwtKey::Rs256(_)));
+        assert!(matches!(kind(&[("JWT_PUBLIC_KEY", &PUBLIC.replace('\n', "\\n"))]), JwtKey::Rs256(_)));
+        let private = PUBLIC.replace("PUBLIC", "PRIVATE");
+        for (vars, named) in [
+            (vec![secret, ("JWT_PUBLIC_KEY", PUBLIC)], "JWT_PUBLIC_KEY"),
+            (vec![("JWT_SECRET", "guess")], "JWT_SECRET"),
+            (vec![("JWT_PUBLIC_KEY", &private[..])], "JWT_PUBLIC_KEY"),
+            (vec![("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----")], "JWT_PUBLIC_KEY"),
+            (vec![("JWT_PUBLIC_KEY", "/there/is/no/such/file")], "JWT_PUBLIC_KEY"),
+            (vec![("JWT_AUDIENCE", "calls")], "JWT_AUDIENCE"),
+        ] {
+            let problems = read(&vars).unwrap_err().to_string();
+            assert!(problems.contains(named) && !problems.contains("guess"), "{problems}");
+        }
+    }
+
+    #[test]
     fn the_guides_names_for_the_database_are_read_too() {
         let config = read(&[("MONGO_URL", "mongodb://localhost"), ("DB_NAME", "crm")]).unwrap();
         assert_eq!(config.mongodb.unwrap().database, "crm");

@@ -46,6 +46,7 @@
 //! * Facts may come twice and in any order; the call they make is the same.
 //! * A call that is over never opens again. `rev` only grows, and readers drop what is not newer.
 //! * A 200 to RingCentral means the fact is on disk.
+//! * For whom a route is stands in [`http::ROUTES`], which builds the router: none is open by oversight.
 //! * Nobody is sent a call that does not concern them; recipients are chosen on the server.
 //! * Everything has a bound: bodies, queues, logs, retries, waits.
 
