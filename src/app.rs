@@ -8,7 +8,7 @@ mod link;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex as StdMutex, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,6 +20,7 @@ use crate::call::{Call, CallEvent, Direction, Fact, LegState, Status};
 use crate::config::Config;
 use crate::customer::Customer;
 use crate::hub::{Hub, Viewer};
+use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
 use crate::ringcentral::subscription::Verification;
@@ -49,6 +50,7 @@ struct Shared {
     /// Beside MongoDB only: what it cannot take now. The embedded store is never away.
     spool: Option<Spool>,
     hub: Hub,
+    metrics: Arc<Metrics>,
     locks: [Mutex<()>; LOCKS],
     /// Sessions whose caller is being looked up.
     lookups: StdMutex<HashSet<String>>,
@@ -80,14 +82,16 @@ impl App {
             Some(_) => Some(Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?),
             None => None,
         };
-        let link = Link::open(&config).context("preparing to ask RingCentral")?;
+        let metrics = Arc::new(Metrics::default());
+        let link = Link::open(&config, metrics.clone()).context("preparing to ask RingCentral")?;
         // The phone library unpacks its tables at the first number, and that must not be a caller's.
         let _ = PhoneNumber::parse("+14165550100", config.region).map(|number| number.display(config.region));
         let app = Self(Arc::new(Shared {
             config,
             store,
             spool,
-            hub: Hub::default(),
+            hub: Hub::new(metrics.clone()),
+            metrics,
             locks: std::array::from_fn(|_| Mutex::new(())),
             lookups: StdMutex::default(),
             pulse: StdMutex::default(),
@@ -136,6 +140,11 @@ impl App {
     /// Who tells viewers.
     pub fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// What is measured.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// The way back to RingCentral, with credentials.
@@ -188,13 +197,14 @@ impl App {
         self.0.pulse.lock().expect("nobody panics while holding the pulse").clone()
     }
 
-    /// Takes a notification in. When this returns `Ok`, what it said is on disk and on its way to viewers.
-    pub async fn ingest(&self, notification: Notification) -> Result<(), StoreError> {
+    /// Takes in a notification that arrived at `heard`. When this returns `Ok`, what it said is on disk and on its way to
+    /// viewers.
+    pub async fn ingest(&self, notification: Notification, heard: Instant) -> Result<(), StoreError> {
         self.feel(|pulse| pulse.last_event_at = Some(Utc::now()));
         match notification.kind {
-            Kind::Calls(events) => self.take_in(events).await,
+            Kind::Calls(events) => self.take_in(events, heard).await,
             Kind::Presence(events, census) => {
-                self.take_in(events).await?;
+                self.take_in(events, heard).await?;
                 self.close_unlisted(census).await
             }
             Kind::RenewalReminder => {
@@ -213,7 +223,7 @@ impl App {
         }
     }
 
-    async fn take_in(&self, mut events: Vec<CallEvent>) -> Result<(), StoreError> {
+    async fn take_in(&self, mut events: Vec<CallEvent>, heard: Instant) -> Result<(), StoreError> {
         if let Some(link) = self.link() {
             for event in &mut events {
                 if let Fact::Leg(leg) = &mut event.fact {
@@ -222,21 +232,26 @@ impl App {
             }
         }
         for session in calls_of(events) {
-            self.hear(session).await?;
+            self.hear(session, heard).await?;
         }
         Ok(())
     }
 
     /// Takes in what RingCentral told of one session, and who is calling if that is found in time.
-    async fn hear(&self, mut events: Vec<CallEvent>) -> Result<(), StoreError> {
+    async fn hear(&self, mut events: Vec<CallEvent>, heard: Instant) -> Result<(), StoreError> {
         let customers = self.recognise(&events).await;
         let session = events[0].session_id.clone();
         events.extend(customers.map(|customers| fact(&session, Fact::Customers(customers))));
-        self.learn(events).await
+        self.learn_at(events, Some(heard)).await
     }
 
-    /// Stores facts of one session and tells the call that changed.
+    /// Stores facts of one session that no notification told, and tells the call that changed.
     async fn learn(&self, events: Vec<CallEvent>) -> Result<(), StoreError> {
+        self.learn_at(events, None).await
+    }
+
+    /// The same for facts of a notification that arrived at `heard`.
+    async fn learn_at(&self, events: Vec<CallEvent>, heard: Option<Instant>) -> Result<(), StoreError> {
         let _turn = self.turn(&events[0].session_id).await;
         let changed = match &self.0.spool {
             Some(spool) => self.store_or_spool(spool, &events).await?,
@@ -244,7 +259,7 @@ impl App {
         };
         for call in changed {
             log_life(&call);
-            self.0.hub.publish(call);
+            self.0.hub.publish(call, heard);
         }
         Ok(())
     }
@@ -286,7 +301,7 @@ impl App {
             for Spooled { position, call_id, events } in batch {
                 match self.0.store.apply_to(&events, None, call_id).await {
                     Ok(changed) => {
-                        changed.into_iter().for_each(|call| self.0.hub.publish(call));
+                        changed.into_iter().for_each(|call| self.0.hub.publish(call, None));
                         spool.forget(position).await?;
                         for position in refused.drain(..) {
                             error!(position, "a spooled fact was refused by a database that works, and is set aside");
@@ -340,13 +355,19 @@ impl App {
         if !self.lookups().insert(session.clone()) {
             return None;
         }
-        let store = self.0.store.clone();
-        let mut lookup = tokio::spawn(async move { store.customers_by_phone(&number).await });
+        let (store, metrics) = (self.0.store.clone(), self.0.metrics.clone());
+        let mut lookup = tokio::spawn(async move {
+            let asked = Instant::now();
+            let answer = store.customers_by_phone(&number).await;
+            metrics.lookup.observe(asked.elapsed().as_secs_f64());
+            answer
+        });
         let answer = timeout(budget, &mut lookup).await;
         if let Ok(answer) = answer {
             self.lookups().remove(&session);
             return answered(answer);
         }
+        self.0.metrics.lookups_late.inc();
         let app = self.clone();
         tokio::spawn(async move {
             if let Some(customers) = answered(lookup.await)
@@ -466,7 +487,7 @@ impl App {
         let Some(known) = self.0.hub.call(id) else { return Ok(()) };
         let ended = self.0.store.ended(id).await?;
         let call = ended.unwrap_or_else(|| Call { status: Status::Ended, rev: known.rev + 1, ..(*known).clone() });
-        self.0.hub.publish(call);
+        self.0.hub.publish(call, None);
         Ok(())
     }
 
@@ -485,7 +506,7 @@ impl App {
         info!(call.id = %adopted.id, status = adopted.status.as_str(), "another program changed a call");
         let unknown = adopted.customer_id.is_none() && !adopted.ledger.looked_up && adopted.status.visible();
         let session = adopted.session_id.clone();
-        self.0.hub.publish(adopted);
+        self.0.hub.publish(adopted, None);
         if let Some(caller) = caller.filter(|_| unknown)
             && let Some(customers) = self.look_up(session.clone(), caller, LOOKUP_BUDGET).await
         {

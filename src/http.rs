@@ -6,6 +6,7 @@ mod calls;
 mod error;
 mod extract;
 mod health;
+mod metrics;
 mod serve;
 mod simulator;
 mod strangers;
@@ -79,6 +80,7 @@ pub const ROUTES: &[Route] = &[
     route(GET, "/api/auth/ringcentral/callback", Who::Open, |by| on(by, auth::sign_in::finish)),
     route(GET, "/health/live", Who::Open, |by| on(by, health::live)),
     route(GET, "/health/ready", Who::Open, |by| on(by, health::ready)),
+    route(GET, "/metrics", Who::Admin, |by| on(by, metrics::show)),
 ];
 
 const fn route(
@@ -137,6 +139,7 @@ fn webhook_routes(edge: &Edge) -> Router<Edge> {
         .layer(RequestBodyTimeoutLayer::new(SLOWEST_BODY))
         .layer(from_fn_with_state((edge.app.clone(), edge.strangers.clone()), strangers::guard))
         .layer(from_fn_with_state(edge.app.clone(), auth::local::guard_webhook))
+        .layer(from_fn_with_state(edge.app.clone(), webhook::count))
 }
 
 fn fixed(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

@@ -14,12 +14,14 @@ mod frame;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use crate::call::Call;
+use crate::metrics::Metrics;
 pub use cursor::{Cursor, Naming, farewell, heartbeat};
 use frame::Frames;
 
@@ -87,6 +89,7 @@ struct Shared {
     /// Tells positions of this run from those of another.
     epoch: String,
     viewers: AtomicUsize,
+    metrics: Arc<Metrics>,
 }
 
 /// One viewer's place among [`MOST_VIEWERS`], given back when dropped.
@@ -130,6 +133,8 @@ struct Change {
     position: u64,
     kind: Kind,
     frames: Frames,
+    /// When the notification behind it arrived, if one did.
+    heard: Option<Instant>,
 }
 
 enum Kind {
@@ -139,20 +144,19 @@ enum Kind {
     Notice,
 }
 
-impl Default for Hub {
-    fn default() -> Self {
+impl Hub {
+    /// A hub without calls and viewers.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
         let (head, _) = watch::channel(0);
         let epoch = format!("{:x}", Utc::now().timestamp_millis());
-        Self(Arc::new(Shared { state: RwLock::default(), head, epoch, viewers: AtomicUsize::new(0) }))
+        Self(Arc::new(Shared { state: RwLock::default(), head, epoch, viewers: AtomicUsize::new(0), metrics }))
     }
-}
 
-impl Hub {
     /// Tells a call's newest state to everyone it concerns. Of two states the higher `rev` wins, so echoes from the
-    /// change stream or the poll do no harm.
-    pub fn publish(&self, call: Call) {
+    /// change stream or the poll do no harm. `heard` is when the notification behind it arrived, for the metrics.
+    pub fn publish(&self, call: Call, heard: Option<Instant>) {
         let mut state = self.write();
-        state.publish(call, &self.0.epoch);
+        state.publish(call, heard, &self.0.epoch);
         self.0.head.send_replace(state.head());
     }
 
@@ -185,7 +189,7 @@ impl Hub {
         if call.rev == 0 || known.is_some_and(|known| known.rev == call.rev && **known != call) {
             return Some(call);
         }
-        state.publish(call, &self.0.epoch);
+        state.publish(call, None, &self.0.epoch);
         self.0.head.send_replace(state.head());
         None
     }
@@ -203,7 +207,7 @@ impl Hub {
         let mut state = self.write();
         let position = state.head() + 1;
         let frames = Frames::error(&self.0.epoch, position, code, message);
-        state.append(Change { position, kind: Kind::Notice, frames });
+        state.append(Change { position, kind: Kind::Notice, frames, heard: None });
         self.0.head.send_replace(position);
     }
 
@@ -248,6 +252,7 @@ impl Hub {
     /// `None` when there are as many viewers as the process can hold.
     pub fn open(&self, viewer: Viewer, naming: Naming, last_event_id: Option<&str>) -> Option<(Cursor, Bytes)> {
         let place = Place::take(self)?;
+        self.0.metrics.streams.inc();
         Some(Cursor::open(place, viewer, naming, last_event_id))
     }
 
@@ -260,7 +265,7 @@ impl Hub {
     pub fn news<'a>(&self, cursors: impl Iterator<Item = &'a mut Cursor>, mut tell: impl FnMut(usize, Bytes)) {
         let state = self.read();
         for (index, cursor) in cursors.enumerate() {
-            if let Some(frames) = cursor.news(&state, &self.0.epoch) {
+            if let Some(frames) = cursor.news(&state, &self.0) {
                 tell(index, frames);
             }
         }
@@ -270,6 +275,22 @@ impl Hub {
     pub fn outlook(&self, cursor: &Cursor) -> Outlook {
         let state = self.read();
         Outlook { behind: cursor.is_behind(&state), has_calls: cursor.has_calls(&state) }
+    }
+
+    /// Observes how long ago the notifications behind the changes after `from`, up to `to`, arrived. Called once these
+    /// are written to sockets.
+    pub fn measure(&self, from: u64, to: u64) {
+        let state = self.read();
+        for change in state.since(from).into_iter().flatten().take_while(|change| change.position <= to) {
+            if let Some(heard) = change.heard {
+                self.0.metrics.webhook_pushed.observe(heard.elapsed().as_secs_f64());
+            }
+        }
+    }
+
+    /// What is counted of viewers.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// Moves when the log grows.
@@ -287,7 +308,7 @@ impl Hub {
 }
 
 impl State {
-    fn publish(&mut self, call: Call, epoch: &str) {
+    fn publish(&mut self, call: Call, heard: Option<Instant>, epoch: &str) {
         let before = self.calls.get(&call.id).and_then(|change| change.call()).cloned();
         let known = before.as_ref().map(|call| call.rev).or_else(|| self.end_revs.get(&call.id).copied());
         if known.is_some_and(|rev| rev >= call.rev) {
@@ -296,7 +317,8 @@ impl State {
         let position = self.head() + 1;
         let after = Arc::new(call);
         let frames = Frames::call(epoch, position, after.clone());
-        let change = self.append(Change { position, kind: Kind::Call { before, after: after.clone() }, frames });
+        let kind = Kind::Call { before, after: after.clone() };
+        let change = self.append(Change { position, kind, frames, heard });
         if after.is_over() {
             self.end(after);
         } else {

@@ -14,14 +14,15 @@
 //! Dependencies point one way, and this is also the order to read in:
 //!
 //! ```text
-//! call, phone, customer  ←  ringcentral, store, hub  ←  app  ←  http  ←  main
-//!        words                in      keep   tell      sentence  edges   wiring
+//! call, phone, customer, metrics  ←  ringcentral, store, hub  ←  app  ←  http  ←  main
+//!        words                           in      keep   tell      sentence  edges   wiring
 //! ```
 //!
 //! | room | what it is | what it must not know |
 //! |---|---|---|
 //! | [`call`] | a call and how what is told changes it | I/O, clocks |
 //! | [`phone`], [`customer`] | numbers and customers | where they are kept |
+//! | [`metrics`] | what operators measure | what it means |
 //! | [`ringcentral`] | their JSON, their API | our store and viewers |
 //! | [`store`] | MongoDB and SQLite behind one enum | RingCentral's words |
 //! | [`hub`] | the log that viewers read | HTTP |
@@ -52,6 +53,7 @@
 
 pub mod call;
 pub mod customer;
+pub mod metrics;
 pub mod phone;
 
 pub mod hub;

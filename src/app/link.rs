@@ -1,7 +1,7 @@
 //! The way back to RingCentral, where there are credentials: the subscription, the directory, and what was missed.
 
-use std::sync::Mutex as StdMutex;
-use std::time::Duration;
+use std::sync::{Arc, Mutex as StdMutex};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::App;
 use crate::call::{CallEvent, Direction, Fact, Leg, LegState, millis};
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::directory::{Directory, Kind as Answers};
 use crate::ringcentral::notification::{Kind, Notification};
@@ -45,12 +46,12 @@ pub struct Link {
 
 impl Link {
     /// The link, if the settings hold credentials.
-    pub fn open(config: &Config) -> Result<Option<Self>, Error> {
+    pub fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Option<Self>, Error> {
         if config.ringcentral.credentials.is_none() {
             return Ok(None);
         }
         Ok(Some(Self {
-            client: Client::new(&config.ringcentral)?,
+            client: Client::counted(&config.ringcentral, metrics)?,
             directory: Directory::default(),
             keeper: Mutex::default(),
             state: StdMutex::default(),
@@ -202,7 +203,7 @@ impl App {
         let mut added = 0;
         for event in &listed {
             if self.hub().call_of_session(&event.session_id).is_none() && is_live(event) {
-                self.take_in(vec![event.clone()]).await?;
+                self.take_in(vec![event.clone()], Instant::now()).await?;
                 added += 1;
             }
         }

@@ -1,18 +1,23 @@
 //! What RingCentral posts.
 
-use axum::Json;
+use std::time::Instant;
+
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::error::ApiError;
 use super::strangers::{VALIDATION, presented, wrong_token};
 use crate::app::App;
-use crate::ringcentral::notification::{Notification, is_notification};
+use crate::call::{Fact, Source};
+use crate::metrics;
+use crate::ringcentral::notification::{Kind, Notification, is_notification};
 
 /// A notification of a conference with dozens of parties stays far below.
 pub const LARGEST_BODY: usize = 1024 * 1024;
@@ -31,8 +36,9 @@ pub async fn receive(
 ) -> Result<Response, ApiError> {
     let validation = headers.get(VALIDATION).filter(|token| token.len() <= LONGEST_VALIDATION).cloned();
     let body = body.map_err(unreadable)?;
+    let heard = Instant::now();
     if validation.is_some() && !is_notification(&body) {
-        return Ok(success(validation));
+        return Ok(success(validation, metrics::Kind::Handshake));
     }
     if !app.is_authentic(presented(&headers)).await {
         app.note_refusal();
@@ -40,12 +46,38 @@ pub async fn receive(
     }
     let notification = Notification::parse(&body, now(), app.config().region)
         .map_err(|_| ApiError::bad_request("not_json", "The body is not JSON."))?;
-    app.ingest(notification).await?;
-    Ok(success(validation))
+    let kind = kind(&notification);
+    if let Err(cause) = app.ingest(notification, heard).await {
+        return Ok((Extension(kind), ApiError::from(cause)).into_response());
+    }
+    app.metrics().webhook_stored.observe(heard.elapsed().as_secs_f64());
+    Ok(success(validation, kind))
 }
 
-fn success(validation: Option<HeaderValue>) -> Response {
-    let mut response = Json(json!({ "status": "success" })).into_response();
+/// Counts every webhook by what it was and how it was answered, also those that were turned away on the threshold.
+pub async fn count(State(app): State<App>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let kind = response.extensions().get().copied().unwrap_or(metrics::Kind::Unread);
+    app.metrics().webhook(kind, response.status().as_u16());
+    response
+}
+
+fn kind(notification: &Notification) -> metrics::Kind {
+    match &notification.kind {
+        Kind::Calls(events) => {
+            let flat = |fact: &Fact| matches!(fact, Fact::Leg(leg) if leg.source == Source::Guide);
+            let is_flat = events.first().is_some_and(|event| flat(&event.fact));
+            if is_flat { metrics::Kind::Guide } else { metrics::Kind::Telephony }
+        }
+        Kind::Presence(..) => metrics::Kind::Presence,
+        Kind::RenewalReminder => metrics::Kind::Reminder,
+        Kind::Known(_) => metrics::Kind::Other,
+        Kind::Other(_) => metrics::Kind::Unknown,
+    }
+}
+
+fn success(validation: Option<HeaderValue>, kind: metrics::Kind) -> Response {
+    let mut response = (Extension(kind), Json(json!({ "status": "success" }))).into_response();
     if let Some(token) = validation {
         response.headers_mut().insert(VALIDATION, token);
     }

@@ -71,7 +71,7 @@ impl Writers {
         let tasks = (0..count)
             .map(|_| {
                 let (sender, arrivals) = mpsc::unbounded_channel();
-                let row = Row { hub: hub.clone(), seats: Vec::new(), pace, beat: 0 };
+                let row = Row { hub: hub.clone(), seats: Vec::new(), pace, beat: 0, measured: hub.head() };
                 tracker.spawn(row.run(arrivals, closing.subscribe()));
                 sender
             })
@@ -102,6 +102,8 @@ struct Row {
     seats: Vec<Seat>,
     pace: Duration,
     beat: usize,
+    /// The log's position up to which latencies were observed.
+    measured: u64,
 }
 
 impl Row {
@@ -121,7 +123,11 @@ impl Row {
                     }
                 }
                 changed = head.changed() => match changed {
-                    Ok(()) => self.tell(0).await,
+                    Ok(()) => {
+                        let told = *head.borrow_and_update();
+                        self.tell(0).await;
+                        self.measure(told);
+                    }
                     Err(_) => break,
                 },
                 _ = beat.tick() => self.beat().await,
@@ -141,10 +147,21 @@ impl Row {
             let mut free: Vec<&mut Seat> = batch.iter_mut().filter(|seat| seat.rest.is_empty()).collect();
             self.hub.news(free.iter_mut().map(|seat| &mut seat.cursor), |index, frames| news.push((index, frames)));
             let now = Instant::now();
+            if !news.is_empty() {
+                self.hub.metrics().deliveries.inc_by(news.len() as u64);
+            }
             for (index, frames) in news.drain(..) {
                 free[index].say(frames, now);
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// What was told up to here has reached the sockets; with nobody there it reached none.
+    fn measure(&mut self, told: u64) {
+        let from = std::mem::replace(&mut self.measured, told);
+        if !self.seats.is_empty() {
+            self.hub.measure(from, told);
         }
     }
 
@@ -176,6 +193,9 @@ impl Row {
                 continue;
             }
             let stalled = seat.stalled_since.is_some_and(|since| now.duration_since(since) > STALLED);
+            if stalled {
+                self.hub.metrics().stalled.inc();
+            }
             if stalled || (index % turns == self.beat && seat.has_left()) {
                 self.seats.swap_remove(index);
             }

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::frame::{self, Event, event_id};
-use super::{Change, Kind, Place, State, Viewer};
+use super::{Change, Kind, Place, Shared, State, Viewer};
 use crate::call::{Call, Status};
 
 /// When to come back after a dropped line, in milliseconds; spread so that everyone does not come at once.
@@ -50,9 +50,12 @@ impl Cursor {
     }
 
     /// Frames for what happened since, if any of it concerns this viewer. The cursor moves to the log's end.
-    pub(super) fn news(&mut self, state: &State, epoch: &str) -> Option<Bytes> {
+    pub(super) fn news(&mut self, state: &State, hub: &Shared) -> Option<Bytes> {
         let from = std::mem::replace(&mut self.position, state.head());
-        let Some(changes) = state.since(from) else { return Some(self.resync(state, epoch)) };
+        let Some(changes) = state.since(from) else {
+            hub.metrics.resyncs.inc();
+            return Some(self.resync(state, &hub.epoch));
+        };
         let mut frames = changes.filter_map(|change| self.tell(change));
         let first = frames.next()?;
         // Nearly always there is one change, and then everyone shares its bytes.

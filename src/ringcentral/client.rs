@@ -22,6 +22,7 @@ use super::limits::{Group, Limits};
 use super::oauth::{Person, Session};
 use super::subscription::{Order, Subscription};
 use crate::config::RingCentralConfig;
+use crate::metrics::Metrics;
 
 /// A connection is there within this time or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,6 +50,7 @@ pub(super) struct Inner {
     pub(super) config: RingCentralConfig,
     pub(super) session: Mutex<Session>,
     pub(super) limits: Limits,
+    metrics: Arc<Metrics>,
     own_account: OnceCell<String>,
 }
 
@@ -71,6 +73,11 @@ pub(super) struct Answer {
 impl Client {
     /// A client for the app in the settings. Fails where the machine has no root certificates.
     pub fn new(config: &RingCentralConfig) -> Result<Self, Error> {
+        Self::counted(config, Arc::default())
+    }
+
+    /// The same, where somebody reads how often RingCentral was asked.
+    pub fn counted(config: &RingCentralConfig, metrics: Arc<Metrics>) -> Result<Self, Error> {
         // Whoever comes first installs it, and all install the same: the one the MongoDB driver brings.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -85,6 +92,7 @@ impl Client {
             config: config.clone(),
             session: Mutex::default(),
             limits: Limits::default(),
+            metrics,
             own_account: OnceCell::new(),
         })))
     }
@@ -284,7 +292,9 @@ impl Inner {
     }
 
     pub(super) async fn deliver(&self, request: RequestBuilder) -> Result<Answer, Error> {
-        let mut response = request.send().await?;
+        let sent = request.send().await;
+        self.metrics.ringcentral_request(sent.as_ref().ok().map(|response| response.status().as_u16()));
+        let mut response = sent?;
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > LARGEST_ANSWER {

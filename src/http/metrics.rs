@@ -1,0 +1,29 @@
+//! Numbers for operators.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::{self, HeaderName};
+use chrono::Utc;
+
+use crate::app::App;
+use crate::metrics::Standing;
+use crate::ringcentral::subscription::State as Subscription;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything that is measured, in OpenMetrics text, as Prometheus reads it. Names and labels hold nothing of anybody's.
+pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], String) {
+    let (pulse, now) = (app.pulse(), Utc::now());
+    let subscription = app.link().and_then(|link| link.subscription());
+    let text = app.metrics().text(&Standing {
+        viewers: app.hub().viewers(),
+        active_calls: app.hub().calls().iter().map(|call| call.status).collect(),
+        store_up: !pulse.store_lost,
+        spooled: app.spooled(),
+        subscription: subscription
+            .map(|found| (found.state == Subscription::Active, found.expires_at.map(|at| at.timestamp()))),
+        last_event_age: pulse.last_event_at.map(|at| (now - at).to_std().unwrap_or(Duration::ZERO)),
+    });
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], text)
+}
