@@ -7,6 +7,7 @@ mod error;
 mod extract;
 mod health;
 mod metrics;
+mod request;
 mod serve;
 mod simulator;
 mod strangers;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -126,7 +127,10 @@ pub fn router(app: App, gate: Gate) -> Router {
         Some(cors) => api.layer(cors),
         None => api,
     };
-    api.merge(webhook_routes(&edge)).layer(CatchPanicLayer::custom(error::panicked)).with_state(edge)
+    api.merge(webhook_routes(&edge))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn(request::name))
+        .with_state(edge)
 }
 
 /// What RingCentral posts to. The handshake's whole answer must stay under 1,024 bytes, so it gets no other headers.

@@ -123,7 +123,7 @@ fn start_log(config: &Config) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
-    if config.log_json { log.json().flatten_event(true).init() } else { log.init() }
+    if config.log_json { log.json().flatten_event(true).with_span_list(false).init() } else { log.init() }
 }
 
 async fn serve(config: Config) -> Result<()> {
