@@ -1,37 +1,170 @@
 //! For operators and the status light.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::app::{App, Pulse};
 use crate::call::millis;
+use crate::ringcentral::subscription::{State as Delivery, SubscriptionState};
+
+/// A subscription this near its end should have been renewed days ago.
+const SOON: TimeDelta = TimeDelta::days(1);
+/// Any phone that is lifted is an event, so only an office on holiday is silent for so long.
+const LONG_SILENCE: TimeDelta = TimeDelta::days(1);
+/// A refusal is news for this long.
+const RECENT: TimeDelta = TimeDelta::hours(1);
 
 /// The process runs.
-pub async fn live() -> Json<Value> {
-    Json(json!({ "status": "live" }))
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Life {
+    /// Always `live`.
+    status: &'static str,
 }
 
-/// The service can do its work; the reasons when it cannot.
-pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let pulse = app.pulse();
+/// Whether the service can do its work, and what somebody should look at.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// Calls can be stored and read.
+    ready: bool,
+    /// Why not, a sentence each.
+    reasons: Vec<&'static str>,
+    /// What works now and may not for long, a sentence each.
+    warnings: Vec<&'static str>,
+    /// `mongodb` or `sqlite`.
+    store: &'static str,
+    /// Whether other programs' changes are seen `at_once`, or at the next poll (`polled`).
+    changes: &'static str,
+    /// Facts on this machine's disk that wait for the database.
+    spooled: usize,
+    /// Open streams.
+    viewers: usize,
+    /// Deliveries turned away for a wrong verification token, since the start.
+    refused_webhooks: u64,
+    /// When RingCentral last told anything, since the start.
+    #[schema(format = DateTime)]
+    last_event_at: Option<String>,
+    /// The webhook subscription, where there are credentials to ask for it.
+    subscription: Option<SubscriptionState>,
+}
+
+/// Says that the process runs, and nothing else.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "operating",
+    responses((status = 200, description = "It runs.", body = Life)),
+    security(()),
+)]
+pub async fn live() -> Json<Life> {
+    Json(Life { status: "live" })
+}
+
+/// Says whether the service can do its work, with the reasons when it cannot and what else somebody should look at.
+///
+/// Answers from memory. For monitors and the status light; a load balancer asks `/health/live`, because webhooks are
+/// taken in and kept also while the database is away.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "operating",
+    responses(
+        (status = 200, description = "It can.", body = Readiness),
+        (status = 503, description = "It cannot.", body = Readiness),
+    ),
+    security(()),
+)]
+pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
+    let (pulse, now) = (app.pulse(), Utc::now());
     let subscription = app.link().and_then(|link| link.subscription());
-    let mut reasons = Vec::new();
-    if pulse.store_lost {
-        reasons.push("The database does not answer.");
+    let uptime = app.link().map(|_| app.metrics().uptime());
+    let reasons = if pulse.store_lost { vec!["The database does not answer."] } else { Vec::new() };
+    let readiness = Readiness {
+        ready: reasons.is_empty(),
+        reasons,
+        warnings: warnings(&pulse, app.spooled(), subscription.as_ref(), uptime, now),
+        store: app.store().name(),
+        changes: if pulse.follows { "at_once" } else { "polled" },
+        spooled: app.spooled(),
+        viewers: app.hub().viewers(),
+        refused_webhooks: pulse.refused,
+        last_event_at: pulse.last_event_at.as_ref().map(millis::format),
+        subscription,
+    };
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness))
+}
+
+/// How long nothing was told by someone who should tell: whoever did before, or the account whose credentials we have.
+fn silence(pulse: &Pulse, linked_for: Option<Duration>, now: DateTime<Utc>) -> TimeDelta {
+    match (pulse.last_event_at, linked_for) {
+        (Some(at), _) => now - at,
+        (None, Some(uptime)) => TimeDelta::from_std(uptime).unwrap_or(TimeDelta::MAX),
+        (None, None) => TimeDelta::zero(),
     }
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({
-        "ready": reasons.is_empty(),
-        "reasons": reasons,
-        "store": app.store().name(),
-        "changes": if pulse.follows { "at_once" } else { "polled" },
-        "spooled": app.spooled(),
-        "viewers": app.hub().viewers(),
-        "refused_webhooks": pulse.refused,
-        "last_event_at": pulse.last_event_at.as_ref().map(millis::format),
-        "subscription": subscription,
-    });
-    (status, Json(body))
+}
+
+fn warnings(
+    pulse: &Pulse,
+    spooled: usize,
+    subscription: Option<&SubscriptionState>,
+    linked_for: Option<Duration>,
+    now: DateTime<Utc>,
+) -> Vec<&'static str> {
+    let mut warnings = Vec::new();
+    if spooled > 0 {
+        warnings.push("Calls wait on this machine's disk for the database.");
+    }
+    match subscription.map(|found| (found.state, found.expires_at)) {
+        None => {}
+        Some((Delivery::Active, Some(end))) if end - now <= SOON => {
+            warnings.push("The subscription at RingCentral ends within a day and was not renewed.");
+        }
+        Some((Delivery::Active, _)) => {}
+        Some((Delivery::Missing, _)) => warnings.push("RingCentral delivers nothing: there is no subscription."),
+        Some((Delivery::Blacklisted, _)) => warnings.push("RingCentral delivers nothing: it gave our address up."),
+        Some((Delivery::Unknown, _)) => warnings.push("RingCentral could not be asked for the subscription."),
+    }
+    if pulse.refused_at.is_some_and(|at| now - at < RECENT) {
+        warnings.push("Deliveries with a wrong verification token were turned away within the last hour.");
+    }
+    if silence(pulse, linked_for, now) >= LONG_SILENCE {
+        warnings.push("RingCentral has told nothing for more than a day.");
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_that_ends_soon_is_a_warning_and_a_renewed_one_is_not() {
+        let now = Utc::now();
+        let ends_in = |hours| SubscriptionState {
+            state: Delivery::Active,
+            expires_at: Some(now + TimeDelta::hours(hours)),
+            detail: None,
+            id: None,
+            checked_at: now,
+        };
+        let pulse = Pulse::default();
+        assert_eq!(warnings(&pulse, 0, Some(&ends_in(23)), None, now).len(), 1);
+        assert_eq!(warnings(&pulse, 0, Some(&ends_in(100)), None, now).len(), 0);
+        assert_eq!(warnings(&pulse, 3, None, Some(Duration::from_secs(90_000)), now).len(), 2);
+    }
+
+    #[test]
+    fn silence_concerns_only_those_somebody_should_tell() {
+        let (now, never) = (Utc::now(), Pulse::default());
+        assert_eq!(silence(&never, None, now), TimeDelta::zero());
+        assert_eq!(silence(&never, Some(Duration::from_secs(90_000)), now), TimeDelta::seconds(90_000));
+        let yesterday = Pulse { last_event_at: Some(now - TimeDelta::days(1)), ..Pulse::default() };
+        assert_eq!(silence(&yesterday, None, now), TimeDelta::days(1));
+    }
 }

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use reqwest::Url;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Error;
 use crate::call::millis;
@@ -67,7 +68,7 @@ pub struct Order<'a> {
 }
 
 /// What is known of our subscription, for status pages.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SubscriptionState {
     /// Whether events arrive.
     pub state: State,
@@ -85,8 +86,9 @@ pub struct SubscriptionState {
 }
 
 /// Whether events arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = SubscriptionStatus)]
 pub enum State {
     /// RingCentral delivers.
     Active,
