@@ -14,6 +14,7 @@ mod story;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::customer::{Customer, Match};
 pub use event::{CallEvent, Fact, Leg};
@@ -32,7 +33,7 @@ pub const SILENT_TALKING: TimeDelta = TimeDelta::hours(6);
 const REMEMBERED_UUIDS: usize = 16;
 
 /// One logical call: a session with all its legs. Serialises to the shape clients rely on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Call {
     /// Ours: 24 hex digits for calls we stored, whatever another program used for its own.
     pub id: String,
@@ -137,7 +138,7 @@ pub struct Ledger {
 }
 
 /// Someone with a telephone in the company.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Extension {
     /// RingCentral's extension id (not the number people dial).
     pub extension_id: String,
@@ -146,7 +147,7 @@ pub struct Extension {
 }
 
 /// Where a call stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // The words say it; `setup` is explained at `visible`.
 pub enum Status {
@@ -202,7 +203,7 @@ impl<'de> Deserialize<'de> for Status {
 }
 
 /// What came of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallResult {
     /// A person talked to the other side.

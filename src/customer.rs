@@ -1,9 +1,10 @@
 //! Customers as the popup needs them, and how several who share a number are ranked.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A customer who may be the caller. Read from the host application's collection; ours only as a copy on the call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Customer {
     /// The host application's own id, as text.
     pub id: String,
@@ -17,7 +18,7 @@ pub struct Customer {
 }
 
 /// How sure a match is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Match {
     /// The caller's number is this customer's, and nobody else's.

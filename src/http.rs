@@ -1,5 +1,6 @@
 //! The edges: who may come in, what arrives, what is answered. Only this room knows axum.
 
+mod answer;
 mod assets;
 mod auth;
 mod calls;
@@ -7,6 +8,7 @@ mod error;
 mod extract;
 mod health;
 mod metrics;
+mod openapi;
 mod request;
 mod serve;
 mod simulator;
@@ -82,6 +84,7 @@ pub const ROUTES: &[Route] = &[
     route(GET, "/health/live", Who::Open, |by| on(by, health::live)),
     route(GET, "/health/ready", Who::Open, |by| on(by, health::ready)),
     route(GET, "/metrics", Who::Admin, |by| on(by, metrics::show)),
+    route(GET, "/api/openapi.json", Who::Open, |by| on(by, openapi::show)),
 ];
 
 const fn route(

@@ -19,6 +19,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::call::{CallResult, Direction, millis};
 
@@ -58,7 +59,7 @@ scenarios![
 ];
 
 /// A line of the menu.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Choice {
     /// What the command line and the API call it.
     pub name: &'static str,

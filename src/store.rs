@@ -13,6 +13,7 @@ mod watch;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::call::{Call, CallEvent, CallResult, Direction};
 use crate::config::Config;
@@ -83,7 +84,7 @@ pub struct HistoryQuery {
 }
 
 /// What was removed of a person.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Erased {
     /// Calls that went on.
     pub active_calls: u64,

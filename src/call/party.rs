@@ -1,12 +1,13 @@
 //! One leg of a call: everything told about it, merged so that the order of telling does not matter.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Leg;
 use chrono::{DateTime, Utc};
 
 /// As seen from the company: the guide's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[allow(missing_docs)]
 pub enum Direction {
     #[default]

@@ -8,32 +8,43 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
-use super::error::ApiError;
+use super::answer::{SUCCESS, Success};
+use super::error::{ApiError, ErrorBody};
 use super::extract::{Path, Query};
 use crate::app::App;
 use crate::call::{Call, CallResult, Direction, Status, millis};
 use crate::hub::{Sees, Viewer};
 use crate::phone::PhoneNumber;
-use crate::store::{HistoryQuery, Position};
+use crate::store::{Erased, HistoryQuery, Position};
 
 const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 500;
 
 /// `?status=ringing`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct ActiveQuery {
+    /// Only calls with this status.
+    #[param(value_type = Option<Status>)]
     status: Option<String>,
 }
 
 /// Calls that go on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ActiveCalls {
     calls: Vec<Arc<Call>>,
 }
 
 /// Calls that ring or are talked in, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/ringcentral/active-calls",
+    tag = "calls",
+    params(ActiveQuery),
+    responses((status = 200, description = "The calls this viewer may see.", body = ActiveCalls)),
+)]
 pub async fn active(State(app): State<App>, viewer: Viewer, Query(query): Query<ActiveQuery>) -> Json<ActiveCalls> {
     let wanted = query.status.as_deref().map(Status::from_word);
     let mut calls = app.hub().active_calls(&viewer);
@@ -42,27 +53,66 @@ pub async fn active(State(app): State<App>, viewer: Viewer, Query(query): Query<
 }
 
 /// `?limit=`, `?cursor=` and filters.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct PageQuery {
+    /// Calls in a page.
+    #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Only calls of which this came.
     result: Option<CallResult>,
+    /// Only calls in this direction.
+    #[param(value_type = Option<Direction>)]
     direction: Option<String>,
+    /// Only calls from or to this number, as the calls have it.
     number: Option<String>,
+    /// Only calls of this customer.
     customer_id: Option<String>,
+    /// Only calls that began then or later.
+    #[param(format = DateTime)]
     since: Option<String>,
+    /// `csv` for a spreadsheet; `Accept: text/csv` does the same.
     format: Option<String>,
 }
 
 /// One page of the history.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Page {
     calls: Vec<Call>,
-    /// Where the next page begins; `None` on the last one.
+    /// Where the next page begins; `null` on the last one.
     next_cursor: Option<String>,
 }
 
+/// What was removed of a person.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Erasure {
+    erased: Erased,
+}
+
+/// What pages need to know of the settings.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageSettings {
+    /// Where "View customer" goes; `{id}` stands for the customer's id.
+    customer_url: String,
+    /// How often other programs' changes are looked for.
+    poll_interval_ms: u64,
+    /// Whether this viewer may simulate calls.
+    simulator: bool,
+}
+
 /// Calls that ended, newest first; `text/csv` for those who ask for it.
+#[utoipa::path(
+    get,
+    path = "/api/ringcentral/calls",
+    tag = "calls",
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page.", content((Page = "application/json"), (String = "text/csv"))),
+        (status = 400, description = "A parameter cannot be read.", body = ErrorBody),
+    ),
+)]
 pub async fn history(
     State(app): State<App>,
     viewer: Viewer,
@@ -98,30 +148,60 @@ pub async fn history(
     Ok(Json(Page { calls, next_cursor }).into_response())
 }
 
-/// The viewer puts a popup away.
-pub async fn dismiss(State(app): State<App>, viewer: Viewer, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+/// The viewer puts a popup away, on all of their tabs and devices.
+#[utoipa::path(
+    post,
+    path = "/api/ringcentral/calls/{id}/dismiss",
+    tag = "calls",
+    params(("id" = String, Path, description = "The call's `id`.")),
+    responses(
+        (status = 200, description = "It is gone from their screens.", body = Success),
+        (status = 404, description = "This viewer sees no such call now.", body = ErrorBody),
+    ),
+)]
+pub async fn dismiss(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(id): Path<String>,
+) -> Result<Json<Success>, ApiError> {
     if app.dismiss(&id, &viewer).await? {
-        Ok(Json(json!({ "status": "success" })))
+        Ok(Json(SUCCESS))
     } else {
         Err(ApiError::not_found("There is no such call now."))
     }
 }
 
 /// Removes a person: every call that holds the number, and the customers of the embedded store who have it.
-pub async fn erase(State(app): State<App>, Path(number): Path<String>) -> Result<Json<Value>, ApiError> {
+#[utoipa::path(
+    delete,
+    path = "/api/customers/by-number/{number}",
+    tag = "calls",
+    params(("number" = String, Path, description = "In any spelling.", example = "+14165551234")),
+    responses(
+        (status = 200, description = "What was removed.", body = Erasure),
+        (status = 400, description = "This is no number.", body = ErrorBody),
+    ),
+)]
+pub async fn erase(State(app): State<App>, Path(number): Path<String>) -> Result<Json<Erasure>, ApiError> {
     let number = PhoneNumber::parse(&number, app.config().region)
         .ok_or_else(|| ApiError::bad_request("no_number", "This is no public telephone number."))?;
-    Ok(Json(json!({ "erased": app.erase(&number).await? })))
+    Ok(Json(Erasure { erased: app.erase(&number).await? }))
 }
 
 /// What pages need to know of the settings.
-pub async fn config(State(app): State<App>, viewer: Viewer) -> Json<Value> {
+#[utoipa::path(
+    get,
+    path = "/api/ringcentral/config",
+    tag = "calls",
+    responses((status = 200, description = "The settings.", body = PageSettings)),
+)]
+pub async fn config(State(app): State<App>, viewer: Viewer) -> Json<PageSettings> {
     let config = app.config();
-    Json(json!({
-        "customer_url": config.customer_url,
-        "poll_interval_ms": config.poll_interval.as_millis() as u64,
-        "simulator": viewer.sees == Sees::All,
-    }))
+    Json(PageSettings {
+        customer_url: config.customer_url.clone(),
+        poll_interval_ms: config.poll_interval.as_millis() as u64,
+        simulator: viewer.sees == Sees::All,
+    })
 }
 
 fn cursor(call: &Call) -> String {

@@ -59,7 +59,6 @@ pub struct Readiness {
     path = "/health/live",
     tag = "operating",
     responses((status = 200, description = "It runs.", body = Life)),
-    security(()),
 )]
 pub async fn live() -> Json<Life> {
     Json(Life { status: "live" })
@@ -77,7 +76,6 @@ pub async fn live() -> Json<Life> {
         (status = 200, description = "It can.", body = Readiness),
         (status = 503, description = "It cannot.", body = Readiness),
     ),
-    security(()),
 )]
 pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
     let (pulse, now) = (app.pulse(), Utc::now());

@@ -13,6 +13,12 @@ use crate::ringcentral::subscription::State as Subscription;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything that is measured, in OpenMetrics text, as Prometheus reads it. Names and labels hold nothing of anybody's.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operating",
+    responses((status = 200, description = "The numbers.", body = String, content_type = OPEN_METRICS)),
+)]
 pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], String) {
     let (pulse, now) = (app.pulse(), Utc::now());
     let subscription = app.link().and_then(|link| link.subscription());

@@ -7,33 +7,59 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use chrono::Utc;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 use tracing::warn;
+use utoipa::ToSchema;
 
 use super::Edge;
-use super::error::ApiError;
+use super::answer::{SUCCESS, Success};
+use super::error::{ApiError, ErrorBody};
 use super::extract::Json;
-use crate::simulator::{Scenario, scenarios};
+use crate::simulator::{Choice, Scenario, scenarios};
 
 /// Plays at the same time; a person starts one or two.
 const MOST_PLAYS: usize = 20;
 
 /// Which scenario to play.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct Wish {
+    /// Its `name`.
+    #[schema(example = "direct")]
     scenario: String,
 }
 
+/// What can be played.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Menu {
+    scenarios: Vec<Choice>,
+}
+
 /// The scenarios there are.
-pub async fn list() -> Answer<Value> {
-    Answer(json!({ "scenarios": scenarios() }))
+#[utoipa::path(
+    get,
+    path = "/api/simulator/scenarios",
+    tag = "simulator",
+    responses((status = 200, description = "The menu.", body = Menu)),
+)]
+pub async fn list() -> Answer<Menu> {
+    Answer(Menu { scenarios: scenarios() })
 }
 
 /// Begins a play: what is due at once has happened when this answers, the rest follows as in life.
-pub async fn play(State(edge): State<Edge>, Json(wish): Json<Wish>) -> Result<Answer<Value>, ApiError> {
+#[utoipa::path(
+    post,
+    path = "/api/simulator/calls",
+    tag = "simulator",
+    request_body = Wish,
+    responses(
+        (status = 200, description = "It plays.", body = Success),
+        (status = 429, description = "Twenty calls are being simulated.", body = ErrorBody),
+    ),
+)]
+pub async fn play(State(edge): State<Edge>, Json(wish): Json<Wish>) -> Result<Answer<Success>, ApiError> {
     let scenario = Scenario::named(&wish.scenario)
         .ok_or_else(|| ApiError::bad_request("unknown_scenario", "There is no scenario of that name."))?;
     let play = Play::begin().ok_or_else(|| {
@@ -51,7 +77,7 @@ pub async fn play(State(edge): State<Edge>, Json(wish): Json<Wish>) -> Result<An
         }
         drop(play);
     });
-    Ok(Answer(json!({ "status": "success" })))
+    Ok(Answer(SUCCESS))
 }
 
 /// Posts as RingCentral would: to the same route, with the same header.

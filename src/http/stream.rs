@@ -6,6 +6,8 @@ use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use serde::Deserialize;
+use tracing::debug;
+use utoipa::IntoParams;
 
 use super::auth::origin::allowed_page;
 use super::error::ApiError;
@@ -21,7 +23,8 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-
                     x-accel-buffering: no\r\nx-content-type-options: nosniff\r\nvary: origin\r\nconnection: close\r\n";
 
 /// How a viewer wants to be told.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Wishes {
     /// `message` leaves the events' names out.
     events: Option<String>,
@@ -31,7 +34,25 @@ pub struct Wishes {
 
 /// Opens a stream: `connected`, what rings now, then everything as it happens.
 ///
-/// Hands the socket over to the writers and never answers; the accept loop then drops this future.
+/// Server-Sent Events; the data of each is one line of JSON whose `type` is the event's name:
+///
+/// - `connected`: comes first, `{"type","resumed","server_time","active"}`
+/// - `call`: a call starts ringing, `{"type","call"}`
+/// - `call_updated`: a call on this viewer's screen changed, `{"type","call"}`
+/// - `call_ended`: it left the screen, `{"type","call"}`
+/// - `heartbeat`: the line is alive, `{"type","server_time"}`
+/// - `resync`: drop everything but the calls in `active`, the calls follow, `{"type","active"}`
+/// - `error`: the service cannot do its work now, the stream stays open, `{"type","error"}`
+///
+/// A reader keeps the highest `rev` of a call and drops the rest.
+#[utoipa::path(
+    get,
+    path = "/api/ringcentral/call-stream",
+    tag = "calls",
+    params(Wishes, ("Last-Event-ID" = Option<String>, Header, description = "Where the client was.")),
+    responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream")),
+)]
+// Hands the socket over to the writers and never answers; the accept loop then drops this future.
 pub async fn open(
     State(app): State<App>,
     method: Method,
@@ -55,6 +76,7 @@ pub async fn open(
         let sorry = farewell(naming, "too_many_viewers", "Too many dashboards are open; this one tries again.");
         return Ok((event_stream(), sorry).into_response());
     };
+    debug!(resumes = position.is_some(), "a stream opens");
     let mut bytes = BytesMut::from(HEAD);
     if let Some(page) = allowed_page(app.config(), &headers) {
         let cors = format!("access-control-allow-origin: {page}\r\naccess-control-allow-credentials: true\r\n");

@@ -10,9 +10,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use serde_json::json;
 
-use super::error::ApiError;
+use super::answer::{SUCCESS, Success};
+use super::error::{ApiError, ErrorBody};
 use super::strangers::{VALIDATION, presented, wrong_token};
 use crate::app::App;
 use crate::call::{Fact, Source};
@@ -29,6 +29,24 @@ const LONGEST_VALIDATION: usize = 512;
 ///
 /// Which of the two it is shows in the body, because RingCentral's guide once called the verification header by the
 /// handshake's name and senders may still do so.
+#[utoipa::path(
+    post,
+    path = "/api/webhooks/ringcentral",
+    tag = "ringcentral",
+    request_body(content = serde_json::Value, description = "A notification of presence or of a telephony session, or nothing."),
+    params(
+        ("Verification-Token" = Option<String>, Header, description = "Proves a notification, where one is configured."),
+        ("Validation-Token" = Option<String>, Header, description = "A handshake: comes back in the answer."),
+    ),
+    responses(
+        (status = 200, description = "It is on disk, or the handshake is answered.", body = Success),
+        (status = 400, description = "The body is not JSON.", body = ErrorBody),
+        (status = 401, description = "The token is missing or wrong.", body = ErrorBody),
+        (status = 413, description = "The body is larger than 1 MiB.", body = ErrorBody),
+        (status = 429, description = "Too many without the right token.", body = ErrorBody),
+        (status = 503, description = "It could not be stored; send it again.", body = ErrorBody),
+    ),
+)]
 pub async fn receive(
     State(app): State<App>,
     headers: HeaderMap,
@@ -77,7 +95,7 @@ fn kind(notification: &Notification) -> metrics::Kind {
 }
 
 fn success(validation: Option<HeaderValue>, kind: metrics::Kind) -> Response {
-    let mut response = (Extension(kind), Json(json!({ "status": "success" }))).into_response();
+    let mut response = (Extension(kind), Json(SUCCESS)).into_response();
     if let Some(token) = validation {
         response.headers_mut().insert(VALIDATION, token);
     }

@@ -17,6 +17,7 @@ mod fake_ringcentral;
 mod foreign_writers;
 mod keeper;
 mod local_mode;
+mod operating;
 mod orders;
 mod pages;
 mod ringcentral;

@@ -14,8 +14,9 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::info;
+use utoipa::ToSchema;
 
 use super::{Badge, Gate, Proven};
 use crate::call::millis;
@@ -40,12 +41,48 @@ struct Session {
 }
 
 /// `{"token": …}`: one of `API_TOKENS`, or a JWT.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct Entry {
+    /// One of `API_TOKENS`, or a JWT.
     token: String,
 }
 
+/// Who somebody is, and until when.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Presence {
+    viewer: Somebody,
+    /// When they have to sign in again; `null` for an API token.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+/// A person, or a program.
+#[derive(Debug, Serialize, ToSchema)]
+struct Somebody {
+    /// The same on all of their devices.
+    id: String,
+    role: Role,
+    /// Whose calls an agent sees.
+    extension_ids: Vec<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Role {
+    /// Sees all calls.
+    Admin,
+    /// Sees the calls of their extensions.
+    Agent,
+}
+
 /// Signs in: a secret for a cookie.
+#[utoipa::path(
+    post,
+    path = "/api/auth/session",
+    tag = "signing in",
+    request_body = Entry,
+    responses((status = 204, description = "The cookie is set.")),
+)]
 pub async fn begin(
     State(gate): State<Gate>,
     headers: HeaderMap,
@@ -56,6 +93,12 @@ pub async fn begin(
 }
 
 /// Signs out, whoever it is.
+#[utoipa::path(
+    delete,
+    path = "/api/auth/session",
+    tag = "signing in",
+    responses((status = 204, description = "The cookie is gone.")),
+)]
 pub async fn end(State(gate): State<Gate>, headers: HeaderMap) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
     let mut gone = Cookie::new(gate.cookie_name(), "");
     gone.set_path("/");
@@ -64,15 +107,19 @@ pub async fn end(State(gate): State<Gate>, headers: HeaderMap) -> Result<(Status
 }
 
 /// Who am I?
-pub async fn show(viewer: Viewer) -> Answer<Value> {
-    let (role, extension_ids) = match &viewer.sees {
-        Sees::All => ("admin", Vec::new()),
-        Sees::Extensions(ids) => ("agent", ids.clone()),
+#[utoipa::path(
+    get,
+    path = "/api/auth/session",
+    tag = "signing in",
+    responses((status = 200, description = "You.", body = Presence)),
+)]
+pub async fn show(viewer: Viewer) -> Answer<Presence> {
+    let expires_at = viewer.until.as_ref().map(millis::format);
+    let (role, extension_ids) = match viewer.sees {
+        Sees::All => (Role::Admin, Vec::new()),
+        Sees::Extensions(ids) => (Role::Agent, ids),
     };
-    Answer(json!({
-        "viewer": { "id": viewer.id, "role": role, "extension_ids": extension_ids },
-        "expires_at": viewer.until.as_ref().map(millis::format),
-    }))
+    Answer(Presence { viewer: Somebody { id: viewer.id, role, extension_ids }, expires_at })
 }
 
 impl Gate {

@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::warn;
+use utoipa::IntoParams;
 
 use super::{Gate, Proven, digest, secret};
 use crate::app::App;
@@ -32,14 +33,22 @@ struct Departure {
 }
 
 /// What RingCentral sends the browser back with.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Return {
+    /// Ties the return to the departure.
     state: Option<String>,
     /// Missing when RingCentral, or the person, said no.
     code: Option<String>,
 }
 
 /// Sends the browser to RingCentral.
+#[utoipa::path(
+    get,
+    path = "/api/auth/ringcentral/login",
+    tag = "signing in",
+    responses((status = 303, description = "Go there.")),
+)]
 pub async fn begin(State(gate): State<Gate>, headers: HeaderMap) -> Result<Response, ApiError> {
     let (state, pkce) = (secret(), Pkce::new());
     let url = gate.0.sign_in.as_ref().and_then(|client| client.authorize_url(&state, &pkce.challenge).ok());
@@ -51,6 +60,13 @@ pub async fn begin(State(gate): State<Gate>, headers: HeaderMap) -> Result<Respo
 }
 
 /// The browser is back.
+#[utoipa::path(
+    get,
+    path = "/api/auth/ringcentral/callback",
+    tag = "signing in",
+    params(Return),
+    responses((status = 303, description = "Signed in, or back at the sign-in page with the reason.")),
+)]
 pub async fn finish(
     State(app): State<App>,
     State(gate): State<Gate>,

@@ -7,7 +7,9 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use chrono::{TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{Badge, digest, secret};
 use crate::app::App;
@@ -17,12 +19,27 @@ use crate::hub::Viewer;
 /// Long enough to open a stream, too short for whoever reads logs.
 const LIFE: TimeDelta = TimeDelta::seconds(30);
 
+/// A secret for one stream.
+#[derive(Serialize, ToSchema)]
+pub struct Ticket {
+    /// Goes into the stream's address as `?ticket=`.
+    ticket: String,
+    /// In seconds.
+    expires_in: i64,
+}
+
 /// Hands out a ticket for one stream.
-pub async fn issue(State(app): State<App>, viewer: Viewer) -> Result<Answer<Value>, ApiError> {
+#[utoipa::path(
+    post,
+    path = "/api/auth/ticket",
+    tag = "signing in",
+    responses((status = 200, description = "The ticket.", body = Ticket)),
+)]
+pub async fn issue(State(app): State<App>, viewer: Viewer) -> Result<Answer<Ticket>, ApiError> {
     let ticket = secret();
     let badge = json!(Badge::from(viewer)).to_string();
     app.store().put_ticket(&digest(&ticket), &badge, Utc::now() + LIFE).await?;
-    Ok(Answer(json!({ "ticket": ticket, "expires_in": LIFE.num_seconds() })))
+    Ok(Answer(Ticket { ticket, expires_in: LIFE.num_seconds() }))
 }
 
 /// Whose ticket this was; it is good once.

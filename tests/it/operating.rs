@@ -1,0 +1,134 @@
+//! Seen from outside: metrics, names of requests, health, and the API's description of itself.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{Setup, Store, TestApp, eventually, flat};
+
+const TOKEN: &str = "a-token-nobody-guesses";
+
+on_both_stores! {
+    a_call_leaves_its_trace_in_the_metrics,
+    answers_are_what_the_description_says,
+}
+
+async fn a_call_leaves_its_trace_in_the_metrics(store: Store) {
+    let app = TestApp::start(store).await;
+    let mut viewer = app.viewer().await;
+    app.ring("measured", "+14165551234").await;
+    viewer.expect("call").await;
+    app.post_webhook(&json!("no notification")).await;
+    for line in [
+        "caller_popup_webhooks_total{kind=\"guide\",status=\"200\"} 1",
+        "caller_popup_webhooks_total{kind=\"unknown\",status=\"200\"} 1",
+        "caller_popup_webhook_stored_seconds_count 2",
+        "caller_popup_webhook_pushed_seconds_count 1",
+        "caller_popup_customer_lookup_seconds_count 1",
+        "caller_popup_viewers 1",
+        "caller_popup_streams_total 1",
+        "caller_popup_active_calls{status=\"ringing\"} 1",
+        "caller_popup_store_up 1",
+        "caller_popup_spooled 0",
+    ] {
+        eventually(line, async || metrics(&app).await.lines().find(|found| *found == line).map(str::to_owned)).await;
+    }
+    assert!(!metrics(&app).await.contains("4165551234"));
+}
+
+async fn answers_are_what_the_description_says(store: Store) {
+    let app = Setup::on(store).with_customers(&[("Sarah", "sarah@example.com", "+14165551234")]).await.start().await;
+    app.ring("goes-on", "+14165551234").await;
+    app.ring("ends", "+14165551234").await;
+    app.hang_up("ends").await;
+    app.ended_call("ends").await;
+    let document = app.get_json("/api/openapi.json").await;
+    for (path, described) in [
+        ("/api/ringcentral/active-calls", "/api/ringcentral/active-calls"),
+        ("/api/ringcentral/calls?limit=1", "/api/ringcentral/calls"),
+        ("/api/ringcentral/calls?since=yesterday", "/api/ringcentral/calls"),
+        ("/api/ringcentral/config", "/api/ringcentral/config"),
+        ("/api/simulator/scenarios", "/api/simulator/scenarios"),
+        ("/health/live", "/health/live"),
+        ("/health/ready", "/health/ready"),
+    ] {
+        let answer = app.get(path).await;
+        let status = answer.status();
+        check(&document, described, "get", status, &answer.json().await.unwrap());
+    }
+    for (path, described) in [
+        ("/api/ringcentral/calls/no-such-call/dismiss", "/api/ringcentral/calls/{id}/dismiss"),
+        ("/api/webhooks/ringcentral", "/api/webhooks/ringcentral"),
+    ] {
+        let answer = app.request(Method::POST, path).body("no JSON").send().await.unwrap();
+        let status = answer.status();
+        check(&document, described, "post", status, &answer.json().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn only_admins_read_the_metrics() {
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).start().await;
+    assert_eq!(app.get("/metrics").await.status(), StatusCode::UNAUTHORIZED);
+    let answer = app.request(Method::GET, "/metrics").bearer_auth(TOKEN).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    assert!(answer.text().await.unwrap().ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn a_wrong_token_at_the_webhook_is_counted_and_told() {
+    let app = Setup::on(Store::Sqlite).with("RINGCENTRAL_VERIFICATION_TOKEN", "expected").start().await;
+    let refused = app.post_webhook(&flat("forged", "Ringing", json!({}))).await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert!(metrics(&app).await.contains("caller_popup_webhooks_total{kind=\"unread\",status=\"401\"} 1"));
+    let health = app.get_json("/health/ready").await;
+    assert_eq!((&health["ready"], &health["refused_webhooks"]), (&json!(true), &json!(1)));
+    assert!(health["warnings"][0].as_str().unwrap().contains("verification token"), "{health}");
+}
+
+#[tokio::test]
+async fn a_request_has_a_name_in_its_answer_and_in_the_log() {
+    let app = Setup::on(Store::Sqlite).with("LOG", "debug").start().await;
+    let named = app.request(Method::GET, "/health/live").header("x-request-id", "from-the-proxy-1").send().await;
+    assert_eq!(named.unwrap().headers()["x-request-id"], "from-the-proxy-1");
+    eventually("a line about it", async || {
+        let log = app.log();
+        let line = log.lines().find(|line| line.contains("from-the-proxy-1"))?;
+        let line: Value = serde_json::from_str(line).expect("the log is JSON");
+        assert_eq!((&line["route"], &line["status"]), (&json!("/health/live"), &json!(200)));
+        Some(())
+    })
+    .await;
+    let ours = app.get("/health/live").await.headers()["x-request-id"].clone();
+    assert_eq!(ours.len(), 16);
+    let odd = app.request(Method::GET, "/health/live").header("x-request-id", "a\"b").send().await.unwrap();
+    assert_ne!(odd.headers()["x-request-id"], "a\"b");
+    let missing = app.get("/no-such-page").await;
+    assert!(missing.status() == StatusCode::NOT_FOUND && missing.headers().contains_key("x-request-id"));
+}
+
+#[tokio::test]
+async fn the_handshakes_answer_carries_nothing_more() {
+    let app = TestApp::start(Store::Sqlite).await;
+    let handshake = app.request(Method::POST, "/api/webhooks/ringcentral").header("Validation-Token", "echo");
+    let answer = handshake.send().await.unwrap();
+    assert_eq!(answer.headers()["validation-token"], "echo");
+    assert!(!answer.headers().contains_key("x-request-id"));
+}
+
+async fn metrics(app: &TestApp) -> String {
+    app.get("/metrics").await.text().await.expect("metrics are text")
+}
+
+/// Holds an answer against the schema of its route and status.
+fn check(document: &Value, path: &str, method: &str, status: StatusCode, answer: &Value) {
+    let responses = &document["paths"][path][method]["responses"];
+    let described = &responses[status.as_str()];
+    let described = if described.is_null() { &responses["default"] } else { described };
+    let mut schema = described["content"]["application/json"]["schema"].clone();
+    assert!(schema.is_object(), "{method} {path} {status} is not described");
+    schema["components"] = document["components"].clone();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema");
+    let problems: Vec<_> = validator.iter_errors(answer).map(|problem| problem.to_string()).collect();
+    assert!(problems.is_empty(), "{method} {path} {status}: {problems:#?}\n{answer:#}");
+}
