@@ -60,7 +60,9 @@ const SENT: [&str; 2] = ["Entry", "Wish"];
 struct Description;
 
 static TEXT: LazyLock<String> = LazyLock::new(|| {
-    Description::openapi().to_pretty_json().expect("a description of strings and numbers can be written as JSON")
+    let text = Description::openapi().to_pretty_json();
+    // The types are described for readers of Rust.
+    text.expect("a description of strings and numbers can be written as JSON").replace("`None`", "`null`")
 });
 
 /// This description.

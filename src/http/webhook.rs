@@ -25,15 +25,16 @@ pub const LARGEST_BODY: usize = 1024 * 1024;
 /// The handshake's answer may have 1,024 bytes in all, and an honest token is far shorter.
 const LONGEST_VALIDATION: usize = 512;
 
-/// A handshake is answered with its own token. A notification is taken in, and 200 means that it is on disk.
+/// Takes in what RingCentral tells: a notification, or the handshake of a new subscription.
 ///
-/// Which of the two it is shows in the body, because RingCentral's guide once called the verification header by the
-/// handshake's name and senders may still do so.
+/// A handshake is answered with its own token. For a notification, 200 means that it is on disk. Which of the two it is
+/// shows in the body, because RingCentral's guide once called the verification header by the handshake's name and senders
+/// may still do so.
 #[utoipa::path(
     post,
     path = "/api/webhooks/ringcentral",
     tag = "ringcentral",
-    request_body(content = serde_json::Value, description = "A notification of presence or of a telephony session, or nothing."),
+    request_body(content = serde_json::Value, description = "A notification; a handshake has none."),
     params(
         ("Verification-Token" = Option<String>, Header, description = "Proves a notification, where one is configured."),
         ("Validation-Token" = Option<String>, Header, description = "A handshake: comes back in the answer."),
