@@ -156,8 +156,14 @@ impl Hub {
     /// change stream or the poll do no harm. `heard` is when the notification behind it arrived, for the metrics.
     pub fn publish(&self, call: Call, heard: Option<Instant>) {
         let mut state = self.write();
+        let before = state.head();
         state.publish(call, heard, &self.0.epoch);
-        self.0.head.send_replace(state.head());
+        let told = state.head();
+        self.0.head.send_replace(told);
+        // MongoDB's change stream was quicker than its answer, so viewers were told by now.
+        if let Some(heard) = heard.filter(|_| told == before && self.viewers() > 0) {
+            self.0.metrics.webhook_pushed.observe(heard.elapsed().as_secs_f64());
+        }
     }
 
     /// Compares with everything in `active_calls`, read after `since` was taken from [`Hub::head`]. Publishes what is

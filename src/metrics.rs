@@ -60,6 +60,7 @@ pub struct Metrics {
     viewers: Gauge,
     active_calls: Family<StatusLabel, Gauge>,
     store_up: Gauge,
+    store_follows: Gauge,
     spooled: Gauge,
     subscription_active: Gauge,
     subscription_expires: Measure,
@@ -74,6 +75,8 @@ pub struct Standing {
     pub active_calls: Vec<Status>,
     /// The store answered the last time it was asked.
     pub store_up: bool,
+    /// It tells what other programs and instances change at once.
+    pub store_follows: bool,
     /// Facts that wait for the database.
     pub spooled: usize,
     /// Whether RingCentral delivers, and until when in Unix seconds; `None` where nobody asks it.
@@ -146,6 +149,7 @@ impl Metrics {
             self.active_calls.get_or_create(&StatusLabel { status: status.as_str() }).set(count as i64);
         }
         self.store_up.set(now.store_up.into());
+        self.store_follows.set(now.store_follows.into());
         self.spooled.set(now.spooled as i64);
         let (active, expires) = now.subscription.unwrap_or((false, None));
         self.subscription_active.set(active.into());
@@ -179,6 +183,7 @@ impl Default for Metrics {
             viewers: Gauge::default(),
             active_calls: Family::default(),
             store_up: Gauge::default(),
+            store_follows: Gauge::default(),
             spooled: Gauge::default(),
             subscription_active: Gauge::default(),
             subscription_expires: Measure::default(),
@@ -216,6 +221,7 @@ impl Metrics {
         let mut gauge = |name, help, metric: &Gauge| ours.register(name, help, metric.clone());
         gauge("viewers", "Open streams", &self.viewers);
         gauge("store_up", "1 while the database answers", &self.store_up);
+        gauge("store_follows", "1 while MongoDB tells at once what others change", &self.store_follows);
         gauge("spooled", "Facts on disk that wait for the database", &self.spooled);
         gauge("subscription_active", "1 while RingCentral delivers to us", &self.subscription_active);
         ours.register("active_calls", "Calls that go on, by status", self.active_calls.clone());
@@ -264,6 +270,7 @@ mod tests {
             viewers: 3,
             active_calls: vec![Status::Ringing, Status::Ringing],
             store_up: true,
+            store_follows: false,
             spooled: 0,
             subscription: Some((true, Some(1_800_000_000))),
             last_event_age: Some(Duration::from_millis(1_500)),

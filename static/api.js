@@ -20,7 +20,7 @@ function show(api) {
     if (!tagged.length) continue;
     contents.append(element("h2", {}, capital(tag.name)), ...tagged.map(link));
     reference.append(
-      element("section", {}, element("h2", {}, capital(tag.name)), ...prose(tag.description), ...tagged.map((one) => operation(one, api))),
+      element("section", {}, element("h2", {}, capital(tag.name)), ...prose(tag.description), ...tagged.map(operation)),
     );
   }
   const schemas = Object.entries(api.components.schemas);
@@ -35,20 +35,19 @@ const id = ({ method, path }) => `${method}-${path.replace(/[^a-z0-9]+/gi, "-").
 const link = (one) =>
   element("a", { href: `#${id(one)}`, title: one.summary }, element("code", {}, `${one.method.toUpperCase()} ${one.path}`));
 
-function operation(one, api) {
-  const needs = one.security ?? api.security ?? [];
-  const open = !needs.length || needs.some((way) => !Object.keys(way).length);
+function operation(one) {
+  const ways = (one.security ?? []).flatMap((way) => Object.keys(way));
   const parts = [
     element(
       "h3",
       {},
       element("span", { className: "method", dataset: { method: one.method } }, one.method.toUpperCase()),
       element("code", {}, one.path),
-      element("span", { className: "who" }, open ? "for everybody" : "signed in"),
+      element("span", { className: "who" }, who(ways)),
     ),
     ...prose(one.summary),
     ...prose(one.description),
-    element("pre", {}, curl(one, open)),
+    element("pre", {}, curl(one, ways)),
   ];
   if (one.parameters?.length) parts.push(element("h4", {}, "Parameters"), list(one.parameters.map(parameter)));
   const body = one.requestBody;
@@ -110,10 +109,16 @@ const join = (parts) => element("span", {}, ...parts.flatMap((part, index) => (i
 const limits = ({ minimum, maximum, default: usual }) =>
   [minimum !== undefined && `${minimum} to ${maximum}`, usual !== undefined && `${usual} by default`].filter(Boolean).join(", ");
 
-function curl({ method, path, requestBody }, open) {
-  const words = ["curl"];
+function who(ways) {
+  if (!ways.length) return "for everybody";
+  return ways.includes("verification") ? "for RingCentral" : "for those who signed in";
+}
+
+function curl({ method, path, requestBody }, ways) {
+  const words = [path.endsWith("-stream") ? "curl -N" : "curl"];
   if (method !== "get") words.push(`-X ${method.toUpperCase()}`);
-  if (!open) words.push('-H "Authorization: Bearer $TOKEN"');
+  if (ways.includes("token")) words.push('-H "Authorization: Bearer $TOKEN"');
+  if (ways.includes("verification")) words.push('-H "Verification-Token: $TOKEN"');
   if (requestBody) words.push("-H 'Content-Type: application/json' -d @body.json");
   return [...words, `'${new URL(path.slice(1), base).href.replaceAll("%7B", "{").replaceAll("%7D", "}")}'`].join(" ");
 }

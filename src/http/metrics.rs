@@ -26,6 +26,7 @@ pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], S
         viewers: app.hub().viewers(),
         active_calls: app.hub().calls().iter().map(|call| call.status).collect(),
         store_up: !pulse.store_lost,
+        store_follows: pulse.follows,
         spooled: app.spooled(),
         subscription: subscription
             .map(|found| (found.state == Subscription::Active, found.expires_at.map(|at| at.timestamp()))),

@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 use super::auth::origin::allowed_page;
 use super::error::ApiError;
 use super::extract::Query;
+use super::request::Name;
 use super::serve::Handover;
 use super::writer::Opening;
 use crate::app::App;
@@ -59,6 +60,7 @@ pub async fn open(
     viewer: Viewer,
     Query(wishes): Query<Wishes>,
     Extension(handover): Extension<Handover>,
+    Extension(Name(name)): Extension<Name>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let naming = match wishes.events.as_deref() {
@@ -78,6 +80,9 @@ pub async fn open(
     };
     debug!(resumes = position.is_some(), "a stream opens");
     let mut bytes = BytesMut::from(HEAD);
+    bytes.put(&b"x-request-id: "[..]);
+    bytes.put(name.as_bytes());
+    bytes.put(&b"\r\n"[..]);
     if let Some(page) = allowed_page(app.config(), &headers) {
         let cors = format!("access-control-allow-origin: {page}\r\naccess-control-allow-credentials: true\r\n");
         bytes.put(cors.as_bytes());

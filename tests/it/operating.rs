@@ -103,6 +103,9 @@ async fn a_request_has_a_name_in_its_answer_and_in_the_log() {
     assert_eq!(ours.len(), 16);
     let odd = app.request(Method::GET, "/health/live").header("x-request-id", "a\"b").send().await.unwrap();
     assert_ne!(odd.headers()["x-request-id"], "a\"b");
+    let stream =
+        app.request(Method::GET, "/api/ringcentral/call-stream").header("x-request-id", "a-stream").send().await;
+    assert_eq!(stream.unwrap().headers()["x-request-id"], "a-stream");
     let missing = app.get("/no-such-page").await;
     assert!(missing.status() == StatusCode::NOT_FOUND && missing.headers().contains_key("x-request-id"));
 }
