@@ -3,9 +3,11 @@
 //! Facts of one session are taken in one after the other, so that a dozen phones ringing at once do not fight over the
 //! same call; sessions do not wait for each other. Between instances the store's comparison of `rev` does the same.
 
+mod away;
 mod link;
+mod others;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex as StdMutex, RwLock};
 use std::time::{Duration, Instant};
@@ -13,10 +15,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{sleep, timeout};
-use tracing::{debug, error, info, warn};
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
 
-use crate::call::{Call, CallEvent, Direction, Fact, LegState, Status};
+use crate::call::{Call, CallEvent, Direction, Fact, LegState};
 use crate::config::Config;
 use crate::customer::Customer;
 use crate::hub::{Hub, Viewer};
@@ -24,19 +26,15 @@ use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
 use crate::ringcentral::subscription::Verification;
-use crate::store::{Erased, HistoryQuery, Seen, Spool, Spooled, Store, StoreError, Watch, calls_of, new_id};
+use crate::store::{Erased, HistoryQuery, Spool, Store, StoreError, calls_of};
 
 pub use link::Link;
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; whoever needs
 /// longer follows as an update, and nobody sees a number turn into a name for the sake of a fast database.
 const LOOKUP_BUDGET: Duration = Duration::from_millis(25);
-/// RingCentral wants its answer within three seconds, whatever the database does.
-const STORE_PATIENCE: Duration = Duration::from_millis(2_200);
-/// How long to wait before watching again; the poll serves meanwhile.
-const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
-/// Spooled entries read at a time.
-const REPLAY_BATCH: usize = 200;
+/// Extensions whose presence is remembered; the largest accounts have fewer.
+const MOST_EXTENSIONS: usize = 20_000;
 /// Sessions are spread over this many locks; two that share one only wait for each other.
 const LOCKS: usize = 64;
 
@@ -55,6 +53,8 @@ struct Shared {
     /// Sessions whose caller is being looked up.
     lookups: StdMutex<HashSet<String>>,
     pulse: StdMutex<Pulse>,
+    /// The newest presence of each extension.
+    presence: StdMutex<HashMap<String, Census>>,
     /// What deliveries must carry; `None` believes them all.
     verification: RwLock<Option<Verification>>,
     link: Option<Link>,
@@ -95,36 +95,12 @@ impl App {
             locks: std::array::from_fn(|_| Mutex::new(())),
             lookups: StdMutex::default(),
             pulse: StdMutex::default(),
+            presence: StdMutex::default(),
             verification: RwLock::default(),
             link,
         }));
         app.meet_store().await?;
         Ok(app)
-    }
-
-    /// The first look at the store. One that never worked is a wrong setting and stops the start; one that did is away,
-    /// and calls must not wait for it.
-    async fn meet_store(&self) -> anyhow::Result<()> {
-        let first = async {
-            self.0.store.prepare().await?;
-            self.replay().await?;
-            self.refresh().await?;
-            link::known_verification(&self.0.config, &self.0.store).await
-        };
-        let known = match (first.await, &self.0.spool, &self.0.config.mongodb) {
-            (Ok(known), Some(spool), Some(mongodb)) => {
-                spool.remember(&mongodb.database).await.context("writing the spool in DATA_DIR")?;
-                known
-            }
-            (Ok(known), ..) => known,
-            (Err(cause), Some(spool), Some(mongodb)) if spool.knows(&mongodb.database).await? => {
-                self.lose_store(&cause);
-                self.0.config.ringcentral.verification_token.as_deref().map(|token| Verification::of(Some(token), None))
-            }
-            (Err(cause), ..) => return Err(cause).context("reading active calls"),
-        };
-        known.into_iter().for_each(|known| self.verify_with(known));
-        Ok(())
     }
 
     /// The settings.
@@ -203,7 +179,11 @@ impl App {
         self.feel(|pulse| pulse.last_event_at = Some(Utc::now()));
         match notification.kind {
             Kind::Calls(events) => self.take_in(events, heard).await,
-            Kind::Presence(events, census) => {
+            Kind::Presence(mut events, census) => {
+                // A notification that was overtaken must not ring a phone that has stopped ringing.
+                let census = self.newest_presence(census);
+                let ended: Vec<_> = events.iter().filter_map(|event| census.overrules(event)).collect();
+                events.extend(ended);
                 self.take_in(events, heard).await?;
                 self.close_unlisted(census).await
             }
@@ -264,76 +244,6 @@ impl App {
         Ok(())
     }
 
-    /// What MongoDB cannot take now, or may not take before what waits already, is spooled and shown from memory.
-    async fn store_or_spool(&self, spool: &Spool, events: &[CallEvent]) -> Result<Vec<Call>, StoreError> {
-        let known = self.0.hub.call_of_session(&events[0].session_id);
-        let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
-        if spool.depth() == 0 && !self.pulse().store_lost {
-            match timeout(STORE_PATIENCE, self.0.store.apply_to(events, known.as_deref(), id.clone())).await {
-                Ok(Ok(changed)) => return Ok(changed),
-                Ok(Err(cause)) => self.lose_store(&cause),
-                Err(_) => self.lose_store(&StoreError::Slow),
-            }
-        }
-        spool.push(&id, events).await?;
-        let ended = known.is_none() && self.0.hub.has_ended(&events[0].session_id);
-        if ended || (known.is_none() && !events[0].can_begin_a_call()) {
-            return Ok(Vec::new());
-        }
-        let session = events[0].session_id.clone();
-        let mut call = known.map_or_else(|| Call::new(id, session, events[0].heard_at), |call| (*call).clone());
-        let changed = events.iter().fold(false, |changed, event| call.apply(event) | changed);
-        Ok(changed.then_some(call).into_iter().collect())
-    }
-
-    /// Tells the database what it missed, in order. An entry that it refuses while it takes later ones is put aside; one
-    /// that fails like all others waits with them.
-    async fn replay(&self) -> Result<(), StoreError> {
-        let Some(spool) = self.0.spool.as_ref().filter(|spool| spool.depth() > 0) else { return Ok(()) };
-        info!(waiting = spool.depth(), "the database is told what it missed");
-        loop {
-            let batch = spool.oldest(REPLAY_BATCH).await?;
-            if batch.is_empty() {
-                return Ok(());
-            }
-            let mut refused = Vec::new();
-            let mut failure = None;
-            for Spooled { position, call_id, events } in batch {
-                match self.0.store.apply_to(&events, None, call_id).await {
-                    Ok(changed) => {
-                        changed.into_iter().for_each(|call| self.0.hub.publish(call, None));
-                        spool.forget(position).await?;
-                        for position in refused.drain(..) {
-                            error!(position, "a spooled fact was refused by a database that works, and is set aside");
-                            spool.set_aside(position).await?;
-                        }
-                        failure = None;
-                    }
-                    Err(cause) => {
-                        // Without a connection every attempt waits for seconds, so the rest is not even tried.
-                        self.0.store.ping().await?;
-                        refused.push(position);
-                        failure = Some(cause);
-                    }
-                }
-            }
-            if let Some(cause) = failure {
-                return Err(cause);
-            }
-        }
-    }
-
-    fn lose_store(&self, cause: &StoreError) {
-        let was_lost = std::mem::replace(
-            &mut self.0.pulse.lock().expect("nobody panics while holding the pulse").store_lost,
-            true,
-        );
-        if !was_lost {
-            error!(error = cause as &dyn std::error::Error, "the store does not answer");
-            self.0.hub.trouble("store_unavailable", "The database does not answer; what is shown may be incomplete.");
-        }
-    }
-
     /// The caller's customers, if a phone begins to ring and they are found in time. Later ones follow by themselves.
     async fn recognise(&self, events: &[CallEvent]) -> Option<Vec<Customer>> {
         let (session, number) = events.iter().find_map(|event| match &event.fact {
@@ -380,6 +290,23 @@ impl App {
         None
     }
 
+    /// The newest presence of the extension that this one is of.
+    fn newest_presence(&self, census: Census) -> Census {
+        let mut presence = self.0.presence.lock().expect("nobody panics while holding the presence");
+        if presence.len() >= MOST_EXTENSIONS {
+            presence.clear();
+        }
+        match presence.get(&census.extension_id) {
+            Some(newest) if newest.sequence > census.sequence => newest.clone(),
+            // An incomplete list names no extension and says nothing about any.
+            _ if census.extension_id.is_empty() => census,
+            _ => {
+                presence.insert(census.extension_id.clone(), census.clone());
+                census
+            }
+        }
+    }
+
     /// Presence lists every call of an extension: its legs in calls that are not listed have ended.
     async fn close_unlisted(&self, census: Census) -> Result<(), StoreError> {
         let calls = self.0.hub.calls();
@@ -400,119 +327,6 @@ impl App {
     /// Ended calls, newest first.
     pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>, StoreError> {
         self.0.store.history(query).await
-    }
-
-    /// Reads `active_calls` once for everyone: what other programs and instances wrote becomes visible. Viewers are
-    /// told when the store stops answering, once, and when it is back.
-    pub async fn poll(&self) {
-        let look = async {
-            self.0.store.prepare().await?;
-            self.replay().await?;
-            self.refresh().await
-        };
-        match look.await {
-            Ok(()) => {
-                let was_lost = self.pulse().store_lost;
-                self.feel(|pulse| pulse.store_lost = false);
-                if was_lost {
-                    info!("the store answers again");
-                    self.link().into_iter().for_each(Link::compare_soon);
-                }
-            }
-            Err(cause) => self.lose_store(&cause),
-        }
-    }
-
-    async fn refresh(&self) -> Result<(), StoreError> {
-        let since = self.0.hub.head();
-        let active = self.0.store.active().await?;
-        let (foreign, gone) = self.0.hub.reconcile(active, since);
-        for call in foreign {
-            self.adopt(call).await?;
-        }
-        for id in gone {
-            self.lose_call(&id).await?;
-        }
-        Ok(())
-    }
-
-    /// Follows what others do to `active_calls` as it happens, for ever. Where the database cannot tell, and while it
-    /// does not, the poll finds out a little later.
-    pub async fn follow(&self) {
-        let mut lost = false;
-        loop {
-            match self.0.store.watch().await {
-                Ok(None) => return std::future::pending().await,
-                Ok(Some(watch)) => {
-                    // First the stream, then what is there, then what changes: nothing falls between.
-                    self.poll().await;
-                    if std::mem::replace(&mut lost, false) {
-                        info!("changes by other instances arrive again");
-                        self.0.hub.resync();
-                    }
-                    self.feel(|pulse| pulse.follows = true);
-                    let cause = self.follow_until_lost(watch).await;
-                    warn!(error = &cause as &dyn std::error::Error, "changes by other instances do not arrive at once");
-                }
-                Err(cause) => debug!(error = &cause as &dyn std::error::Error, "changes cannot be watched"),
-            }
-            if !std::mem::replace(&mut lost, true) {
-                self.feel(|pulse| pulse.follows = false);
-                self.0.hub.trouble("changes_delayed", "Calls may be shown up to two seconds late.");
-            }
-            sleep(rand::random_range(WATCH_AGAIN)).await;
-        }
-    }
-
-    async fn follow_until_lost(&self, mut watch: Watch) -> StoreError {
-        loop {
-            let since = self.0.hub.head();
-            let told = match watch.next().await {
-                Ok(Seen::Call(call)) => match self.0.hub.compare(*call, since) {
-                    Some(foreign) => self.adopt(foreign).await,
-                    None => Ok(()),
-                },
-                Ok(Seen::Left(id)) => self.lose_call(&id).await,
-                Err(cause) => Err(cause),
-            };
-            if let Err(cause) = told {
-                return cause;
-            }
-        }
-    }
-
-    /// A call is no longer active, and it was not this instance that ended it: another one did, or another program
-    /// took it away.
-    async fn lose_call(&self, id: &str) -> Result<(), StoreError> {
-        let Some(known) = self.0.hub.call(id) else { return Ok(()) };
-        let ended = self.0.store.ended(id).await?;
-        let call = ended.unwrap_or_else(|| Call { status: Status::Ended, rev: known.rev + 1, ..(*known).clone() });
-        self.0.hub.publish(call, None);
-        Ok(())
-    }
-
-    /// Another program inserted or changed a call: it gets a `rev`, so that it is news, and its caller is looked up.
-    async fn adopt(&self, found: Call) -> Result<(), StoreError> {
-        let region = self.0.config.region;
-        let number = |raw: &Option<String>| PhoneNumber::parse(raw.as_deref()?, region);
-        let caller = number(&found.from_number);
-        let mut next = found.clone();
-        next.rev = found.rev.max(self.0.hub.call(&found.id).map_or(0, |known| known.rev)) + 1;
-        // Silence is measured from when we first saw it, not from when it began: its author may sweep as it likes.
-        next.ledger.heard_at = Utc::now();
-        next.from_display = caller.as_ref().map(|number| number.display(region));
-        next.to_display = number(&found.to_number).map(|number| number.display(region));
-        let Some(adopted) = self.0.store.adopt(found, next).await? else { return Ok(()) };
-        info!(call.id = %adopted.id, status = adopted.status.as_str(), "another program changed a call");
-        let unknown = adopted.customer_id.is_none() && !adopted.ledger.looked_up && adopted.status.visible();
-        let session = adopted.session_id.clone();
-        self.0.hub.publish(adopted, None);
-        if let Some(caller) = caller.filter(|_| unknown)
-            && let Some(customers) = self.look_up(session.clone(), caller, LOOKUP_BUDGET).await
-        {
-            self.learn(vec![fact(&session, Fact::Customers(customers))]).await?;
-        }
-        Ok(())
     }
 
     /// Ends calls that are over or went silent, as of `now`.
@@ -542,11 +356,6 @@ impl App {
             Ok(calls) => info!(calls, "old history was forgotten"),
             Err(cause) => warn!(error = &cause as &dyn std::error::Error, "old history could not be forgotten"),
         }
-    }
-
-    /// How many facts wait for the database.
-    pub fn spooled(&self) -> usize {
-        self.0.spool.as_ref().map_or(0, Spool::depth)
     }
 
     async fn turn(&self, session: &str) -> MutexGuard<'_, ()> {

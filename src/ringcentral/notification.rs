@@ -54,6 +54,18 @@ pub struct Census {
 }
 
 impl Census {
+    /// That a leg told late has ended meanwhile: presence that was sent later no longer lists its call.
+    pub fn overrules(&self, late: &CallEvent) -> Option<CallEvent> {
+        let Fact::Leg(leg) = &late.fact else { return None };
+        let own = leg.extension.as_ref().is_some_and(|extension| extension.extension_id == self.extension_id);
+        let live = !matches!(leg.state, LegState::Ended(_));
+        (own && live && leg.sequence < self.sequence && !self.sessions.contains(&late.session_id)).then(|| {
+            let state = LegState::Ended(EndReason::Finished);
+            let ended = Leg { state, sequence: self.sequence, at: self.at, ..(**leg).clone() };
+            CallEvent { fact: Fact::Leg(Box::new(ended)), ..late.clone() }
+        })
+    }
+
     /// That this extension's leg of `call` has ended, if presence told of one that has not.
     pub fn leg_ended(&self, call: &Call) -> Option<CallEvent> {
         let live = |p: &&Party| p.source == Source::Presence && p.is_live();

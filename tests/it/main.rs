@@ -9,6 +9,7 @@ mod support;
 mod access;
 mod browser;
 mod busy_day;
+mod busy_store;
 mod calls;
 mod credentials;
 mod customers;

@@ -1,0 +1,119 @@
+//! The database is away: what arrives is spooled on this machine, shown from memory, and told to the database later.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::time::timeout;
+use tracing::{error, info};
+
+use super::{App, link};
+use crate::call::{Call, CallEvent};
+use crate::ringcentral::subscription::Verification;
+use crate::store::{Spool, Spooled, StoreError, new_id};
+
+/// RingCentral wants its answer within three seconds, whatever the database does.
+const STORE_PATIENCE: Duration = Duration::from_millis(2_200);
+/// Spooled entries read at a time.
+const REPLAY_BATCH: usize = 200;
+
+impl App {
+    /// The first look at the store. One that never worked is a wrong setting and stops the start; one that did is away,
+    /// and calls must not wait for it.
+    pub(super) async fn meet_store(&self) -> anyhow::Result<()> {
+        let first = async {
+            self.0.store.prepare().await?;
+            self.replay().await?;
+            self.refresh().await?;
+            link::known_verification(&self.0.config, &self.0.store).await
+        };
+        let known = match (first.await, &self.0.spool, &self.0.config.mongodb) {
+            (Ok(known), Some(spool), Some(mongodb)) => {
+                spool.remember(&mongodb.database).await.context("writing the spool in DATA_DIR")?;
+                known
+            }
+            (Ok(known), ..) => known,
+            (Err(cause), Some(spool), Some(mongodb)) if spool.knows(&mongodb.database).await? => {
+                self.lose_store(&cause);
+                self.0.config.ringcentral.verification_token.as_deref().map(|token| Verification::of(Some(token), None))
+            }
+            (Err(cause), ..) => return Err(cause).context("reading active calls"),
+        };
+        known.into_iter().for_each(|known| self.verify_with(known));
+        Ok(())
+    }
+
+    /// What MongoDB cannot take now, or may not take before what waits already, is spooled and shown from memory.
+    pub(super) async fn store_or_spool(&self, spool: &Spool, events: &[CallEvent]) -> Result<Vec<Call>, StoreError> {
+        let known = self.0.hub.call_of_session(&events[0].session_id);
+        let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
+        if spool.depth() == 0 && !self.pulse().store_lost {
+            match timeout(STORE_PATIENCE, self.0.store.apply_to(events, known.as_deref(), id.clone())).await {
+                Ok(Ok(changed)) => return Ok(changed),
+                Ok(Err(cause)) => self.lose_store(&cause),
+                Err(_) => self.lose_store(&StoreError::Slow),
+            }
+        }
+        spool.push(&id, events).await?;
+        let ended = known.is_none() && self.0.hub.has_ended(&events[0].session_id);
+        if ended || (known.is_none() && !events[0].can_begin_a_call()) {
+            return Ok(Vec::new());
+        }
+        let session = events[0].session_id.clone();
+        let mut call = known.map_or_else(|| Call::new(id, session, events[0].heard_at), |call| (*call).clone());
+        let changed = events.iter().fold(false, |changed, event| call.apply(event) | changed);
+        Ok(changed.then_some(call).into_iter().collect())
+    }
+
+    /// Tells the database what it missed, in order. An entry that it refuses while it takes later ones is put aside; one
+    /// that fails like all others waits with them.
+    pub(super) async fn replay(&self) -> Result<(), StoreError> {
+        let Some(spool) = self.0.spool.as_ref().filter(|spool| spool.depth() > 0) else { return Ok(()) };
+        info!(waiting = spool.depth(), "the database is told what it missed");
+        loop {
+            let batch = spool.oldest(REPLAY_BATCH).await?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let mut refused = Vec::new();
+            let mut failure = None;
+            for Spooled { position, call_id, events } in batch {
+                match self.0.store.apply_to(&events, None, call_id).await {
+                    Ok(changed) => {
+                        changed.into_iter().for_each(|call| self.0.hub.publish(call, None));
+                        spool.forget(position).await?;
+                        for position in refused.drain(..) {
+                            error!(position, "a spooled fact was refused by a database that works, and is set aside");
+                            spool.set_aside(position).await?;
+                        }
+                        failure = None;
+                    }
+                    Err(cause) => {
+                        // Without a connection every attempt waits for seconds, so the rest is not even tried.
+                        self.0.store.ping().await?;
+                        refused.push(position);
+                        failure = Some(cause);
+                    }
+                }
+            }
+            if let Some(cause) = failure {
+                return Err(cause);
+            }
+        }
+    }
+
+    pub(super) fn lose_store(&self, cause: &StoreError) {
+        let was_lost = std::mem::replace(
+            &mut self.0.pulse.lock().expect("nobody panics while holding the pulse").store_lost,
+            true,
+        );
+        if !was_lost {
+            error!(error = cause as &dyn std::error::Error, "the store does not answer");
+            self.0.hub.trouble("store_unavailable", "The database does not answer; what is shown may be incomplete.");
+        }
+    }
+
+    /// How many facts wait for the database.
+    pub fn spooled(&self) -> usize {
+        self.0.spool.as_ref().map_or(0, Spool::depth)
+    }
+}

@@ -1,0 +1,130 @@
+//! What others do to `active_calls`: other instances, other programs.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use super::{App, LOOKUP_BUDGET, Link, fact};
+use crate::call::{Call, Fact, Status};
+use crate::phone::PhoneNumber;
+use crate::store::{Seen, StoreError, Watch};
+
+/// How long to wait before watching again; the poll serves meanwhile.
+const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
+
+impl App {
+    /// Reads `active_calls` once for everyone: what other programs and instances wrote becomes visible. Viewers are
+    /// told when the store stops answering, once, and when it is back.
+    pub async fn poll(&self) {
+        let look = async {
+            self.0.store.prepare().await?;
+            self.replay().await?;
+            self.refresh().await
+        };
+        match look.await {
+            Ok(()) => {
+                let was_lost = self.pulse().store_lost;
+                self.feel(|pulse| pulse.store_lost = false);
+                if was_lost {
+                    info!("the store answers again");
+                    self.link().into_iter().for_each(Link::compare_soon);
+                }
+            }
+            Err(cause) => self.lose_store(&cause),
+        }
+    }
+
+    pub(super) async fn refresh(&self) -> Result<(), StoreError> {
+        let since = self.0.hub.head();
+        let active = self.0.store.active().await?;
+        let (foreign, gone) = self.0.hub.reconcile(active, since);
+        for call in foreign {
+            self.adopt(call).await?;
+        }
+        for id in gone {
+            self.lose_call(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// Follows what others do to `active_calls` as it happens, for ever. Where the database cannot tell, and while it
+    /// does not, the poll finds out a little later.
+    pub async fn follow(&self) {
+        let mut lost = false;
+        loop {
+            match self.0.store.watch().await {
+                Ok(None) => return std::future::pending().await,
+                Ok(Some(watch)) => {
+                    // First the stream, then what is there, then what changes: nothing falls between.
+                    self.poll().await;
+                    if std::mem::replace(&mut lost, false) {
+                        info!("changes by other instances arrive again");
+                        self.0.hub.resync();
+                    }
+                    self.feel(|pulse| pulse.follows = true);
+                    let cause = self.follow_until_lost(watch).await;
+                    warn!(error = &cause as &dyn std::error::Error, "changes by other instances do not arrive at once");
+                }
+                Err(cause) => debug!(error = &cause as &dyn std::error::Error, "changes cannot be watched"),
+            }
+            if !std::mem::replace(&mut lost, true) {
+                self.feel(|pulse| pulse.follows = false);
+                self.0.hub.trouble("changes_delayed", "Calls may be shown up to two seconds late.");
+            }
+            sleep(rand::random_range(WATCH_AGAIN)).await;
+        }
+    }
+
+    async fn follow_until_lost(&self, mut watch: Watch) -> StoreError {
+        loop {
+            let since = self.0.hub.head();
+            let told = match watch.next().await {
+                Ok(Seen::Call(call)) => match self.0.hub.compare(*call, since) {
+                    Some(foreign) => self.adopt(foreign).await,
+                    None => Ok(()),
+                },
+                Ok(Seen::Left(id)) => self.lose_call(&id).await,
+                Err(cause) => Err(cause),
+            };
+            if let Err(cause) = told {
+                return cause;
+            }
+        }
+    }
+
+    /// A call is no longer active, and it was not this instance that ended it: another one did, or another program
+    /// took it away.
+    async fn lose_call(&self, id: &str) -> Result<(), StoreError> {
+        let Some(known) = self.0.hub.call(id) else { return Ok(()) };
+        let ended = self.0.store.ended(id).await?;
+        let call = ended.unwrap_or_else(|| Call { status: Status::Ended, rev: known.rev + 1, ..(*known).clone() });
+        self.0.hub.publish(call, None);
+        Ok(())
+    }
+
+    /// Another program inserted or changed a call: it gets a `rev`, so that it is news, and its caller is looked up.
+    async fn adopt(&self, found: Call) -> Result<(), StoreError> {
+        let region = self.0.config.region;
+        let number = |raw: &Option<String>| PhoneNumber::parse(raw.as_deref()?, region);
+        let caller = number(&found.from_number);
+        let mut next = found.clone();
+        next.rev = found.rev.max(self.0.hub.call(&found.id).map_or(0, |known| known.rev)) + 1;
+        // Silence is measured from when we first saw it, not from when it began: its author may sweep as it likes.
+        next.ledger.heard_at = Utc::now();
+        next.from_display = caller.as_ref().map(|number| number.display(region));
+        next.to_display = number(&found.to_number).map(|number| number.display(region));
+        let Some(adopted) = self.0.store.adopt(found, next).await? else { return Ok(()) };
+        info!(call.id = %adopted.id, status = adopted.status.as_str(), "another program changed a call");
+        let unknown = adopted.customer_id.is_none() && !adopted.ledger.looked_up && adopted.status.visible();
+        let session = adopted.session_id.clone();
+        self.0.hub.publish(adopted, None);
+        if let Some(caller) = caller.filter(|_| unknown)
+            && let Some(customers) = self.look_up(session.clone(), caller, LOOKUP_BUDGET).await
+        {
+            self.learn(vec![fact(&session, Fact::Customers(customers))]).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The busy day told to the whole program, on both stores: notifications are read, taken in many at a time, stored and
+//! swept as in life, only that the clock runs faster.
+
+use std::collections::HashMap;
+
+use caller_popup::app::App;
+use caller_popup::call::{Call, GRACE, SILENT_TALKING};
+use caller_popup::config::Config;
+use caller_popup::phone::Region;
+use caller_popup::ringcentral::notification::Notification;
+use caller_popup::store::{HistoryQuery, Position, Store};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt, stream};
+
+use crate::busy_day::{Day, Delivery};
+use crate::support::{self, mongod};
+
+/// Deliveries under way at once.
+const AT_ONCE: usize = 16;
+
+on_both_stores!(a_busy_day_leaves_one_row_a_call_and_nothing_active);
+
+async fn a_busy_day_leaves_one_row_a_call_and_nothing_active(kind: support::Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().display().to_string();
+    let database = (kind == support::Store::Mongo).then(mongod::Database::new);
+    let config = Config::from_vars(|name| match (name, &database) {
+        ("DATA_DIR", _) => Some(data_dir.clone()),
+        ("MONGODB_URI", Some(database)) => Some(database.uri.clone()),
+        ("MONGODB_DATABASE", Some(database)) => Some(database.name.clone()),
+        _ => None,
+    })
+    .unwrap();
+    let store = Store::open(&config).await.unwrap();
+    let app = App::start(config, store.clone()).await.unwrap();
+
+    let start: DateTime<Utc> = "2026-03-02T08:00:00Z".parse().unwrap();
+    let day = Day::new(start, 11);
+    let mut swept = start;
+    let mut waiting: Vec<&Delivery> = Vec::new();
+    for delivery in &day.deliveries {
+        while swept + GRACE < at(start, delivery) {
+            tell(&app, &day, start, std::mem::take(&mut waiting)).await;
+            swept += GRACE;
+            app.sweep(swept).await;
+        }
+        waiting.push(delivery);
+    }
+    tell(&app, &day, start, waiting).await;
+    // Once for what went silent while it waited somewhere, once more for what that leaves without anybody.
+    for _ in 0..3 {
+        swept += SILENT_TALKING + GRACE;
+        app.sweep(swept).await;
+    }
+
+    assert!(store.active().await.unwrap().is_empty(), "calls are left active");
+    let rows = rows(&store).await;
+    let mut by_session: HashMap<&str, Vec<&Call>> = HashMap::new();
+    for row in &rows {
+        by_session.entry(&row.session_id).or_default().push(row);
+    }
+    let mut whole = 0;
+    for call in &day.calls {
+        let mine: Vec<&&Call> = call.sessions.iter().filter_map(|id| by_session.get(id.as_str())).flatten().collect();
+        // What linked two sessions may have been lost, and then nobody can know that they were one call.
+        assert!(mine.len() <= 1 || call.unknowable, "{} stands in the history {} times", call.scenario, mine.len());
+        if !call.lost {
+            whole += 1;
+            let row = mine.first().unwrap_or_else(|| panic!("{} is not in the history", call.scenario));
+            let answered_by = row.answered_by.as_ref().map(|who| &who.extension_id);
+            let ended = (row.result, row.direction, answered_by);
+            let meant = (Some(call.expect.result), call.expect.direction, call.expect.answered_by.as_ref());
+            assert_eq!(ended, meant, "{}: {:?}", call.scenario, row.ledger.parties);
+        }
+    }
+    assert!(whole > day.calls.len() / 2, "most calls are told whole: {whole}");
+}
+
+fn at(start: DateTime<Utc>, delivery: &Delivery) -> DateTime<Utc> {
+    start + TimeDelta::from_std(delivery.after).unwrap()
+}
+
+async fn tell(app: &App, day: &Day, start: DateTime<Utc>, deliveries: Vec<&Delivery>) {
+    let told = stream::iter(deliveries).for_each_concurrent(AT_ONCE, async |delivery| {
+        let body = day.calls[delivery.call].heard[delivery.nth].to_string();
+        let heard_at = DateTime::from_timestamp_millis(at(start, delivery).timestamp_millis()).unwrap();
+        let notification = Notification::parse(body.as_bytes(), heard_at, Region::default()).unwrap();
+        app.ingest(notification, std::time::Instant::now()).await.unwrap();
+    });
+    told.await;
+}
+
+async fn rows(store: &Store) -> Vec<Call> {
+    let mut rows: Vec<Call> = Vec::new();
+    loop {
+        let before = rows.last().map(|row| Position { timestamp: row.timestamp, id: row.id.clone() });
+        let page = store.history(HistoryQuery { limit: 500, before, ..HistoryQuery::default() }).await.unwrap();
+        if page.is_empty() {
+            return rows;
+        }
+        rows.extend(page);
+    }
+}
