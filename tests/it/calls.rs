@@ -80,16 +80,10 @@ async fn active_calls_come_newest_first_and_can_be_filtered(store: Store) {
 
 async fn every_change_grows_rev_by_one(store: Store) {
     let app = TestApp::start(store).await;
-    app.ring("changes", "+14165551234").await;
-    // The customer lookup changes the call once more, even when it finds nobody.
+    // A withheld number, because the answer of a lookup is a change too and may come at any time.
+    app.ring("changes", "anonymous").await;
     let revs =
         async || app.active_call("changes").await.expect("the call is active")["rev"].as_i64().expect("a number");
-    let mut before = 0;
-    eventually("the lookup", async || {
-        let now = revs().await;
-        std::mem::replace(&mut before, now).eq(&now).then_some(())
-    })
-    .await;
     for status in ["CallConnected", "OnHold", "CallConnected"] {
         let before = revs().await;
         app.tell("changes", status).await;
