@@ -343,6 +343,9 @@ impl App {
     /// Removes a person. Customers in MongoDB belong to the host application and stay.
     pub async fn erase(&self, number: &PhoneNumber) -> Result<Erased, StoreError> {
         let erased = self.0.store.erase(number, self.0.config.mongodb.is_none()).await?;
+        if let Some(spool) = &self.0.spool {
+            spool.erase(number, self.0.config.region).await?;
+        }
         info!(erased.active_calls, erased.call_history, erased.customers, "a person was erased");
         self.refresh().await?;
         Ok(erased)

@@ -15,7 +15,7 @@ use caller_popup::phone::PhoneNumber;
 use caller_popup::ringcentral::subscription::{Keeper, State, Verification, webhook_address};
 use caller_popup::ringcentral::{self, Client};
 use caller_popup::simulator::{Scenario, scenarios};
-use caller_popup::store::{CustomerRecord, HistoryQuery, Store};
+use caller_popup::store::{CustomerRecord, HistoryQuery, Spool, Store};
 use chrono::Utc;
 use clap::{Parser, Subcommand};
 use reqwest::Url;
@@ -274,6 +274,10 @@ async fn erase(config: Config, number: &str, with_customers: bool) -> Result<()>
     let number = PhoneNumber::parse(number, config.region).context("this is no public telephone number")?;
     let store = Store::open(&config).await.context(store_cure(&config))?;
     let erased = store.erase(&number, with_customers).await.context(store_cure(&config))?;
+    if config.mongodb.is_some() {
+        let spool = Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?;
+        spool.erase(&number, config.region).await.context("erasing in the spool in DATA_DIR")?;
+    }
     println!("active_calls  {} removed\ncall_history  {} removed", erased.active_calls, erased.call_history);
     println!("customers     {} removed of {} who have this number", erased.customers, erased.customers_found);
     Ok(())

@@ -72,7 +72,7 @@ impl App {
         loop {
             let batch = spool.oldest(REPLAY_BATCH).await?;
             if batch.is_empty() {
-                return Ok(());
+                return spool.leave_no_trace().await;
             }
             let mut refused = Vec::new();
             let mut failure = None;

@@ -12,7 +12,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::file::File;
 use super::{Result, StoreError};
-use crate::call::CallEvent;
+use crate::call::{CallEvent, Fact};
+use crate::phone::{PhoneNumber, Region};
 
 /// A busy account tells a few facts a second, so this is most of a day; some 100 MB.
 const MOST: usize = 100_000;
@@ -111,6 +112,35 @@ impl Spool {
         });
         self.depth.fetch_sub(aside.await?, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// Empties the write-ahead log, which still holds what the database has taken.
+    pub async fn leave_no_trace(&self) -> Result<()> {
+        self.file.leave_no_trace().await
+    }
+
+    /// Removes a person from what was set aside. What waits is told to the database first, and removed there.
+    pub async fn erase(&self, number: &PhoneNumber, region: Region) -> Result<()> {
+        let number = number.clone();
+        let erase = self.file.write(move |db| {
+            let mut rows = db.prepare("SELECT position, events FROM refused")?;
+            let rows: Vec<(i64, String)> =
+                rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
+            let theirs = |events: &str| {
+                // Entries that cannot be read any more cannot be told apart, and must not keep a person's number.
+                let Ok(events) = serde_json::from_str::<Vec<CallEvent>>(events) else { return true };
+                let legs =
+                    events.iter().filter_map(|event| if let Fact::Leg(leg) = &event.fact { Some(leg) } else { None });
+                let numbers = legs.flat_map(|leg| [&leg.from.number, &leg.to.number]).flatten();
+                numbers.into_iter().any(|raw| PhoneNumber::parse(raw, region).as_ref() == Some(&number))
+            };
+            for (position, _) in rows.iter().filter(|(_, events)| theirs(events)) {
+                db.execute("DELETE FROM refused WHERE position = ?1", [position])?;
+            }
+            Ok(())
+        });
+        erase.await?;
+        self.leave_no_trace().await
     }
 
     /// Remembers a database that once worked, so that a start without it is an outage and not a wrong setting.
