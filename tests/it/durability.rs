@@ -113,7 +113,7 @@ async fn stored_call(app: &TestApp, session: &str) -> Document {
 }
 
 /// Everything that reads or writes fails, for this program only.
-async fn database_away(app: &TestApp) -> Failure {
+pub async fn database_away(app: &TestApp) -> Failure {
     let commands = ["find", "aggregate", "getMore", "insert", "update", "findAndModify", "delete", "commitTransaction"];
     let every = doc! {
         "failCommands": commands.as_slice(),

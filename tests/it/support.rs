@@ -3,7 +3,7 @@
 pub mod chromium;
 mod fixture;
 pub mod mongod;
-mod process;
+pub mod process;
 pub mod token;
 mod viewer;
 
@@ -284,6 +284,21 @@ impl TestApp {
 
     pub fn database_name(&self) -> &str {
         &self.setup.database.as_ref().expect("this test runs on MongoDB").name
+    }
+
+    /// Where the program keeps its files.
+    pub fn data_dir(&self) -> PathBuf {
+        self.setup.home.path().join("data")
+    }
+
+    /// The process id, while the program runs.
+    pub fn process_id(&self) -> u32 {
+        self.child.id().expect("the program runs")
+    }
+
+    /// Runs a command of the program beside it, with the same settings.
+    pub async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        self.setup.run(arguments).await
     }
 
     pub fn log(&self) -> String {

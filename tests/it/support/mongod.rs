@@ -64,15 +64,20 @@ fn uri() -> &'static str {
     })
 }
 
-/// A one-node replica set on a free port, in a temporary folder, gone when this process is.
-fn start() -> String {
-    static ALIVE: Mutex<Option<ChildStdin>> = Mutex::new(None);
+/// Which mongod the tests run.
+pub fn program() -> String {
     let brought = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mongod-6.0.5/mongod");
-    let program = match std::env::var("MONGOD") {
+    match std::env::var("MONGOD") {
         Ok(program) if !program.is_empty() => program,
         _ if brought.exists() => brought.display().to_string(),
         _ => "mongod".into(),
-    };
+    }
+}
+
+/// A one-node replica set on a free port, in a temporary folder, gone when this process is.
+fn start() -> String {
+    static ALIVE: Mutex<Option<ChildStdin>> = Mutex::new(None);
+    let program = program();
     let folder = tempfile::tempdir().expect("a temporary folder can be made").keep();
     let dbpath = folder.display().to_string();
     #[rustfmt::skip]

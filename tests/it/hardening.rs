@@ -1,0 +1,337 @@
+//! Strangers, snoopers and the right to be forgotten. `CHAOS=1` plays the full length, as `scripts/long` does.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use caller_popup::simulator::{Scenario, scenarios};
+use chrono::Utc;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use mongodb::bson::{Document, doc};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use reqwest::{Method, StatusCode};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::durability::database_away;
+use crate::support::{PATIENCE, Setup, Store, TestApp, eventually, flat};
+
+const PATH: &str = "/api/webhooks/ringcentral";
+const TOKEN: &str = "verification-token-of-tests";
+const API_TOKEN: &str = "an-admins-token-of-these-tests";
+/// Attackers at work at once.
+const AT_ONCE: usize = 32;
+
+on_both_stores! {
+    the_log_says_nothing_about_people,
+    erase_leaves_nothing_behind,
+}
+
+#[tokio::test]
+async fn an_attack_neither_breaks_the_server_nor_slows_honest_calls() {
+    let app = Setup::on(Store::Sqlite).with("RINGCENTRAL_VERIFICATION_TOKEN", TOKEN).start().await;
+    let attacks = if is_long() { 10_000 } else { 500 };
+    let calm = p99(honest(&app, "calm", if is_long() { 1_000 } else { 50 }).await);
+    // The first attacks fill buffers and caches that are kept for good.
+    attack(&app, 0..attacks / 5).await;
+    let before = resident(&app);
+    let attacked = attack(&app, attacks / 5..attacks);
+    let (took, ()) = tokio::join!(honest(&app, "attacked", if is_long() { 3_000 } else { 100 }), attacked);
+    let (under_attack, after) = (p99(took), resident(&app));
+    eprintln!("{attacks} attacks: p99 {calm:?} calm, {under_attack:?} attacked; {before} kB before, {after} kB after");
+    assert!(!app.log().contains("panic"), "something panicked");
+    assert!(after as f64 <= before as f64 * 1.2, "memory grew from {before} to {after} kB");
+    if is_long() {
+        assert!(under_attack < calm * 3, "honest p99 went from {calm:?} to {under_attack:?}");
+    }
+}
+
+#[tokio::test]
+async fn connections_with_slow_headers_keep_no_webhook_waiting() {
+    let app = Setup::on(Store::Sqlite).start().await;
+    app.ring("before", "+14165551234").await;
+    let count = if is_long() { 1_000 } else { 200 };
+    let mut slow = Vec::new();
+    for _ in 0..count {
+        let mut socket = TcpStream::connect(&app.address).await.expect("a connection opens");
+        socket.write_all(format!("POST {PATH} HTTP/1.1\r\nHost: {}\r\nX-Slow", app.address).as_bytes()).await.unwrap();
+        slow.push(socket);
+    }
+    let begun = Instant::now();
+    app.ring("between", "+14165551234").await;
+    eprintln!("beside {count} slow connections a webhook was answered in {:?}", begun.elapsed());
+}
+
+async fn the_log_says_nothing_about_people(store: Store) {
+    let app = Setup::on(store)
+        .with("RINGCENTRAL_VERIFICATION_TOKEN", TOKEN)
+        .with("API_TOKENS", API_TOKEN)
+        .with("LOG", "info")
+        .with_customers(&[("Zacharias Quillfeather", "zacharias@quill.example", "+14165550177")])
+        .await
+        .start()
+        .await;
+    let mut secrets: Vec<String> =
+        [TOKEN, API_TOKEN, "Zacharias", "Quillfeather", "zacharias@", "Wilhelmine"].map(str::to_owned).to_vec();
+    secrets.extend(["+14165550177", "+15879876543"].into_iter().flat_map(spellings));
+    for choice in scenarios() {
+        for (_, told) in Scenario::named(choice.name).unwrap().notifications(Utc::now(), 7) {
+            people(&told, &mut secrets);
+            assert_eq!(post(&app, TOKEN, told.to_string()).await, StatusCode::OK);
+        }
+    }
+    let ring = flat("logged", "Ringing", json!({ "phoneNumber": "+14165550177", "name": "Wilhelmine" })).to_string();
+    assert_eq!(post(&app, TOKEN, ring.clone()).await, StatusCode::OK);
+    let not_json = ring.replace('}', "");
+    for (token, body) in [("a-wrong-token-quite", &ring), (TOKEN, &not_json), (TOKEN, &format!("[{ring}]"))] {
+        post(&app, token, body.clone()).await;
+    }
+    let odd = json!({ "event": "/of/+14165550177", "body": { "who": "Wilhelmine", "+14165550177": 1 } });
+    post(&app, TOKEN, odd.to_string()).await;
+    for path in ["/api/ringcentral/calls?number=%2B14165550177", "/api/ringcentral/active-calls?ticket=guessed-ticket"]
+    {
+        app.request(Method::GET, path).bearer_auth(API_TOKEN).send().await.unwrap();
+        app.request(Method::GET, path).bearer_auth("another-wrong-token").send().await.unwrap();
+    }
+    if store == Store::Mongo {
+        // A document no program should write: refused by our own reader, and nothing of it belongs in the log.
+        let broken = doc! { "session_id": 5, "from_number": "+14165550177", "from_name": "Wilhelmine" };
+        app.database().await.collection::<Document>("active_calls").insert_one(broken).await.unwrap();
+        eventually("it is read", async || app.log().contains("is no call").then_some(())).await;
+    }
+    let erase = app.request(Method::DELETE, "/api/customers/by-number/+14165550177").bearer_auth(API_TOKEN);
+    assert_eq!(erase.send().await.unwrap().status(), StatusCode::OK);
+    secrets.extend(["a-wrong-token-quite", "another-wrong-token", "guessed-ticket"].map(str::to_owned));
+    let log = app.log();
+    for secret in &secrets {
+        let line = log.lines().find(|line| line.contains(secret.as_str()));
+        assert_eq!(line, None, "{secret:?} is in the log");
+    }
+}
+
+async fn erase_leaves_nothing_behind(store: Store) {
+    const NUMBER: &str = "+14165550177";
+    let setup = Setup::on(store).with("POLL_INTERVAL_MS", "100");
+    let mut app = if store == Store::Mongo { setup.known_to_mongod() } else { setup }
+        .with_customers(&[
+            ("Zacharias", "z@quill.example", "(416) 555-0177"),
+            ("Other", "o@quill.example", "+14165550188"),
+        ])
+        .await
+        .start()
+        .await;
+    let story = async |app: &TestApp, round: &str| {
+        app.ring(&format!("{round}-active"), NUMBER).await;
+        app.ring(&format!("{round}-ended"), "416-555-0177").await;
+        app.hang_up(&format!("{round}-ended")).await;
+        let mut called = flat(&format!("{round}-called"), "Ringing", json!({ "phoneNumber": "+14165550188" }));
+        called["body"]["to"]["phoneNumber"] = "(416) 555-0177".into();
+        app.deliver(&called).await;
+        for choice in scenarios() {
+            let scenario = Scenario::named(choice.name).unwrap();
+            for (_, told) in scenario.notifications(Utc::now(), 11) {
+                let caller = scenario.expect.from_number.as_deref().unwrap_or("no number at all");
+                app.deliver(&serde_json::from_str(&told.to_string().replace(caller, NUMBER)).unwrap()).await;
+            }
+        }
+    };
+    if store == Store::Mongo {
+        let away = database_away(&app).await;
+        app.ring("spooled", NUMBER).await;
+        away.end().await;
+        let calls = app.database().await.collection::<Document>("active_calls");
+        eventually("it is told", async || calls.find_one(doc! { "session_id": "spooled" }).await.unwrap()).await;
+    }
+    story(&app, "first").await;
+    assert!(!traces(&app, store, NUMBER).await.is_empty(), "the search finds what is there");
+    let (status, said) = app.run(&["erase", NUMBER, "--with-customers"]).await;
+    assert!(status.success(), "{said}");
+    assert!(!spellings(NUMBER).iter().any(|it| said.contains(it.as_str())), "{said}");
+    gone(&app, store, NUMBER, "the command").await;
+
+    story(&app, "second").await;
+    let erase = app.request(Method::DELETE, &format!("/api/customers/by-number/{NUMBER}")).send().await.unwrap();
+    assert_eq!(erase.status(), StatusCode::OK);
+    gone(&app, store, NUMBER, "the route").await;
+    app.kill().await;
+    assert_eq!(traces(&app, store, NUMBER).await, Vec::<String>::new(), "after kill -9");
+}
+
+/// Waits past the next sweeps, which must not bring anything back, and searches.
+async fn gone(app: &TestApp, store: Store, number: &str, by: &str) {
+    eventually("no call is shown", async || {
+        let shown = json!(app.active_calls().await).to_string();
+        (!spellings(number).iter().any(|it| shown.contains(it.as_str()))).then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(traces(app, store, number).await, Vec::<String>::new(), "after {by}");
+}
+
+/// Every place that holds the number in any spelling: files as raw bytes, tables, collections.
+async fn traces(app: &TestApp, store: Store, number: &str) -> Vec<String> {
+    let spellings = spellings(number);
+    let holds = |text: &[u8]| spellings.iter().any(|it| text.windows(it.len()).any(|part| part == it.as_bytes()));
+    let mut found = Vec::new();
+    let files: Vec<_> = std::fs::read_dir(app.data_dir()).unwrap().map(|file| file.unwrap().path()).collect();
+    for file in files.iter().filter(|file| holds(&std::fs::read(file).unwrap())) {
+        found.push(format!("the bytes of {:?}", file.file_name().unwrap()));
+    }
+    // After the bytes, because closing a file that nobody else has open tidies its write-ahead log away.
+    for file in files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "sqlite")) {
+        found.extend(cells(file).into_iter().filter(|(_, cell)| holds(cell)).map(|(table, _)| table));
+    }
+    if store == Store::Mongo {
+        let database = app.database().await;
+        for name in database.list_collection_names().await.unwrap() {
+            let all: Vec<Document> =
+                database.collection(&name).find(doc! {}).await.unwrap().try_collect().await.unwrap();
+            found.extend(
+                all.iter().map(Document::to_string).filter(|it| holds(it.as_bytes())).map(|it| format!("{name}: {it}")),
+            );
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Every cell of every table, with the table's name.
+fn cells(file: &Path) -> Vec<(String, Vec<u8>)> {
+    let db = Connection::open(file).unwrap();
+    let mut tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
+    let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut cells = Vec::new();
+    for table in tables {
+        let mut all = db.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
+        let columns = all.column_count();
+        let mut rows = all.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            for column in 0..columns {
+                if let ValueRef::Text(text) | ValueRef::Blob(text) = row.get_ref(column).unwrap() {
+                    cells.push((format!("table {table}"), text.to_vec()));
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// A North American number as it may be written, from all of it to the ten digits.
+fn spellings(e164: &str) -> Vec<String> {
+    let Some(digits) = e164.strip_prefix("+1").filter(|it| it.len() == 10) else { return vec![e164.to_owned()] };
+    let (area, exchange, line) = (&digits[..3], &digits[3..6], &digits[6..]);
+    let mut all = vec![digits.to_owned(), format!("({area}) {exchange}-{line}"), format!("{exchange}-{line}")];
+    all.extend(["-", ".", " "].map(|between| [area, exchange, line].join(between)));
+    all
+}
+
+/// Every number and name in a notification.
+fn people(told: &Value, found: &mut Vec<String>) {
+    match told {
+        Value::Object(fields) => fields.iter().for_each(|(field, value)| match (field.as_str(), value.as_str()) {
+            ("phoneNumber", Some(number)) if number.len() > 6 => found.extend(spellings(number)),
+            ("name" | "fromName" | "toName", Some(name)) if name.contains(' ') => found.push(name.to_owned()),
+            ("from" | "to", Some(number)) if number.starts_with('+') => found.extend(spellings(number)),
+            _ => people(value, found),
+        }),
+        Value::Array(items) => items.iter().for_each(|item| people(item, found)),
+        _ => {}
+    }
+}
+
+fn is_long() -> bool {
+    std::env::var("CHAOS").is_ok_and(|it| it == "1")
+}
+
+async fn post(app: &TestApp, token: &str, body: String) -> StatusCode {
+    let request = app.request(Method::POST, PATH).header("Verification-Token", token).body(body);
+    request.send().await.expect("an answer comes").status()
+}
+
+/// Real calls, one every 10 ms, and how long each answer took.
+async fn honest(app: &TestApp, name: &str, count: usize) -> Vec<Duration> {
+    let mut beat = tokio::time::interval(Duration::from_millis(10));
+    let mut took = Vec::new();
+    for n in 0..count {
+        beat.tick().await;
+        let ring = flat(
+            &format!("{name}-{}", n / 2),
+            ["Ringing", "Disconnected"][n % 2],
+            json!({ "phoneNumber": "+14165551234" }),
+        );
+        let begun = Instant::now();
+        assert_eq!(post(app, TOKEN, ring.to_string()).await, StatusCode::OK);
+        took.push(begun.elapsed());
+    }
+    took
+}
+
+fn p99(mut took: Vec<Duration>) -> Duration {
+    took.sort();
+    took[took.len() * 99 / 100]
+}
+
+/// The program's memory in kB.
+fn resident(app: &TestApp) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", app.process_id())).expect("this is Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+async fn attack(app: &TestApp, seeds: std::ops::Range<u64>) {
+    stream::iter(seeds)
+        .for_each_concurrent(AT_ONCE, async |seed| {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let request = malice(&mut random, &app.address);
+            let Ok(mut socket) = TcpStream::connect(&app.address).await else { panic!("no connection for {seed}") };
+            // Whoever is refused early may be hung up on in the middle of what it says.
+            for part in request {
+                if socket.write_all(&part).await.is_err() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            let mut answer = [0; 16];
+            let read = tokio::time::timeout(PATIENCE, socket.read(&mut answer)).await;
+            if let Ok(Ok(some)) = read
+                && some >= 12
+            {
+                assert_ne!(answer[9], b'5', "attack {seed}: {}", String::from_utf8_lossy(&answer));
+            }
+        })
+        .await;
+}
+
+/// A request no honest sender makes, in the parts in which it is written.
+fn malice(random: &mut SmallRng, host: &str) -> Vec<Vec<u8>> {
+    let token = if random.random_bool(0.7) { TOKEN } else { "wrong" };
+    let head = |length: usize| {
+        format!(
+            "POST {PATH} HTTP/1.1\r\nHost: {host}\r\nVerification-Token: {token}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    let whole = |body: Vec<u8>| vec![head(body.len()).into_bytes(), body];
+    let mut noise = |most: usize| (0..random.random_range(1..most)).map(|_| random.random()).collect::<Vec<u8>>();
+    let real = flat("attack", "Ringing", json!({ "phoneNumber": "+14165551234" })).to_string();
+    let bytes = noise(4_000);
+    match random.random_range(0..12) {
+        0 => whole(bytes),
+        1 => whole(vec![b'x'; 1024 * 1024 + 1 + bytes.len()]),
+        2 => whole(b"[".repeat(100_000)),
+        3 => whole([b"{\"a\":".repeat(20_000), b"1".to_vec(), b"}".repeat(20_000)].concat()),
+        4 => whole(real.as_bytes()[..bytes.len() % real.len()].to_vec()),
+        // Says more than it sends, and waits for the server to lose patience.
+        5 if random.random_bool(0.1) => vec![head(5_000).into_bytes(), real.into_bytes()],
+        5 => vec![bytes],
+        6 => vec![format!("GET /{} HTTP/1.1\r\nHost: {host}\r\nX: {}\r\n\r\n", "a/".repeat(3_000), "y".repeat(40_000)).into_bytes()],
+        7 => vec![format!("POST {PATH} HTTP/1.1\r\nHost: {host}\r\nVerification-Token: {token}\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n").into_bytes()],
+        8 => whole(json!({ "event": bytes.len(), "body": { "parties": [null, 7, {}], "sessionId": bytes } }).to_string().into_bytes()),
+        9 => whole(real.replace("+14165551234", &"9".repeat(bytes.len())).replace("Inbound", "\\u0000").into_bytes()),
+        10 => vec![format!("GET /api/ringcentral/calls?limit={}&cursor=%00%FF HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n", u128::MAX).into_bytes()],
+        _ => whole(real.replace("attack", &"s".repeat(bytes.len() * 10)).into_bytes()),
+    }
+}
