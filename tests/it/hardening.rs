@@ -144,6 +144,9 @@ async fn erase_leaves_nothing_behind(store: Store) {
         away.end().await;
         let calls = app.database().await.collection::<Document>("active_calls");
         eventually("it is told", async || calls.find_one(doc! { "session_id": "spooled" }).await.unwrap()).await;
+        let spool = Connection::open(app.data_dir().join("spool.sqlite")).unwrap();
+        let waiting = || spool.query_row("SELECT count(*) FROM spool", [], |row| row.get::<_, i64>(0)).unwrap();
+        eventually("nothing waits any more", async || (waiting() == 0).then_some(())).await;
     }
     story(&app, "first").await;
     assert!(!traces(&app, store, NUMBER).await.is_empty(), "the search finds what is there");
