@@ -24,6 +24,8 @@ use crate::phone::{PhoneNumber, Region};
 
 /// RingCentral waits 3 s for an answer, so looking for a primary must give up before.
 const SERVER_SELECTION: Duration = Duration::from_secs(2);
+/// A service gives an attempt to store a call up after 2.2 s.
+const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
 /// A dozen phones that ring at once write the same call; each loser tries again.
 const MOST_ATTEMPTS: usize = 40;
 /// Customers of one number that are shown; more than a person can choose from.
@@ -354,8 +356,13 @@ impl Mongo {
         let spelled = doc! { "$regex": any_spelling(number) };
         let places = ["from_number", "to_number", "ledger.parties.from_number.value", "ledger.parties.to_number.value"];
         let mentioned: Vec<_> = places.into_iter().map(|place| doc! { place: spelled.clone() }).collect();
-        for (calls, count) in [(&self.active, &mut erased.active_calls), (&self.history, &mut erased.call_history)] {
-            *count = calls.delete_many(doc! { "$or": mentioned.clone() }).await?.deleted_count;
+        // A call that a service was just moving to the history stands there again behind us, so there is a second look.
+        for wait in [Duration::ZERO, LONGEST_WRITE] {
+            tokio::time::sleep(wait).await;
+            for (calls, count) in [(&self.active, &mut erased.active_calls), (&self.history, &mut erased.call_history)]
+            {
+                *count += calls.delete_many(doc! { "$or": mentioned.clone() }).await?.deleted_count;
+            }
         }
         let fields: Vec<Document> =
             self.fields.phone_fields.iter().map(|field| doc! { field.as_str(): spelled.clone() }).collect();
