@@ -342,6 +342,8 @@ impl App {
 
     /// Removes a person. Customers in MongoDB belong to the host application and stay.
     pub async fn erase(&self, number: &PhoneNumber) -> Result<Erased, StoreError> {
+        // What waits would bring the person back.
+        self.replay().await?;
         let erased = self.0.store.erase(number, self.0.config.mongodb.is_none()).await?;
         if let Some(spool) = &self.0.spool {
             spool.erase(number, self.0.config.region).await?;

@@ -1,8 +1,10 @@
 //! The database is away: what arrives is spooled on this machine, shown from memory, and told to the database later.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
 use tracing::{error, info};
 
@@ -14,7 +16,9 @@ use crate::store::{Spool, Spooled, StoreError, new_id};
 /// RingCentral wants its answer within three seconds, whatever the database does.
 const STORE_PATIENCE: Duration = Duration::from_millis(2_200);
 /// Spooled entries read at a time.
-const REPLAY_BATCH: usize = 200;
+const REPLAY_BATCH: usize = 500;
+/// Sessions told at a time: the database's acknowledgement is what takes long, and many share one.
+const REPLAY_AT_ONCE: usize = 32;
 
 impl App {
     /// The first look at the store. One that never worked is a wrong setting and stops the start; one that did is away,
@@ -64,8 +68,7 @@ impl App {
         Ok(changed.then_some(call).into_iter().collect())
     }
 
-    /// Tells the database what it missed, in order. An entry that it refuses while it takes later ones is put aside; one
-    /// that fails like all others waits with them.
+    /// Tells the database what it missed: sessions side by side, each in its order.
     pub(super) async fn replay(&self) -> Result<(), StoreError> {
         let Some(spool) = self.0.spool.as_ref().filter(|spool| spool.depth() > 0) else { return Ok(()) };
         info!(waiting = spool.depth(), "the database is told what it missed");
@@ -74,31 +77,48 @@ impl App {
             if batch.is_empty() {
                 return spool.leave_no_trace().await;
             }
-            let mut refused = Vec::new();
-            let mut failure = None;
-            for Spooled { position, call_id, events } in batch {
-                match self.0.store.apply_to(&events, None, call_id).await {
-                    Ok(changed) => {
-                        changed.into_iter().for_each(|call| self.0.hub.publish(call, None));
-                        spool.forget(position).await?;
-                        for position in refused.drain(..) {
-                            error!(position, "a spooled fact was refused by a database that works, and is set aside");
-                            spool.set_aside(position).await?;
-                        }
-                        failure = None;
-                    }
-                    Err(cause) => {
-                        // Without a connection every attempt waits for seconds, so the rest is not even tried.
-                        self.0.store.ping().await?;
-                        refused.push(position);
-                        failure = Some(cause);
-                    }
+            let mut sessions: BTreeMap<String, Vec<Spooled>> = BTreeMap::new();
+            for entry in batch {
+                sessions.entry(entry.events[0].session_id.clone()).or_default().push(entry);
+            }
+            let told: Vec<_> = stream::iter(sessions.into_values())
+                .map(|entries| self.tell(entries))
+                .buffer_unordered(REPLAY_AT_ONCE)
+                .collect()
+                .await;
+            let (taken, failed): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+            let taken: Vec<i64> = taken.into_iter().flatten().collect();
+            let failed: Vec<(i64, StoreError)> = failed.into_iter().flatten().collect();
+            let some_taken = !taken.is_empty();
+            spool.forget(taken).await?;
+            for (position, cause) in failed {
+                // One that fails like all others waits with them; one that fails alone, again and again, is what the
+                // database does not take.
+                if !some_taken {
+                    return Err(cause);
+                }
+                if spool.refuse(position).await? {
+                    error!(
+                        position,
+                        error = &cause as &dyn std::error::Error,
+                        "a spooled fact was refused and is set aside"
+                    );
                 }
             }
-            if let Some(cause) = failure {
-                return Err(cause);
-            }
         }
+    }
+
+    /// Tells one session's entries up to the first that fails: those that were taken, and that one.
+    async fn tell(&self, entries: Vec<Spooled>) -> (Vec<i64>, Option<(i64, StoreError)>) {
+        let mut taken = Vec::new();
+        for Spooled { position, call_id, events } in entries {
+            match self.0.store.apply_to(&events, None, call_id).await {
+                Ok(changed) => changed.into_iter().for_each(|call| self.0.hub.publish(call, None)),
+                Err(cause) => return (taken, Some((position, cause))),
+            }
+            taken.push(position);
+        }
+        (taken, None)
     }
 
     pub(super) fn lose_store(&self, cause: &StoreError) {

@@ -18,11 +18,15 @@ use crate::phone::{PhoneNumber, Region};
 /// A busy account tells a few facts a second, so this is most of a day; some 100 MB.
 const MOST: usize = 100_000;
 
+/// How often an entry may fail where others succeed.
+const MOST_REFUSALS: i64 = 20;
+
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS spool (
         position INTEGER PRIMARY KEY AUTOINCREMENT,
         call_id  TEXT NOT NULL,
-        events   TEXT NOT NULL
+        events   TEXT NOT NULL,
+        refusals INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     -- Refused by a healthy database: kept for a person to look at, out of the way of the rest.
     CREATE TABLE IF NOT EXISTS refused (
@@ -97,21 +101,29 @@ impl Spool {
         rows.into_iter().map(read).collect()
     }
 
-    /// Forgets an entry that the database has taken.
-    pub async fn forget(&self, position: i64) -> Result<()> {
-        let gone = self.file.write(move |db| db.execute("DELETE FROM spool WHERE position = ?1", [position]));
+    /// Forgets entries that the database has taken.
+    pub async fn forget(&self, positions: Vec<i64>) -> Result<()> {
+        let gone = self.file.write(move |db| {
+            let mut forget = db.prepare_cached("DELETE FROM spool WHERE position = ?1")?;
+            positions.iter().try_fold(0, |gone, position| Ok(gone + forget.execute([position])?))
+        });
         self.depth.fetch_sub(gone.await?, Ordering::AcqRel);
         Ok(())
     }
 
-    /// Puts an entry aside that a healthy database refuses, so that the others get through.
-    pub async fn set_aside(&self, position: i64) -> Result<()> {
+    /// Notes that the database refused an entry while it took others. An election does that once or twice; an entry that
+    /// is refused [`MOST_REFUSALS`] times is put aside, so that the others get through, and then this is `true`.
+    pub async fn refuse(&self, position: i64) -> Result<bool> {
         let aside = self.file.write(move |db| {
-            db.execute("INSERT OR IGNORE INTO refused SELECT * FROM spool WHERE position = ?1", [position])?;
-            db.execute("DELETE FROM spool WHERE position = ?1", [position])
+            db.execute("UPDATE spool SET refusals = refusals + 1 WHERE position = ?1", [position])?;
+            let hopeless = "FROM spool WHERE position = ?1 AND refusals >= ?2";
+            let moved = format!("INSERT OR IGNORE INTO refused SELECT position, call_id, events {hopeless}");
+            db.execute(&moved, params![position, MOST_REFUSALS])?;
+            db.execute(&format!("DELETE {hopeless}"), params![position, MOST_REFUSALS])
         });
-        self.depth.fetch_sub(aside.await?, Ordering::AcqRel);
-        Ok(())
+        let aside = aside.await?;
+        self.depth.fetch_sub(aside, Ordering::AcqRel);
+        Ok(aside > 0)
     }
 
     /// Empties the write-ahead log, which still holds what the database has taken.
