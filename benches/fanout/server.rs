@@ -1,0 +1,175 @@
+//! The servers, each a process of its own on a port of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::Family;
+
+/// Where ours takes notifications.
+pub const WEBHOOK: &str = "/api/webhooks/ringcentral";
+const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Kind {
+    Ours,
+    Floor,
+    Axum,
+    Nchan,
+    Poll,
+}
+
+impl Kind {
+    /// Whether it can be measured here; says so where not.
+    pub fn is_there(&self) -> bool {
+        let there = *self != Self::Nchan || Path::new(NCHAN).exists();
+        if !there {
+            println!("nchan is not measured: apt install libnginx-mod-nchan");
+        }
+        there
+    }
+
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Floor => "floor",
+            Self::Axum => "axum",
+            Self::Nchan => "nchan",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// A server that runs until this is dropped.
+pub struct Server {
+    pub kind: Kind,
+    pub address: SocketAddr,
+    /// Where viewers listen.
+    pub stream: &'static str,
+    /// Where events are posted.
+    pub publish: &'static str,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// Starts one; `settings` are ours only.
+    pub fn start(kind: Kind, settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (child, address) = match kind {
+            Kind::Ours => ours(folder.path(), settings),
+            Kind::Nchan => nchan(folder.path()),
+            Kind::Floor | Kind::Axum | Kind::Poll => peer(kind),
+        };
+        let (stream, publish) = match kind {
+            Kind::Ours => ("/api/ringcentral/call-stream", WEBHOOK),
+            _ => ("/stream", "/publish"),
+        };
+        Self { kind, address, stream, publish, child, _folder: folder }
+    }
+
+    /// Its processes.
+    pub fn family(&self) -> Family {
+        Family(self.child.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.kind == Kind::Nchan {
+            // Killed outright, the master would leave its workers behind.
+            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        } else {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn ours(folder: &Path, settings: &[(&str, &str)]) -> (Child, SocketAddr) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_caller-popup"))
+        .current_dir(folder)
+        .env("DATA_DIR", folder)
+        .envs([("BIND", "127.0.0.1:0"), ("LOG", "info"), ("LOG_FORMAT", "json")])
+        .envs(settings.iter().copied())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let log = child.stderr.take().expect("stderr is piped");
+    let line = line_with(log, "\"listening\"");
+    let address = line.split(r#""address":""#).nth(1).and_then(|rest| rest.split('"').next());
+    (child, parsed(address.expect("the log says where it listens")))
+}
+
+fn peer(kind: Kind) -> (Child, SocketAddr) {
+    let program = std::env::current_exe().expect("the benchmark knows itself");
+    let mut child = Command::new(program).arg(kind.name()).stdout(Stdio::piped()).spawn().expect("the benchmark runs");
+    let output = child.stdout.take().expect("stdout is piped");
+    let line = line_with(output, "127.0.0.1");
+    (child, parsed(line.trim()))
+}
+
+fn nchan(folder: &Path) -> (Child, SocketAddr) {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = free.expect("there is a free port");
+    let folder = folder.display();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("    {name}_temp_path {folder}/{name};\n"))
+        .concat();
+    // The buffer is long so that a viewer who is behind loses nothing; everything else is as the manual shows it.
+    let config = format!(
+        "load_module {NCHAN};
+daemon off;
+user root;
+pid {folder}/pid;
+error_log {folder}/error.log;
+worker_processes 2;
+worker_rlimit_nofile 20000;
+events {{ worker_connections 19000; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000;
+    nchan_shared_memory_size 256M;
+{temporary}    server {{
+        listen {address};
+        location = /stream {{ nchan_subscriber eventsource; nchan_channel_id calls; }}
+        location = /publish {{ nchan_publisher; nchan_channel_id calls; nchan_message_buffer_length 1000; }}
+    }}
+}}
+"
+    );
+    let file = format!("{folder}/nginx.conf");
+    fs::write(&file, config).expect("the temporary folder can be written");
+    let child = Command::new("nginx")
+        .args(["-c", &file, "-e", &format!("{folder}/error.log")])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("nginx runs");
+    while TcpStream::connect(address).is_err() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    (child, address)
+}
+
+/// The first line with `word`. Somebody must read on, or the process waits for room in the pipe.
+fn line_with(output: impl Read + Send + 'static, word: &str) -> String {
+    let mut output = BufReader::new(output);
+    let mut line = String::new();
+    while !line.contains(word) {
+        line.clear();
+        assert!(output.read_line(&mut line).expect("the log can be read") > 0, "the server stopped");
+    }
+    thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+    line
+}
+
+fn parsed(address: &str) -> SocketAddr {
+    address.parse().expect("servers say where they listen")
+}

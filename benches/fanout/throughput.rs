@@ -1,0 +1,192 @@
+//! Webhooks accepted a second, beside plain writes to the same database by as many writers.
+
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mongodb::bson::{Document, doc};
+use mongodb::options::{Acknowledgment, WriteConcern};
+use rusqlite::Connection;
+
+use crate::Options;
+use crate::publisher::{post, read_answer};
+use crate::report::median;
+use crate::server::{Kind, Server, WEBHOOK};
+
+/// Writers at once, of webhooks and of rows.
+const WRITERS: usize = 64;
+/// Rows that share a commit at most, as in our own store.
+const MOST_IN_A_COMMIT: usize = 256;
+/// A call rings, is answered and ends: three notifications.
+const LIFE: [&str; 3] = ["Ringing", "CallConnected", "NoCall"];
+
+/// What the senders' process is told.
+#[derive(clap::Args)]
+pub struct Plan {
+    address: SocketAddr,
+    seconds: u64,
+}
+
+pub fn measure(options: &Options) {
+    let seconds = u64::from(options.seconds);
+    println!(
+        "{WRITERS} writers at once for {seconds} s; whole calls: {}; medians of {} runs",
+        LIFE.join(", "),
+        options.runs
+    );
+    println!("database  webhooks/s  plain writes/s  ratio");
+    let compare = |name: &str, settings: &[(&'static str, String)], plain: &dyn Fn(Duration) -> u64| {
+        let run = |_| {
+            let webhooks = webhooks(settings, seconds) as f64 / seconds as f64;
+            let plain = plain(Duration::from_secs(seconds)) as f64 / seconds as f64;
+            (webhooks, plain)
+        };
+        let rows: Vec<(f64, f64)> = (0..options.runs).map(run).collect();
+        let figure = |of: &dyn Fn(&(f64, f64)) -> f64| median(rows.iter().map(of).collect());
+        let ratio = figure(&|(webhooks, plain)| webhooks / plain);
+        println!("{name:<8} {:>11.0} {:>15.0} {ratio:>6.2}", figure(&|row| row.0), figure(&|row| row.1));
+    };
+    compare("sqlite", &[], &inserts);
+    match std::env::var("MONGODB_TEST_URI") {
+        Ok(uri) => compare("mongodb", &mongodb(), &|time| upserts(&uri, time)),
+        Err(_) => println!("mongodb   not measured: set MONGODB_TEST_URI to a replica set"),
+    }
+}
+
+/// Settings of ours for the MongoDB of the tests, if there is one.
+pub fn mongodb() -> Vec<(&'static str, String)> {
+    let Ok(uri) = std::env::var("MONGODB_TEST_URI") else { return Vec::new() };
+    let database = format!("caller_popup_bench_{}", std::process::id());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    runtime.block_on(async {
+        let client = mongodb::Client::with_uri_str(&uri).await.expect("MONGODB_TEST_URI is a connection string");
+        client.database(&database).drop().await.expect("MongoDB answers");
+    });
+    vec![("MONGODB_URI", uri), ("MONGODB_DATABASE", database)]
+}
+
+fn webhooks(settings: &[(&'static str, String)], seconds: u64) -> u64 {
+    let server = Server::start(Kind::Ours, &settings.iter().map(|(k, v)| (*k, v.as_str())).collect::<Vec<_>>());
+    let program = std::env::current_exe().expect("the benchmark knows itself");
+    let senders = Command::new(program).args(["senders", &server.address.to_string(), &seconds.to_string()]).output();
+    let output = senders.expect("the benchmark runs");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("the senders say how many were accepted")
+}
+
+/// The senders' process.
+pub fn send(plan: &Plan) {
+    let accepted = at_once(Duration::from_secs(plan.seconds), |writer| {
+        let mut socket = TcpStream::connect(plan.address).expect("the server listens");
+        socket.set_nodelay(true).expect("a socket takes options");
+        let mut answers = BufReader::new(socket.try_clone().expect("a socket can be shared"));
+        move |number| {
+            let (call, stage) = (number / LIFE.len() as u64, LIFE[number as usize % LIFE.len()]);
+            let body = format!(
+                r#"{{"event":"/restapi/v1.0/account/~/extension/~/presence","body":{{"telephonyStatus":"{stage}","sessionId":"{writer}-{call}","from":{{"phoneNumber":"+14165551234","name":"Test Caller"}},"to":{{"phoneNumber":"+15879876543"}},"direction":"Inbound"}}}}"#
+            );
+            socket.write_all(&post(WEBHOOK, "", body.as_bytes())).expect("the server reads");
+            read_answer(&mut answers).expect("the server takes a webhook");
+        }
+    });
+    println!("{accepted}");
+}
+
+/// Has every writer write again and again; answers how many writes were done in the time.
+fn at_once<W: FnMut(u64)>(time: Duration, writer: impl Fn(usize) -> W + Sync) -> u64 {
+    let done = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for number in 0..WRITERS {
+            let (done, writer) = (&done, &writer);
+            scope.spawn(move || {
+                let mut write = writer(number);
+                let deadline = Instant::now() + time;
+                for count in 0.. {
+                    write(count);
+                    if Instant::now() > deadline {
+                        break;
+                    }
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    done.into_inner()
+}
+
+/// Rows of a call's size into a file that is synced as ours, as many to a commit as have gathered.
+fn inserts(time: Duration) -> u64 {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let db = Connection::open(folder.path().join("plain.sqlite")).expect("a file");
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         CREATE TABLE calls (id TEXT PRIMARY KEY, session_id TEXT NOT NULL UNIQUE, more TEXT) STRICT;",
+    )
+    .expect("a table");
+    let (rows, queue) = mpsc::channel::<(String, mpsc::Sender<()>)>();
+    let more = "x".repeat(1_500);
+    let writer = thread::spawn(move || {
+        while let Ok(first) = queue.recv() {
+            db.execute_batch("BEGIN IMMEDIATE").expect("a transaction");
+            let gathered = queue.try_iter().take(MOST_IN_A_COMMIT - 1);
+            let batch: Vec<_> = std::iter::once(first).chain(gathered).collect();
+            for (id, _) in &batch {
+                let mut insert = db.prepare_cached("INSERT INTO calls VALUES (?1, ?1, ?2)").expect("a statement");
+                insert.execute([id, &more]).expect("a row");
+            }
+            db.execute_batch("COMMIT").expect("a commit");
+            batch.iter().for_each(|(_, answer)| answer.send(()).expect("the writer waits"));
+        }
+    });
+    let done = at_once(time, |writer| {
+        let rows = rows.clone();
+        move |number| {
+            let (answer, answered) = mpsc::channel();
+            rows.send((format!("{writer}-{number}"), answer)).expect("the writer lives");
+            answered.recv().expect("the writer answers");
+        }
+    });
+    drop(rows);
+    writer.join().expect("the writer does not panic");
+    done
+}
+
+/// The driver's own upserts with our write concern.
+fn upserts(uri: &str, time: Duration) -> u64 {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    runtime.block_on(async {
+        let client = mongodb::Client::with_uri_str(uri).await.expect("MONGODB_TEST_URI is a connection string");
+        let table = client.database("caller_popup_bench").collection::<Document>("plain");
+        table.drop().await.expect("MongoDB answers");
+        let by_session = mongodb::IndexModel::builder().keys(doc! { "session_id": 1 }).build();
+        table.create_index(by_session).await.expect("an index");
+        let deadline = Instant::now() + time;
+        let writers = (0..WRITERS).map(|writer| {
+            let table = table.clone();
+            tokio::spawn(async move {
+                let mut done = 0;
+                for number in 0.. {
+                    let call = number / LIFE.len();
+                    let session = format!("{writer}-{call}");
+                    let change = doc! { "$set": { "status": LIFE[number % LIFE.len()], "more": "x".repeat(1_500) } };
+                    let majority = WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build();
+                    let upsert = table.update_one(doc! { "session_id": session }, change).upsert(true);
+                    upsert.write_concern(majority).await.expect("MongoDB answers");
+                    if Instant::now() > deadline {
+                        break;
+                    }
+                    done += 1;
+                }
+                done
+            })
+        });
+        let mut done = 0;
+        for writer in writers.collect::<Vec<_>>() {
+            done += writer.await.expect("writing does not panic");
+        }
+        done
+    })
+}
