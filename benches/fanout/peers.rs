@@ -33,7 +33,7 @@ pub fn floor() {
     for (number, socket) in listener.incoming().map_while(Result::ok).enumerate() {
         let halves = halves.clone();
         // The publisher says nothing for a while after it has connected, and nobody else is to wait for that.
-        thread::spawn(move || welcome(socket, &halves, number % 2));
+        thread::spawn(move || welcome(socket, &halves[..], number % 2));
     }
 }
 

@@ -117,13 +117,26 @@ impl Mongo {
         let mut absorbed = Vec::new();
         let (mut kept, mut kept_held) = (call, held);
         let own_links = links(&kept);
-        while !own_links.is_empty() {
+        let mut stored = false;
+        loop {
             let known: Vec<&str> = absorbed.iter().chain([&kept]).map(|call: &Call| call.id.as_str()).collect();
-            let (place, other) = match self.find(&own_links, &known).await? {
+            let linked = if own_links.is_empty() { Found::Nothing } else { self.find(&own_links, &known).await? };
+            let (place, other) = match linked {
                 Found::Active(other) => (&self.active, other),
                 Found::Ended(other) => (&self.history, other),
-                Found::Nothing => break,
+                Found::Nothing if stored => break,
+                Found::Nothing => {
+                    if !self.put(&kept, kept_held.take()).await? {
+                        return Ok(None);
+                    }
+                    // The linked session may have begun meanwhile, before this could be seen to be linked to it.
+                    let place = if kept.is_over() { &self.history } else { &self.active };
+                    kept_held = Some((place, kept.id.clone(), kept.rev));
+                    stored = true;
+                    continue;
+                }
             };
+            stored = false;
             let other_held = Some((place, other.id.clone(), other.rev));
             let other_id = other.id.clone();
             let gone;
@@ -137,9 +150,6 @@ impl Mongo {
                 return Ok(None);
             }
             absorbed.push(gone);
-        }
-        if !self.put(&kept, kept_held).await? {
-            return Ok(None);
         }
         absorbed.insert(0, kept);
         Ok(Some(absorbed))
@@ -171,16 +181,26 @@ impl Mongo {
             Err(error) if is_duplicate(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        // Another instance may have begun and ended the same session between our look and our insert.
-        let session = doc! { "session_id": &call.session_id, "_id": { "$ne": bson_id(&call.id) } };
+        // Between our look and our insert the same session may have begun and ended elsewhere, or another call may have
+        // been linked to it. Whoever links stores first and looks second, as we do, so one of the two sees the other.
+        let mut names = vec![call.session_id.clone()];
+        names.extend(call.telephony_session_id.clone());
+        let not_this = doc! { "$ne": bson_id(&call.id) };
+        let linked = doc! { "ledger.linked": { "$in": names }, "_id": not_this.clone() };
+        let same = doc! { "session_id": &call.session_id, "_id": not_this };
         let rival = if call.is_over() { &self.active } else { &self.history };
-        let Some(other) = rival.find_one(session).await? else { return Ok(true) };
-        let other = from_document(other);
-        if other.is_some_and(|other| other.ledger.heard_at >= call.timestamp) {
-            place.delete_one(by_rev(&call.id, call.rev)).await?;
-            return Ok(false);
+        let (active, ended, same) = tokio::try_join!(
+            self.active.find_one(linked.clone()),
+            self.history.find_one(linked),
+            rival.find_one(same)
+        )?;
+        // A flat body may use the session of an older call again.
+        let same = same.and_then(from_document).filter(|other| other.ledger.heard_at >= call.timestamp);
+        if active.is_none() && ended.is_none() && same.is_none() {
+            return Ok(true);
         }
-        Ok(true)
+        place.delete_one(by_rev(&call.id, call.rev)).await?;
+        Ok(false)
     }
 
     async fn find(&self, keys: &[String], known: &[&str]) -> Result<Found> {

@@ -43,7 +43,9 @@ async fn an_attack_neither_breaks_the_server_nor_slows_honest_calls() {
     let (under_attack, after) = (p99(took), resident(&app));
     eprintln!("{attacks} attacks: p99 {calm:?} calm, {under_attack:?} attacked; {before} kB before, {after} kB after");
     assert!(!app.log().contains("panic"), "something panicked");
-    assert!(after as f64 <= before as f64 * 1.2, "memory grew from {before} to {after} kB");
+    // The allocator may keep what the attackers at work at once can make it hold: a largest body each.
+    let held = AT_ONCE as u64 * 1024;
+    assert!(after <= before + held, "memory grew from {before} to {after} kB");
     if is_long() {
         assert!(under_attack < calm * 3, "honest p99 went from {calm:?} to {under_attack:?}");
     }
