@@ -169,7 +169,12 @@ impl Mongo {
             // next event or sweep mends; the other way round a crash would lose it.
             Some((from, id, rev)) => {
                 place.replace_one(doc! { "_id": bson_id(&id) }, to_document(call)?).upsert(true).await?;
-                Ok(from.delete_one(by_rev(&id, rev)).await?.deleted_count == 1)
+                let moved = from.delete_one(by_rev(&id, rev)).await?.deleted_count == 1;
+                // Whoever took the session in meanwhile has all of it, so its row must not stay.
+                if !moved && self.find_linked(call).await? {
+                    place.delete_one(doc! { "_id": bson_id(&id) }).await?;
+                }
+                Ok(moved)
             }
             None => self.insert(call, place).await,
         }
@@ -183,24 +188,26 @@ impl Mongo {
         }
         // Between our look and our insert the same session may have begun and ended elsewhere, or another call may have
         // been linked to it. Whoever links stores first and looks second, as we do, so one of the two sees the other.
-        let mut names = vec![call.session_id.clone()];
-        names.extend(call.telephony_session_id.clone());
-        let not_this = doc! { "$ne": bson_id(&call.id) };
-        let linked = doc! { "ledger.linked": { "$in": names }, "_id": not_this.clone() };
-        let same = doc! { "session_id": &call.session_id, "_id": not_this };
+        let same = doc! { "session_id": &call.session_id, "_id": { "$ne": bson_id(&call.id) } };
         let rival = if call.is_over() { &self.active } else { &self.history };
-        let (active, ended, same) = tokio::try_join!(
-            self.active.find_one(linked.clone()),
-            self.history.find_one(linked),
-            rival.find_one(same)
-        )?;
+        let same = async { Ok(rival.find_one(same).await?) };
+        let (linked, same) = tokio::try_join!(self.find_linked(call), same)?;
         // A flat body may use the session of an older call again.
         let same = same.and_then(from_document).filter(|other| other.ledger.heard_at >= call.timestamp);
-        if active.is_none() && ended.is_none() && same.is_none() {
+        if !linked && same.is_none() {
             return Ok(true);
         }
         place.delete_one(by_rev(&call.id, call.rev)).await?;
         Ok(false)
+    }
+
+    /// Whether another call was linked to this one's session.
+    async fn find_linked(&self, call: &Call) -> Result<bool> {
+        let mut names = vec![call.session_id.clone()];
+        names.extend(call.telephony_session_id.clone());
+        let linked = doc! { "ledger.linked": { "$in": names }, "_id": { "$ne": bson_id(&call.id) } };
+        let (active, ended) = tokio::try_join!(self.active.find_one(linked.clone()), self.history.find_one(linked))?;
+        Ok(active.is_some() || ended.is_some())
     }
 
     async fn find(&self, keys: &[String], known: &[&str]) -> Result<Found> {
