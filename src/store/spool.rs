@@ -112,7 +112,7 @@ impl Spool {
     }
 
     /// Notes that the database refused an entry while it took others. An election does that once or twice; an entry that
-    /// is refused [`MOST_REFUSALS`] times is put aside, so that the others get through, and then this is `true`.
+    /// is refused again and again is put aside, so that the others get through, and then this is `true`.
     pub async fn refuse(&self, position: i64) -> Result<bool> {
         let aside = self.file.write(move |db| {
             db.execute("UPDATE spool SET refusals = refusals + 1 WHERE position = ?1", [position])?;
