@@ -1,13 +1,14 @@
 //! The sentence: a notification comes in, becomes facts, changes a call in the store, and the call goes out to viewers.
 //!
-//! Facts of one session are taken in one after the other, so that a dozen phones ringing at once do not fight over the
-//! same call; sessions do not wait for each other. Between instances the store's comparison of `rev` does the same.
+//! Facts of one call are taken in one after the other, so that a dozen phones ringing at once do not fight over the same
+//! call, and two sessions that turn out to be one call are joined once; other calls do not wait. Between instances the
+//! store's comparison of `rev` does the same.
 
 mod away;
 mod link;
 mod others;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex as StdMutex, RwLock};
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ const LOOKUP_BUDGET: Duration = Duration::from_millis(25);
 /// Extensions whose presence is remembered; the largest accounts have fewer.
 const MOST_EXTENSIONS: usize = 20_000;
 /// Sessions are spread over this many locks; two that share one only wait for each other.
-const LOCKS: usize = 64;
+const LOCKS: usize = 512;
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -232,7 +233,7 @@ impl App {
 
     /// The same for facts of a notification that arrived at `heard`.
     async fn learn_at(&self, events: Vec<CallEvent>, heard: Option<Instant>) -> Result<(), StoreError> {
-        let _turn = self.turn(&events[0].session_id).await;
+        let _turn = self.turn(&events).await;
         let changed = match &self.0.spool {
             Some(spool) => self.store_or_spool(spool, &events).await?,
             None => self.0.store.apply(&events).await?,
@@ -363,10 +364,34 @@ impl App {
         }
     }
 
-    async fn turn(&self, session: &str) -> MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        session.hash(&mut hasher);
-        self.0.locks[hasher.finish() as usize % LOCKS].lock().await
+    /// The turn of every session that these facts may change. Locks are taken in their order, so nobody waits in a ring.
+    async fn turn(&self, events: &[CallEvent]) -> Vec<MutexGuard<'_, ()>> {
+        let mut places = self.places(events);
+        loop {
+            let mut turn = Vec::with_capacity(places.len());
+            for place in &places {
+                turn.push(self.0.locks[*place].lock().await);
+            }
+            // The call may have been linked to more sessions while we waited.
+            let now = self.places(events);
+            if now.is_subset(&places) {
+                return turn;
+            }
+            places.extend(now);
+        }
+    }
+
+    /// The locks of the sessions these facts name, and of those that their calls are known to be one with.
+    fn places(&self, events: &[CallEvent]) -> BTreeSet<usize> {
+        let mut names: BTreeSet<String> = events.iter().flat_map(CallEvent::sessions).cloned().collect();
+        let known: Vec<_> = names.iter().filter_map(|name| self.0.hub.call_of_session(name)).collect();
+        names.extend(known.iter().flat_map(|call| call.sessions()).cloned());
+        let place = |name: &String| {
+            let mut hasher = DefaultHasher::new();
+            name.hash(&mut hasher);
+            hasher.finish() as usize % LOCKS
+        };
+        names.iter().map(place).collect()
     }
 
     fn lookups(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {

@@ -305,6 +305,11 @@ impl Call {
         self.rev = self.rev.max(other.rev) + 1;
     }
 
+    /// Every session that is known to be this call, its own first.
+    pub fn sessions(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.session_id).chain(&self.ledger.linked)
+    }
+
     /// Whether this call and its popup concern nobody any more.
     pub fn is_over(&self) -> bool {
         self.status == Status::Ended

@@ -119,7 +119,7 @@ impl std::fmt::Debug for Hub {
 struct State {
     /// Calls that have not ended, by id, with the change that brought them to where they are.
     calls: HashMap<String, Arc<Change>>,
-    /// The live call of each session.
+    /// The live call of each session, whichever of its names was told.
     sessions: HashMap<String, String>,
     ends: VecDeque<Arc<Call>>,
     end_revs: HashMap<String, i64>,
@@ -328,16 +328,20 @@ impl State {
         if after.is_over() {
             self.end(after);
         } else {
-            self.sessions.insert(after.session_id.clone(), after.id.clone());
+            for session in after.sessions() {
+                self.sessions.insert(session.clone(), after.id.clone());
+            }
             self.calls.insert(after.id.clone(), change);
         }
     }
 
     fn end(&mut self, call: Arc<Call>) {
         self.calls.remove(&call.id);
-        // The session may have another call by now.
-        if self.sessions.get(&call.session_id) == Some(&call.id) {
-            self.sessions.remove(&call.session_id);
+        for session in call.sessions() {
+            // The session may have another call by now.
+            if self.sessions.get(session) == Some(&call.id) {
+                self.sessions.remove(session);
+            }
         }
         if self.end_revs.insert(call.id.clone(), call.rev).is_none() {
             self.ends.push_back(call);

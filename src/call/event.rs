@@ -67,6 +67,15 @@ pub struct Leg {
 }
 
 impl CallEvent {
+    /// Every session it names: its own, and those it says are the same call.
+    pub fn sessions(&self) -> impl Iterator<Item = &String> {
+        let linked = match &self.fact {
+            Fact::Leg(leg) => Some(leg.peers.iter().chain(&leg.telephony_session_id)),
+            _ => None,
+        };
+        std::iter::once(&self.session_id).chain(linked.into_iter().flatten())
+    }
+
     /// Whether a session nobody knows becomes a call by this event. RingCentral's own events all do, also the end of a
     /// leg, because what came before it may still be on its way. The guide's flat body is told in order, so its end of
     /// an unknown session is the end of nothing.

@@ -1,4 +1,4 @@
-//! The busy day told to the whole program on the embedded store: notifications are read, taken in many at a time, stored and
+//! The busy day told to the whole program, on both stores: notifications are read, taken in many at a time, stored and
 //! swept as in life, only that the clock runs faster.
 
 use std::collections::HashMap;
@@ -13,15 +13,24 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 
 use crate::busy_day::{Day, Delivery};
+use crate::support::{self, mongod};
 
 /// Deliveries under way at once.
 const AT_ONCE: usize = 16;
 
-#[tokio::test]
-async fn a_busy_day_leaves_one_row_a_call_and_nothing_active() {
+on_both_stores!(a_busy_day_leaves_one_row_a_call_and_nothing_active);
+
+async fn a_busy_day_leaves_one_row_a_call_and_nothing_active(kind: support::Store) {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().display().to_string();
-    let config = Config::from_vars(|name| (name == "DATA_DIR").then(|| data_dir.clone())).unwrap();
+    let database = (kind == support::Store::Mongo).then(mongod::Database::new);
+    let config = Config::from_vars(|name| match (name, &database) {
+        ("DATA_DIR", _) => Some(data_dir.clone()),
+        ("MONGODB_URI", Some(database)) => Some(database.uri.clone()),
+        ("MONGODB_DATABASE", Some(database)) => Some(database.name.clone()),
+        _ => None,
+    })
+    .unwrap();
     let store = Store::open(&config).await.unwrap();
     let app = App::start(config, store.clone()).await.unwrap();
 

@@ -35,17 +35,15 @@ async fn an_attack_neither_breaks_the_server_nor_slows_honest_calls() {
     let app = Setup::on(Store::Sqlite).with("RINGCENTRAL_VERIFICATION_TOKEN", TOKEN).start().await;
     let attacks = if is_long() { 10_000 } else { 500 };
     let calm = p99(honest(&app, "calm", if is_long() { 1_000 } else { 50 }).await);
-    // The first attacks fill buffers and caches that are kept for good.
-    attack(&app, 0..attacks / 5).await;
+    // The first attacks fill buffers and caches that are kept for good; what as many more add would be growth.
+    attack(&app, 0..attacks).await;
     let before = resident(&app);
-    let attacked = attack(&app, attacks / 5..attacks);
+    let attacked = attack(&app, attacks..2 * attacks);
     let (took, ()) = tokio::join!(honest(&app, "attacked", if is_long() { 3_000 } else { 100 }), attacked);
     let (under_attack, after) = (p99(took), resident(&app));
     eprintln!("{attacks} attacks: p99 {calm:?} calm, {under_attack:?} attacked; {before} kB before, {after} kB after");
     assert!(!app.log().contains("panic"), "something panicked");
-    // The allocator may keep what the attackers at work at once can make it hold: a largest body each.
-    let held = AT_ONCE as u64 * 1024;
-    assert!(after <= before + held, "memory grew from {before} to {after} kB");
+    assert!(after * 10 <= before * 12, "memory grew from {before} to {after} kB");
     if is_long() {
         assert!(under_attack < calm * 3, "honest p99 went from {calm:?} to {under_attack:?}");
     }
