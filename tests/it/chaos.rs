@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ChildStdin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -24,6 +26,8 @@ use crate::support::{PATIENCE, Setup, Store, TestApp, eventually, flat, mongod, 
 const ANSWERED: Duration = Duration::from_secs(3);
 /// A call hangs up this many calls after it rang.
 const RINGING: usize = 50;
+/// So many new calls at least are answered before each kill.
+const CALLS_A_KILL: usize = 60;
 
 on_both_stores!(every_200_outlives_kill_9);
 
@@ -32,13 +36,18 @@ async fn every_200_outlives_kill_9(store: Store) {
     let kills = if is_long() { 50 } else { 2 };
     let mut told = Told::default();
     for round in 0..kills {
-        // A different moment each time, under way between a request and its commit.
-        let time = Duration::from_millis(1_200 + round * 37 % 300);
+        // A different moment each time, under way between a request and its commit; however busy the machine is, not
+        // before the load runs.
+        let moment = Duration::from_millis(round * 37 % 300);
+        let answered = told.answered.clone();
+        let enough = answered.load(Ordering::Relaxed) + CALLS_A_KILL;
         let (stop, stopped) = watch::channel(false);
         let address = app.url("/api/webhooks/ringcentral");
         let client = app.client.clone();
         let load = tokio::spawn(async move { call_at(200, &client, &address, stopped, told).await });
-        tokio::time::sleep(time).await;
+        within(PATIENCE * 4, "the load runs", async || (answered.load(Ordering::Relaxed) >= enough).then_some(()))
+            .await;
+        tokio::time::sleep(moment).await;
         app.kill().await;
         stop.send_replace(true);
         told = load.await.unwrap();
@@ -54,7 +63,7 @@ async fn every_200_outlives_kill_9(store: Store) {
         told.rang.len(),
         told.hung_up.len()
     );
-    assert!(told.rang.len() > kills as usize * 5, "the load hardly ran: {} calls", told.rang.len());
+    assert!(told.rang.len() >= kills as usize * CALLS_A_KILL, "the load hardly ran: {} calls", told.rang.len());
     eventually("calls that hung up are over", async || {
         let (active, _) = kept(&app).await;
         told.hung_up.iter().all(|id| !active.contains(id)).then_some(())
@@ -160,6 +169,8 @@ fn is_long() -> bool {
 struct Told {
     next: usize,
     rang: HashSet<String>,
+    /// How many those are, for who watches.
+    answered: Arc<AtomicUsize>,
     rang_at: HashMap<String, Instant>,
     hung_up: HashSet<String>,
     refused: Vec<String>,
@@ -195,6 +206,7 @@ async fn call_at(rate: u64, client: &reqwest::Client, url: &str, stop: watch::Re
                     if rings {
                         told.rang_at.insert(session.clone(), begun);
                         told.rang.insert(session);
+                        told.answered.fetch_add(1, Ordering::Relaxed);
                     } else {
                         told.hung_up.insert(session);
                     }
