@@ -8,7 +8,7 @@ use reqwest::Url;
 
 use crate::config::Config;
 use crate::ringcentral::subscription::{State, SubscriptionState, webhook_address};
-use crate::ringcentral::{Client, Error};
+use crate::ringcentral::{self, Client, Error};
 
 /// RingCentral waits this long for the answer to its handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
@@ -157,10 +157,8 @@ async fn public_address(public_url: Option<&Url>) -> Outcome {
 }
 
 async fn handshake(address: &Url) -> Result<(), (String, &'static str)> {
-    // Client::new has installed it where there are credentials; the other case comes here first.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let token = format!("{:032x}", rand::random::<u128>());
-    let sent = reqwest::Client::builder()
+    let sent = ringcentral::http_client()
         .timeout(HANDSHAKE_TIME)
         .redirect(reqwest::redirect::Policy::none())
         .build()

@@ -78,10 +78,7 @@ impl Client {
 
     /// The same, where somebody reads how often RingCentral was asked.
     pub fn counted(config: &RingCentralConfig, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        // Whoever comes first installs it, and all install the same: the one the MongoDB driver brings.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("caller-popup/", env!("CARGO_PKG_VERSION")))
+        let http = super::http_client()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             // The API does not redirect; whoever does wants our token.

@@ -3,19 +3,20 @@
 //! Reading is lenient, as the platform is: ids come as strings or integers, times in two forms, fields and whole kinds
 //! come and go between releases. Whatever is JSON is a notification; what we do not understand is kept by its shape.
 
+mod census;
+mod shape;
+mod words;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::call::{
-    Call, CallEvent, Direction, EndReason, Endpoint, Extension, Fact, Leg, LegState, Party, Source, millis,
-};
+use crate::call::{CallEvent, Direction, EndReason, Endpoint, Extension, Fact, Leg, LegState, Source};
 use crate::phone::{PhoneNumber, Region, is_withheld};
+pub use census::Census;
+use words::{name_of, party_state, presence_state, queue_name, session_id, text, time};
 
 /// Presence lists only the latest seven calls of an extension; a full list proves nothing about the others.
 const MOST_ACTIVE_CALLS: usize = 7;
-/// A shape is for people to read; a longer one is cut.
-const LONGEST_SHAPE: usize = 2_000;
-
 /// One delivery of the webhook.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
@@ -36,61 +37,6 @@ pub enum Kind {
     Known(&'static str),
     /// Anything else, by its shape: field names and types, no values.
     Other(String),
-}
-
-/// The calls an extension takes part in, by presence: any other call of its has ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Census {
-    /// Whose presence.
-    pub extension_id: String,
-    /// Sessions it takes part in.
-    pub sessions: Vec<String>,
-    /// Orders presence of this extension.
-    pub sequence: i64,
-    /// When it was so.
-    pub at: DateTime<Utc>,
-    /// When we learned it.
-    pub heard_at: DateTime<Utc>,
-}
-
-impl Census {
-    /// That a leg told late has ended meanwhile: presence that was sent later no longer lists its call.
-    pub fn overrules(&self, late: &CallEvent) -> Option<CallEvent> {
-        let Fact::Leg(leg) = &late.fact else { return None };
-        let own = leg.extension.as_ref().is_some_and(|extension| extension.extension_id == self.extension_id);
-        let live = !matches!(leg.state, LegState::Ended(_));
-        (own && live && leg.sequence < self.sequence && !self.sessions.contains(&late.session_id)).then(|| {
-            let state = LegState::Ended(EndReason::Finished);
-            let ended = Leg { state, sequence: self.sequence, at: self.at, ..(**leg).clone() };
-            CallEvent { fact: Fact::Leg(Box::new(ended)), ..late.clone() }
-        })
-    }
-
-    /// That this extension's leg of `call` has ended, if presence told of one that has not.
-    pub fn leg_ended(&self, call: &Call) -> Option<CallEvent> {
-        let live = |p: &&Party| p.source == Source::Presence && p.is_live();
-        let mine =
-            |p: &&Party| p.extension_id.as_deref() == Some(&self.extension_id) && p.state.sequence < self.sequence;
-        let party = call.ledger.parties.iter().filter(live).find(mine)?;
-        let leg = Leg {
-            telephony_session_id: None,
-            source: Source::Presence,
-            uuid: None,
-            sequence: self.sequence,
-            at: self.at,
-            party_id: party.id.clone(),
-            direction: party.direction,
-            extension: None,
-            state: LegState::Ended(EndReason::Finished),
-            from: Endpoint::default(),
-            to: Endpoint::default(),
-            queue: None,
-            ours: false,
-            peers: Vec::new(),
-        };
-        let session_id = party.session_id.clone();
-        Some(CallEvent { session_id, heard_at: self.heard_at, fact: Fact::Leg(Box::new(leg)) })
-    }
 }
 
 /// The body is no JSON.
@@ -168,9 +114,7 @@ impl<'a> Envelope<'a> {
     }
 
     fn other(&self) -> Kind {
-        let mut shape = String::new();
-        describe(self.json, &mut shape, 0);
-        Kind::Other(shape)
+        Kind::Other(shape::of(self.json))
     }
 
     /// The guide's body: one call, told flat. It has no sequence, so its own time or the time of arrival orders it.
@@ -356,121 +300,5 @@ impl<'a> Envelope<'a> {
         let number = raw.filter(|raw| !is_withheld(raw));
         let parsed = number.as_deref().and_then(|raw| PhoneNumber::parse(raw, self.region));
         Endpoint { display: parsed.map(|n| n.display(self.region)), number, ..Endpoint::default() }
-    }
-}
-
-/// Conference bridges have the session id "0", all of them.
-fn session_id(json: &Value) -> Option<String> {
-    text(&json["sessionId"]).filter(|id| id != "0").or_else(|| text(&json["telephonySessionId"]))
-}
-
-/// Ids and numbers come as strings or as integers.
-fn text(json: &Value) -> Option<String> {
-    match json {
-        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-/// "Anonymous" is what some networks send for a name.
-fn name_of(json: &Value) -> Option<String> {
-    text(json).filter(|name| !is_withheld(name))
-}
-
-fn time(json: &Value) -> Option<DateTime<Utc>> {
-    let time = millis::parse(json.as_str()?)?;
-    DateTime::from_timestamp_millis(time.timestamp_millis())
-}
-
-fn queue_name(info: &Value) -> Option<String> {
-    [&info["primary"], &info["additional"]]
-        .into_iter()
-        .find(|line| line["type"].as_str() == Some("QueueName"))
-        .and_then(|line| name_of(&line["value"]))
-}
-
-fn presence_state(word: &str) -> LegState {
-    match word.to_ascii_lowercase().as_str() {
-        "ringing" => LegState::Ringing,
-        "callconnected" => LegState::Connected,
-        "onhold" => LegState::OnHold,
-        "parkedcall" => LegState::Parked,
-        "nocall" | "disconnected" => LegState::Ended(EndReason::Finished),
-        _ => LegState::Unknown(word.to_owned()),
-    }
-}
-
-/// The guide's table and the specification spell some codes differently, so case does not count.
-fn party_state(code: &str, reason: Option<&str>) -> LegState {
-    match code.to_ascii_lowercase().as_str() {
-        "setup" => LegState::Setup,
-        "proceeding" => LegState::Ringing,
-        "answered" => LegState::Connected,
-        "hold" => LegState::OnHold,
-        "parked" => LegState::Parked,
-        "voicemail" | "voicemailscreening" | "vmscreening" => LegState::Voicemail,
-        "disconnected" => LegState::Ended(end_reason(reason)),
-        "gone" => LegState::Ended(EndReason::Moved),
-        _ => LegState::Unknown(code.to_owned()),
-    }
-}
-
-fn end_reason(reason: Option<&str>) -> EndReason {
-    let Some(reason) = reason else { return EndReason::Finished };
-    match reason.to_ascii_lowercase().as_str() {
-        "callfinished" | "calldropped" | "undefined" | "" => EndReason::Finished,
-        "timeout" | "noanswer" | "targetbusy" | "cancelled" | "agentdropped" => EndReason::NoAnswer,
-        "rejected" | "callreplied" => EndReason::Rejected,
-        "agentanswered" => EndReason::AnsweredElsewhere,
-        "voicemail" => EndReason::Voicemail,
-        "blindtransfer"
-        | "rcctransfer"
-        | "attendedtransfer"
-        | "callerinputredirect"
-        | "callflip"
-        | "parklocation"
-        | "dtmftransfer"
-        | "callpark"
-        | "callredirected"
-        | "callswitch"
-        | "pickup"
-        | "takeover"
-        | "conference" => EndReason::Transferred,
-        _ => EndReason::Other(reason.to_owned()),
-    }
-}
-
-/// Field names and types of a body, so that a new kind can be understood later without keeping anyone's data.
-fn describe(json: &Value, out: &mut String, depth: usize) {
-    if out.len() > LONGEST_SHAPE || depth > 12 {
-        return;
-    }
-    match json {
-        Value::Object(fields) => {
-            out.push('{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                // A field name can be data too, such as a map keyed by number.
-                let digits = name.bytes().filter(u8::is_ascii_digit).count();
-                out.push_str(if name.len() <= 40 && name.is_ascii() && digits < 4 { name } else { "?" });
-                out.push(':');
-                describe(value, out, depth + 1);
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            if let Some(first) = items.first() {
-                describe(first, out, depth + 1);
-            }
-            out.push(']');
-        }
-        Value::String(_) => out.push_str("string"),
-        Value::Number(_) => out.push_str("number"),
-        Value::Bool(_) => out.push_str("bool"),
-        Value::Null => out.push_str("null"),
     }
 }

@@ -4,23 +4,28 @@
 //! otherwise it starts over. Every write waits for a majority and its journal, so an acknowledged event survives the
 //! loss of the primary.
 
+mod customers;
+mod document;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use mongodb::bson::{self, Bson, DateTime as BsonDateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime as BsonDateTime, Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
 use super::advance::{Found, advance, join, keys, links};
 use super::watch::Watch;
 use super::{Erased, HistoryQuery, Result, StoreError};
-use crate::call::{Call, CallEvent, millis};
+use crate::call::{Call, CallEvent};
 use crate::config::{Config, CustomersConfig, MongoConfig};
-use crate::customer::{Customer, Match, rank};
 use crate::phone::{PhoneNumber, Region};
+use customers::any_spelling;
+use document::{bson_id, to_document};
+pub(super) use document::{from_document, id_text};
 
 /// RingCentral waits 3 s for an answer, so looking for a primary must give up before.
 const SERVER_SELECTION: Duration = Duration::from_secs(2);
@@ -28,10 +33,6 @@ const SERVER_SELECTION: Duration = Duration::from_secs(2);
 const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
 /// A dozen phones that ring at once write the same call; each loser tries again.
 const MOST_ATTEMPTS: usize = 40;
-/// Customers of one number that are shown; more than a person can choose from.
-const MOST_CUSTOMERS: i64 = 20;
-/// A customer scan that takes longer than this helps nobody any more and only burdens the host's database.
-const LONGEST_LOOKUP: Duration = Duration::from_secs(5);
 
 /// MongoDB. Cheap to clone.
 #[derive(Clone)]
@@ -280,41 +281,6 @@ impl Mongo {
         Ok(documents.into_iter().filter_map(from_document).collect())
     }
 
-    /// The guide's lookup: spellings that an index on the field can find, then a pattern for every other spelling, and
-    /// the phone library has the last word on both.
-    pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
-        for value in [doc! { "$in": common_spellings(number) }, doc! { "$regex": any_spelling(number) }] {
-            let fields: Vec<Document> =
-                self.fields.phone_fields.iter().map(|field| doc! { field.as_str(): value.clone() }).collect();
-            let found = self.customers.find(doc! { "$or": fields }).limit(MOST_CUSTOMERS).max_time(LONGEST_LOOKUP);
-            let documents: Vec<_> = found.await?.try_collect().await?;
-            let customers = documents.iter().filter_map(|document| self.customer(document, number)).collect();
-            let customers = rank(customers);
-            if !customers.is_empty() {
-                return Ok(customers);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    fn customer(&self, document: &Document, number: &PhoneNumber) -> Option<Customer> {
-        let mut phones = Vec::new();
-        self.fields.phone_fields.iter().for_each(|field| texts_at(document, field, &mut phones));
-        let has_it = phones.iter().any(|phone| PhoneNumber::parse(phone, self.region).as_ref() == Some(number));
-        let first = |field: &String| {
-            let mut found = Vec::new();
-            texts_at(document, field, &mut found);
-            found.into_iter().next()
-        };
-        let name: Vec<_> = self.fields.name_fields.iter().filter_map(first).collect();
-        has_it.then(|| Customer {
-            id: id_text(document.get("_id")),
-            name: Some(name.join(" ")).filter(|name| !name.is_empty()),
-            email: first(&self.fields.email_field),
-            matched: Match::Exact,
-        })
-    }
-
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
         let at = BsonDateTime::from_millis(at.timestamp_millis());
         let update = doc! { "$inc": { "count": 1 }, "$set": { "last_seen": at }, "$setOnInsert": { "first_seen": at } };
@@ -434,114 +400,4 @@ fn is_duplicate(error: &mongodb::error::Error) -> bool {
 /// The same, said by a command that also answers a document.
 fn is_command_duplicate(error: &mongodb::error::Error) -> bool {
     matches!(&*error.kind, mongodb::error::ErrorKind::Command(error) if error.code == 11000)
-}
-
-/// Ours are ObjectIds; another program's may be anything, of which text is the likeliest.
-fn bson_id(id: &str) -> Bson {
-    bson::oid::ObjectId::parse_str(id).map_or_else(|_| Bson::String(id.to_owned()), Bson::ObjectId)
-}
-
-pub(super) fn id_text(id: Option<&Bson>) -> String {
-    match id {
-        Some(Bson::ObjectId(id)) => id.to_hex(),
-        Some(Bson::String(id)) => id.clone(),
-        Some(other) => other.to_string(),
-        None => String::new(),
-    }
-}
-
-fn to_document(call: &Call) -> Result<Document> {
-    let mut document = bson::serialize_to_document(call).map_err(mongodb::error::Error::from)?;
-    document.remove("id");
-    document.insert("_id", bson_id(&call.id));
-    let date = |at: DateTime<Utc>| Bson::DateTime(BsonDateTime::from_millis(at.timestamp_millis()));
-    document.insert("timestamp", date(call.timestamp));
-    document.insert("answered_at", call.answered_at.map_or(Bson::Null, date));
-    document.insert("ended_at", call.ended_at.map_or(Bson::Null, date));
-    let ledger = bson::serialize_to_document(&call.ledger).map_err(mongodb::error::Error::from)?;
-    document.insert("ledger", ledger);
-    Ok(document)
-}
-
-/// Reads a call whoever wrote it. What cannot be one (no session, no time) is left alone and said in the log.
-pub(super) fn from_document(mut document: Document) -> Option<Call> {
-    let id = id_text(document.get("_id"));
-    let ledger = document.remove("ledger");
-    document.insert("id", id.as_str());
-    let plain: Document = document
-        .into_iter()
-        .filter(|(_, value)| !matches!(value, Bson::Null))
-        .map(|(field, value)| (field, plain(value)))
-        .collect();
-    let mut call: Call = bson::deserialize_from_document(plain)
-        .inspect_err(|_| tracing::warn!(call.id = %id, "a document in active_calls or call_history is no call"))
-        .ok()?;
-    if let Some(Bson::Document(ledger)) = ledger {
-        call.ledger = bson::deserialize_from_document(ledger).unwrap_or_default();
-    }
-    Some(call)
-}
-
-/// Dates and ids as the text our types read.
-fn plain(value: Bson) -> Bson {
-    match value {
-        Bson::DateTime(at) => {
-            let at = DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap_or_default();
-            Bson::String(millis::format(&at))
-        }
-        Bson::ObjectId(id) => Bson::String(id.to_hex()),
-        other => other,
-    }
-}
-
-/// How numbers usually stand in a database; an index on the field finds these at once.
-fn common_spellings(number: &PhoneNumber) -> Vec<Bson> {
-    let (code, national) = (number.country_code(), number.national());
-    let mut spellings = vec![number.e164(), format!("{code}{national}"), national.to_owned(), format!("0{national}")];
-    if let (1, Some((area, rest))) = (code, national.split_at_checked(3)) {
-        let (exchange, line) = rest.split_at(3.min(rest.len()));
-        for separated in [
-            format!("({area}) {exchange}-{line}"),
-            format!("{area}-{exchange}-{line}"),
-            format!("{area}.{exchange}.{line}"),
-            format!("{area} {exchange} {line}"),
-        ] {
-            spellings.extend([format!("+1 {separated}"), format!("1-{separated}"), separated]);
-        }
-    }
-    // Some applications store numbers as numbers.
-    let integers = [format!("{code}{national}"), national.to_owned()];
-    let integers = integers.iter().filter_map(|digits| digits.parse::<i64>().ok()).map(Bson::Int64);
-    spellings.into_iter().map(Bson::String).chain(integers).collect()
-}
-
-/// Every other spelling: the digits in order with anything but digits between them, an optional country code or trunk
-/// zero in front, an optional extension behind. Only digits of the number go into the pattern, so there is nothing in
-/// it to escape.
-fn any_spelling(number: &PhoneNumber) -> String {
-    let apart = |digits: &str| digits.chars().map(String::from).collect::<Vec<_>>().join("[^0-9]*");
-    let (code, national) = (apart(&number.country_code().to_string()), apart(number.national()));
-    format!(
-        "^[^0-9]*(?:(?:00|011)?[^0-9]*{code}[^0-9]*)?0?[^0-9]*{national}[^0-9]*(?:[x#*;,tTnN][^0-9]*[0-9]{{1,7}})?[^0-9]*$"
-    )
-}
-
-/// Every text at a dotted path, through documents and arrays as MongoDB itself walks them.
-fn texts_at(document: &Document, path: &str, out: &mut Vec<String>) {
-    let (field, rest) = path.split_once('.').map_or((path, None), |(field, rest)| (field, Some(rest)));
-    if let Some(value) = document.get(field) {
-        walk(value, rest, out);
-    }
-}
-
-fn walk(value: &Bson, rest: Option<&str>, out: &mut Vec<String>) {
-    match (value, rest) {
-        (Bson::Array(items), _) => items.iter().for_each(|item| walk(item, rest, out)),
-        (Bson::Document(document), Some(rest)) => texts_at(document, rest, out),
-        (Bson::String(text), None) if !text.trim().is_empty() => out.push(text.trim().to_owned()),
-        (Bson::Int32(number), None) => out.push(number.to_string()),
-        (Bson::Int64(number), None) => out.push(number.to_string()),
-        (Bson::Double(number), None) => out.push(format!("{number:.0}")),
-        _ => {}
-    }
 }

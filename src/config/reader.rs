@@ -1,0 +1,232 @@
+//! Reads the variables, and collects what is wrong with them.
+
+use std::collections::HashSet;
+use std::str::FromStr;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::{AccessConfig, Config, Credentials, CustomersConfig, JwtKey, MongoConfig, RingCentralConfig};
+
+/// RingCentral rejects longer verification tokens with CMN-101.
+const LONGEST_VERIFICATION_TOKEN: usize = 32;
+/// RFC 7518: a key of HS256 is at least as long as its digest.
+const SHORTEST_JWT_SECRET: usize = 32;
+
+/// The variables, and the problems found so far.
+pub(super) struct Reader<F> {
+    pub(super) var: F,
+    pub(super) problems: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    pub(super) fn config(&mut self) -> Config {
+        let config = Config {
+            bind: self.parsed("BIND", "127.0.0.1:8080", "an address and a port such as 127.0.0.1:8080"),
+            public_url: self.url("PUBLIC_URL"),
+            mongodb: self.mongodb(),
+            data_dir: self.text("DATA_DIR").unwrap_or("data".into()).into(),
+            poll_interval: Duration::from_millis(self.within("POLL_INTERVAL_MS", 2000, 100, 60_000)),
+            region: self.parsed("DEFAULT_REGION", "US", "a two-letter country code such as US, CA or GB"),
+            customers: CustomersConfig {
+                collection: self.text("CUSTOMERS_COLLECTION").unwrap_or("customers".into()),
+                phone_fields: self.list("CUSTOMER_PHONE_FIELDS", &["phone", "mobile", "phones"]),
+                name_fields: self.list("CUSTOMER_NAME_FIELDS", &["name"]),
+                email_field: self.text("CUSTOMER_EMAIL_FIELD").unwrap_or("email".into()),
+            },
+            customer_url: self.customer_url(),
+            ringcentral: self.ringcentral(),
+            access: self.access(),
+            retention_days: self.within("RETENTION_DAYS", 365, 1, 36_500) as u32,
+            log: self.text("LOG").unwrap_or("info".into()),
+            log_json: self.log_format(),
+        };
+        if tracing_subscriber::EnvFilter::try_new(&config.log).is_err() {
+            self.problem("LOG", "is no tracing filter", "use a level such as info, or info,caller_popup=debug");
+        }
+        if config.is_local_mode() && !config.bind.ip().is_loopback() {
+            self.problem(
+                "BIND",
+                "is reachable from other machines, but nothing says who may read",
+                "set API_TOKENS, JWT_SECRET or JWT_PUBLIC_KEY, or RINGCENTRAL_CLIENT_ID with RINGCENTRAL_REDIRECT_URI; \
+                 or bind to 127.0.0.1",
+            );
+        }
+        config
+    }
+
+    fn mongodb(&mut self) -> Option<MongoConfig> {
+        let uri = self.text("MONGODB_URI").or_else(|| self.text("MONGO_URL"));
+        let database = self.text("MONGODB_DATABASE").or_else(|| self.text("DB_NAME"));
+        let database = database.unwrap_or("caller_popup".into());
+        if database.contains(['/', '\\', '.', ' ', '"', '$']) || database.len() > 63 {
+            self.problem("MONGODB_DATABASE", "is no database name", "use letters, digits, - and _");
+        }
+        let uri = uri?;
+        if !uri.starts_with("mongodb://") && !uri.starts_with("mongodb+srv://") {
+            self.problem("MONGODB_URI", "is no connection string", "begin it with mongodb:// or mongodb+srv://");
+        }
+        Some(MongoConfig { uri, database })
+    }
+
+    fn ringcentral(&mut self) -> RingCentralConfig {
+        let client_id = self.text("RINGCENTRAL_CLIENT_ID");
+        let secret = self.text("RINGCENTRAL_CLIENT_SECRET");
+        let jwt = self.text("RINGCENTRAL_JWT_TOKEN");
+        if jwt.is_some() && (client_id.is_none() || secret.is_none()) {
+            self.problem(
+                "RINGCENTRAL_JWT_TOKEN",
+                "is set without the app's id or secret",
+                "set RINGCENTRAL_CLIENT_ID and RINGCENTRAL_CLIENT_SECRET from the app's page in the developer console",
+            );
+        }
+        let credentials = match (&client_id, &secret, jwt) {
+            (Some(id), Some(secret), Some(jwt)) => {
+                Some(Credentials { client_id: id.clone(), client_secret: secret.clone(), jwt })
+            }
+            _ => None,
+        };
+        let verification_token = self.text("RINGCENTRAL_VERIFICATION_TOKEN");
+        if let Some(token) = &verification_token
+            && (token.len() > LONGEST_VERIFICATION_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            self.problem(
+                "RINGCENTRAL_VERIFICATION_TOKEN",
+                "is more than RingCentral accepts",
+                "use at most 32 ASCII letters and digits",
+            );
+        }
+        RingCentralConfig {
+            credentials,
+            client_id,
+            client_secret: secret,
+            account_id: self.text("RINGCENTRAL_ACCOUNT_ID").unwrap_or("~".into()),
+            server_url: self
+                .url("RINGCENTRAL_SERVER_URL")
+                .unwrap_or(Url::parse("https://platform.ringcentral.com").expect("this URL is well formed")),
+            redirect_uri: self.url("RINGCENTRAL_REDIRECT_URI"),
+            verification_token,
+        }
+    }
+
+    fn access(&mut self) -> AccessConfig {
+        let access = AccessConfig {
+            api_tokens: self.list("API_TOKENS", &[]),
+            jwt_key: self.jwt_key(),
+            jwt_audience: self.text("JWT_AUDIENCE"),
+            allowed_origins: self.list("ALLOWED_ORIGINS", &[]),
+        };
+        if access.api_tokens.iter().any(|token| token.len() < 16) {
+            self.problem("API_TOKENS", "holds a token that can be guessed", "use at least 16 random characters each");
+        }
+        if access.jwt_audience.is_some() && access.jwt_key.is_none() {
+            self.problem("JWT_AUDIENCE", "is set without a key", "set JWT_SECRET or JWT_PUBLIC_KEY too");
+        }
+        for origin in &access.allowed_origins {
+            let parsed = Url::parse(origin).ok().filter(|url| url.origin().ascii_serialization() == *origin);
+            if parsed.is_none() {
+                self.problem(
+                    "ALLOWED_ORIGINS",
+                    &format!("holds {origin:?}"),
+                    "write origins such as https://crm.example.com",
+                );
+            }
+        }
+        access
+    }
+
+    fn jwt_key(&mut self) -> Option<JwtKey> {
+        let (secret, public) = (self.text("JWT_SECRET"), self.text("JWT_PUBLIC_KEY"));
+        if secret.is_some() && public.is_some() {
+            self.problem("JWT_PUBLIC_KEY", "is set beside JWT_SECRET", "set the one that your application signs with");
+        }
+        if secret.as_ref().is_some_and(|secret| secret.len() < SHORTEST_JWT_SECRET) {
+            self.problem("JWT_SECRET", "is too short for HS256", "use at least 32 random characters");
+        }
+        if let Some(secret) = secret {
+            return Some(JwtKey::Hs256(secret));
+        }
+        let written = public?;
+        let pem = match written.contains("-----BEGIN") {
+            // Where a setting must be one line, line ends are written out.
+            true => Some(written.replace("\\n", "\n")),
+            false => std::fs::read_to_string(&written).ok(),
+        };
+        let key = pem.and_then(JwtKey::public);
+        if key.is_none() {
+            self.problem(
+                "JWT_PUBLIC_KEY",
+                "is no public key that can be used",
+                "give the PEM of an RSA or P-256 public key (-----BEGIN PUBLIC KEY-----), or the path of its file",
+            );
+        }
+        key
+    }
+
+    fn customer_url(&mut self) -> String {
+        let url = self.text("CUSTOMER_URL").unwrap_or("/customers/{id}".into());
+        let safe =
+            url.starts_with('/') && !url.starts_with("//") || url.starts_with("https://") || url.starts_with("http://");
+        if !url.contains("{id}") || !safe {
+            self.problem("CUSTOMER_URL", "leads to no customer", "write a path or an http(s) address that holds {id}");
+        }
+        url
+    }
+
+    fn log_format(&mut self) -> bool {
+        match self.text("LOG_FORMAT").as_deref() {
+            None | Some("text") => false,
+            Some("json") => true,
+            Some(_) => {
+                self.problem("LOG_FORMAT", "is unknown", "use text or json");
+                false
+            }
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        (self.var)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn list(&self, name: &str, default: &[&str]) -> Vec<String> {
+        let Some(text) = self.text(name) else { return default.iter().map(|&item| item.to_owned()).collect() };
+        let mut seen = HashSet::new();
+        let items = text.split(',').map(|item| item.trim().to_owned());
+        items.filter(|item| !item.is_empty() && seen.insert(item.clone())).collect()
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str, default: &str, expected: &str) -> T {
+        let parse = |text: &str| text.parse::<T>().ok();
+        if let Some(text) = self.text(name) {
+            match parse(&text) {
+                Some(value) => return value,
+                None => self.problem(name, &format!("is {text:?}"), &format!("use {expected}")),
+            }
+        }
+        parse(default).expect("defaults are valid")
+    }
+
+    fn within(&mut self, name: &str, default: u64, least: u64, most: u64) -> u64 {
+        let value = self.parsed(name, &default.to_string(), "a whole number");
+        if !(least..=most).contains(&value) {
+            self.problem(name, &format!("is {value}"), &format!("use a number from {least} to {most}"));
+        }
+        value
+    }
+
+    fn url(&mut self, name: &str) -> Option<Url> {
+        let text = self.text(name)?;
+        // Plain http is right for a test platform or a proxy on this machine, and a leak anywhere else.
+        let local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        let url =
+            Url::parse(&text).ok().filter(|url| url.scheme() == "https" || (url.scheme() == "http" && local(url)));
+        if url.is_none() {
+            self.problem(name, &format!("is {text:?}"), "use an https address");
+        }
+        url
+    }
+
+    fn problem(&mut self, name: &str, problem: &str, cure: &str) {
+        self.problems.push(format!("{name} {problem}: {cure}."));
+    }
+}

@@ -1,0 +1,106 @@
+//! Who has a number, in the host application's collection.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+
+use super::Mongo;
+use super::document::id_text;
+use crate::customer::{Customer, Match, rank};
+use crate::phone::PhoneNumber;
+use crate::store::Result;
+
+/// Customers of one number that are shown; more than a person can choose from.
+const MOST_CUSTOMERS: i64 = 20;
+/// A customer scan that takes longer than this helps nobody any more and only burdens the host's database.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(5);
+
+impl Mongo {
+    /// The guide's lookup: spellings that an index on the field can find, then a pattern for every other spelling, and
+    /// the phone library has the last word on both.
+    pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
+        for value in [doc! { "$in": common_spellings(number) }, doc! { "$regex": any_spelling(number) }] {
+            let fields: Vec<Document> =
+                self.fields.phone_fields.iter().map(|field| doc! { field.as_str(): value.clone() }).collect();
+            let found = self.customers.find(doc! { "$or": fields }).limit(MOST_CUSTOMERS).max_time(LONGEST_LOOKUP);
+            let documents: Vec<_> = found.await?.try_collect().await?;
+            let customers = documents.iter().filter_map(|document| self.customer(document, number)).collect();
+            let customers = rank(customers);
+            if !customers.is_empty() {
+                return Ok(customers);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    pub(super) fn customer(&self, document: &Document, number: &PhoneNumber) -> Option<Customer> {
+        let mut phones = Vec::new();
+        self.fields.phone_fields.iter().for_each(|field| texts_at(document, field, &mut phones));
+        let has_it = phones.iter().any(|phone| PhoneNumber::parse(phone, self.region).as_ref() == Some(number));
+        let first = |field: &String| {
+            let mut found = Vec::new();
+            texts_at(document, field, &mut found);
+            found.into_iter().next()
+        };
+        let name: Vec<_> = self.fields.name_fields.iter().filter_map(first).collect();
+        has_it.then(|| Customer {
+            id: id_text(document.get("_id")),
+            name: Some(name.join(" ")).filter(|name| !name.is_empty()),
+            email: first(&self.fields.email_field),
+            matched: Match::Exact,
+        })
+    }
+}
+
+/// How numbers usually stand in a database; an index on the field finds these at once.
+fn common_spellings(number: &PhoneNumber) -> Vec<Bson> {
+    let (code, national) = (number.country_code(), number.national());
+    let mut spellings = vec![number.e164(), format!("{code}{national}"), national.to_owned(), format!("0{national}")];
+    if let (1, Some((area, rest))) = (code, national.split_at_checked(3)) {
+        let (exchange, line) = rest.split_at(3.min(rest.len()));
+        for separated in [
+            format!("({area}) {exchange}-{line}"),
+            format!("{area}-{exchange}-{line}"),
+            format!("{area}.{exchange}.{line}"),
+            format!("{area} {exchange} {line}"),
+        ] {
+            spellings.extend([format!("+1 {separated}"), format!("1-{separated}"), separated]);
+        }
+    }
+    // Some applications store numbers as numbers.
+    let integers = [format!("{code}{national}"), national.to_owned()];
+    let integers = integers.iter().filter_map(|digits| digits.parse::<i64>().ok()).map(Bson::Int64);
+    spellings.into_iter().map(Bson::String).chain(integers).collect()
+}
+
+/// Every other spelling: the digits in order with anything but digits between them, an optional country code or trunk
+/// zero in front, an optional extension behind. Only digits of the number go into the pattern, so there is nothing in
+/// it to escape.
+pub(super) fn any_spelling(number: &PhoneNumber) -> String {
+    let apart = |digits: &str| digits.chars().map(String::from).collect::<Vec<_>>().join("[^0-9]*");
+    let (code, national) = (apart(&number.country_code().to_string()), apart(number.national()));
+    format!(
+        "^[^0-9]*(?:(?:00|011)?[^0-9]*{code}[^0-9]*)?0?[^0-9]*{national}[^0-9]*(?:[x#*;,tTnN][^0-9]*[0-9]{{1,7}})?[^0-9]*$"
+    )
+}
+
+/// Every text at a dotted path, through documents and arrays as MongoDB itself walks them.
+fn texts_at(document: &Document, path: &str, out: &mut Vec<String>) {
+    let (field, rest) = path.split_once('.').map_or((path, None), |(field, rest)| (field, Some(rest)));
+    if let Some(value) = document.get(field) {
+        walk(value, rest, out);
+    }
+}
+
+fn walk(value: &Bson, rest: Option<&str>, out: &mut Vec<String>) {
+    match (value, rest) {
+        (Bson::Array(items), _) => items.iter().for_each(|item| walk(item, rest, out)),
+        (Bson::Document(document), Some(rest)) => texts_at(document, rest, out),
+        (Bson::String(text), None) if !text.trim().is_empty() => out.push(text.trim().to_owned()),
+        (Bson::Int32(number), None) => out.push(number.to_string()),
+        (Bson::Int64(number), None) => out.push(number.to_string()),
+        (Bson::Double(number), None) => out.push(format!("{number:.0}")),
+        _ => {}
+    }
+}
