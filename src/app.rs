@@ -381,17 +381,22 @@ impl App {
         }
     }
 
-    /// The locks of the sessions these facts name, and of those that their calls are known to be one with.
+    /// The locks of the sessions these facts may change.
     fn places(&self, events: &[CallEvent]) -> BTreeSet<usize> {
-        let mut names: BTreeSet<String> = events.iter().flat_map(CallEvent::sessions).cloned().collect();
-        let known: Vec<_> = names.iter().filter_map(|name| self.0.hub.call_of_session(name)).collect();
-        names.extend(known.iter().flat_map(|call| call.sessions()).cloned());
         let place = |name: &String| {
             let mut hasher = DefaultHasher::new();
             name.hash(&mut hasher);
             hasher.finish() as usize % LOCKS
         };
-        names.iter().map(place).collect()
+        self.sessions_of(events).iter().map(place).collect()
+    }
+
+    /// The sessions these facts name, and those that their calls are known to be one with.
+    fn sessions_of(&self, events: &[CallEvent]) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> = events.iter().flat_map(CallEvent::sessions).cloned().collect();
+        let known: Vec<_> = names.iter().filter_map(|name| self.0.hub.call_of_session(name)).collect();
+        names.extend(known.iter().flat_map(|call| call.sessions()).cloned());
+        names
     }
 
     fn lookups(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {

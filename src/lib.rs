@@ -28,6 +28,7 @@
 //! | [`hub`] | the log that viewers read | HTTP |
 //! | [`app`] | the sentence | BSON, SQL, axum |
 //! | [`http`] | routes, who may come in, the accept loop | the databases |
+//! | [`doctor`] | every step from a ringing phone to the popup, with the cure | viewers |
 //! | [`simulator`] | calls that never were, for people and tests | how they are delivered |
 //! | [`config`] | settings | everything else |
 //!
@@ -36,10 +37,11 @@
 //! 1. [`http`] checks the verification token and hands the body to `Notification::parse`, which turns it into
 //!    [`call::CallEvent`]s: facts about legs, not states of calls.
 //! 2. [`app::App::ingest`] looks the caller up, for at most 25 ms, while nothing else waits for it.
-//! 3. [`store::Store::apply`] reads the call, lets [`call::Call::apply`] derive the next one, and writes it if nobody
+//! 3. Facts wait their turn: those of one call, whichever of its sessions they name, are taken in one after the other.
+//! 4. [`store::Store::apply`] reads the call, lets [`call::Call::apply`] derive the next one, and writes it if nobody
 //!    else did meanwhile. Only now does RingCentral get its 200.
-//! 4. [`hub::Hub::publish`] appends the call to a log if its `rev` is news. Each viewer is a cursor into that log.
-//! 5. Two seconds later at most, the poll of `active_calls` would have found it too: what other programs and instances
+//! 5. [`hub::Hub::publish`] appends the call to a log if its `rev` is news. Each viewer is a cursor into that log.
+//! 6. Two seconds later at most, the poll of `active_calls` would have found it too: what other programs and instances
 //!    write comes in that way.
 //!
 //! # Invariants

@@ -1,6 +1,6 @@
 //! The database is away: what arrives is spooled on this machine, shown from memory, and told to the database later.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,7 +17,7 @@ use crate::store::{Spool, Spooled, StoreError, new_id};
 const STORE_PATIENCE: Duration = Duration::from_millis(2_200);
 /// Spooled entries read at a time.
 const REPLAY_BATCH: usize = 500;
-/// Sessions told at a time: the database's acknowledgement is what takes long, and many share one.
+/// Calls told at a time: the database's acknowledgement is what takes long, and many share one.
 const REPLAY_AT_ONCE: usize = 32;
 
 impl App {
@@ -68,7 +68,7 @@ impl App {
         Ok(changed.then_some(call).into_iter().collect())
     }
 
-    /// Tells the database what it missed: sessions side by side, each in its order.
+    /// Tells the database what it missed: calls side by side, each in its order.
     pub(super) async fn replay(&self) -> Result<(), StoreError> {
         let Some(spool) = self.0.spool.as_ref().filter(|spool| spool.depth() > 0) else { return Ok(()) };
         info!(waiting = spool.depth(), "the database is told what it missed");
@@ -77,11 +77,7 @@ impl App {
             if batch.is_empty() {
                 return spool.leave_no_trace().await;
             }
-            let mut sessions: BTreeMap<String, Vec<Spooled>> = BTreeMap::new();
-            for entry in batch {
-                sessions.entry(entry.events[0].session_id.clone()).or_default().push(entry);
-            }
-            let told: Vec<_> = stream::iter(sessions.into_values())
+            let told: Vec<_> = stream::iter(self.by_call(batch))
                 .map(|entries| self.tell(entries))
                 .buffer_unordered(REPLAY_AT_ONCE)
                 .collect()
@@ -108,7 +104,24 @@ impl App {
         }
     }
 
-    /// Tells one session's entries up to the first that fails: those that were taken, and that one.
+    /// Puts entries together that may change the same call, as its turn does for live ones.
+    fn by_call(&self, entries: Vec<Spooled>) -> Vec<Vec<Spooled>> {
+        let mut calls: Vec<(BTreeSet<String>, Vec<Spooled>)> = Vec::new();
+        for entry in entries {
+            let mut sessions = self.sessions_of(&entry.events);
+            let mut told = vec![entry];
+            let same: Vec<_> = calls.extract_if(.., |(known, _)| !known.is_disjoint(&sessions)).collect();
+            for (known, earlier) in same {
+                sessions.extend(known);
+                told.extend(earlier);
+            }
+            told.sort_by_key(|entry| entry.position);
+            calls.push((sessions, told));
+        }
+        calls.into_iter().map(|(_, entries)| entries).collect()
+    }
+
+    /// Tells one call's entries up to the first that fails: those that were taken, and that one.
     async fn tell(&self, entries: Vec<Spooled>) -> (Vec<i64>, Option<(i64, StoreError)>) {
         let mut taken = Vec::new();
         for Spooled { position, call_id, events } in entries {
