@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use caller_popup::app::App;
 use caller_popup::call::{Call, GRACE, SILENT_TALKING};
-use caller_popup::config::Config;
 use caller_popup::phone::Region;
 use caller_popup::ringcentral::notification::Notification;
 use caller_popup::store::{HistoryQuery, Position, Store};
@@ -13,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 
 use crate::busy_day::{Day, Delivery};
-use crate::support::{self, mongod};
+use crate::support;
 
 /// Deliveries under way at once.
 const AT_ONCE: usize = 16;
@@ -21,16 +20,7 @@ const AT_ONCE: usize = 16;
 on_both_stores!(a_busy_day_leaves_one_row_a_call_and_nothing_active);
 
 async fn a_busy_day_leaves_one_row_a_call_and_nothing_active(kind: support::Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let data_dir = folder.path().display().to_string();
-    let database = (kind == support::Store::Mongo).then(mongod::Database::new);
-    let config = Config::from_vars(|name| match (name, &database) {
-        ("DATA_DIR", _) => Some(data_dir.clone()),
-        ("MONGODB_URI", Some(database)) => Some(database.uri.clone()),
-        ("MONGODB_DATABASE", Some(database)) => Some(database.name.clone()),
-        _ => None,
-    })
-    .unwrap();
+    let (config, _folder) = support::own_store(kind);
     let store = Store::open(&config).await.unwrap();
     let app = App::start(config, store.clone()).await.unwrap();
 

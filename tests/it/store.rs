@@ -8,7 +8,7 @@ use caller_popup::store::{HistoryQuery, Position, Store};
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 
-use crate::support::{self, mongod};
+use crate::support;
 
 on_both_stores!(
     facts_told_twice_change_nothing,
@@ -146,16 +146,7 @@ struct Kept {
 
 impl Kept {
     async fn new(kind: support::Store) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let data_dir = folder.path().display().to_string();
-        let database = (kind == support::Store::Mongo).then(mongod::Database::new);
-        let config = Config::from_vars(|name| match (name, &database) {
-            ("DATA_DIR", _) => Some(data_dir.clone()),
-            ("MONGODB_URI", Some(database)) => Some(database.uri.clone()),
-            ("MONGODB_DATABASE", Some(database)) => Some(database.name.clone()),
-            _ => None,
-        });
-        let config = config.unwrap();
+        let (config, folder) = support::own_store(kind);
         let store = Store::open(&config).await.unwrap();
         store.prepare().await.unwrap();
         Self { store, config, _folder: folder }

@@ -13,6 +13,7 @@ use std::process::ExitStatus;
 use std::sync::Once;
 use std::time::Duration;
 
+use caller_popup::config::Config;
 use mongodb::bson::{Document, doc};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -50,6 +51,20 @@ macro_rules! on_both_stores {
 pub enum Store {
     Sqlite,
     Mongo,
+}
+
+/// The settings of an empty store of a test's own, and what holds it.
+pub fn own_store(kind: Store) -> (Config, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().display().to_string();
+    let database = (kind == Store::Mongo).then(mongod::Database::new);
+    let config = Config::from_vars(|name| match (name, &database) {
+        ("DATA_DIR", _) => Some(data_dir.clone()),
+        ("MONGODB_URI", Some(database)) => Some(database.uri.clone()),
+        ("MONGODB_DATABASE", Some(database)) => Some(database.name.clone()),
+        _ => None,
+    });
+    (config.unwrap(), folder)
 }
 
 /// A program about to be started.
