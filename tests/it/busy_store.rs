@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use caller_popup::app::App;
 use caller_popup::call::{Call, GRACE, SILENT_TALKING};
+use caller_popup::config::Config;
 use caller_popup::phone::Region;
 use caller_popup::ringcentral::notification::Notification;
 use caller_popup::store::{HistoryQuery, Position, Store};
@@ -20,9 +21,26 @@ const AT_ONCE: usize = 16;
 on_both_stores!(a_busy_day_leaves_one_row_a_call_and_nothing_active);
 
 async fn a_busy_day_leaves_one_row_a_call_and_nothing_active(kind: support::Store) {
+    a_busy_day(kind, 1).await;
+}
+
+/// Every notification reaches either of them, as a load balancer would have it.
+#[tokio::test]
+async fn a_busy_day_across_two_instances_leaves_one_row_a_call_and_nothing_active() {
+    a_busy_day(support::Store::Mongo, 2).await;
+}
+
+async fn a_busy_day(kind: support::Store, instances: usize) {
     let (config, _folder) = support::own_store(kind);
-    let store = Store::open(&config).await.unwrap();
-    let app = App::start(config, store.clone()).await.unwrap();
+    let mut apps = Vec::new();
+    for instance in 0..instances {
+        // Each with a folder and a connection of its own, as on a machine of its own.
+        let config = Config { data_dir: config.data_dir.join(instance.to_string()), ..config.clone() };
+        let store = Store::open(&config).await.unwrap();
+        apps.push(App::start(config, store).await.unwrap());
+    }
+    let store = apps[0].store().clone();
+    let following: Vec<_> = apps.iter().cloned().map(|app| tokio::spawn(async move { app.follow().await })).collect();
 
     let start: DateTime<Utc> = "2026-03-02T08:00:00Z".parse().unwrap();
     let day = Day::new(start, 11);
@@ -30,18 +48,19 @@ async fn a_busy_day_leaves_one_row_a_call_and_nothing_active(kind: support::Stor
     let mut waiting: Vec<&Delivery> = Vec::new();
     for delivery in &day.deliveries {
         while swept + GRACE < at(start, delivery) {
-            tell(&app, &day, start, std::mem::take(&mut waiting)).await;
+            tell(&apps, &day, start, std::mem::take(&mut waiting)).await;
             swept += GRACE;
-            app.sweep(swept).await;
+            sweep(&apps, swept).await;
         }
         waiting.push(delivery);
     }
-    tell(&app, &day, start, waiting).await;
+    tell(&apps, &day, start, waiting).await;
     // Once for what went silent while it waited somewhere, once more for what that leaves without anybody.
     for _ in 0..3 {
         swept += SILENT_TALKING + GRACE;
-        app.sweep(swept).await;
+        sweep(&apps, swept).await;
     }
+    following.iter().for_each(|task| task.abort());
 
     assert!(store.active().await.unwrap().is_empty(), "calls are left active");
     let rows = rows(&store).await;
@@ -70,8 +89,19 @@ fn at(start: DateTime<Utc>, delivery: &Delivery) -> DateTime<Utc> {
     start + TimeDelta::from_std(delivery.after).unwrap()
 }
 
-async fn tell(app: &App, day: &Day, start: DateTime<Utc>, deliveries: Vec<&Delivery>) {
-    let told = stream::iter(deliveries).for_each_concurrent(AT_ONCE, async |delivery| {
+/// All instances at once, as their clocks would have it; first each learns what the others did.
+async fn sweep(apps: &[App], now: DateTime<Utc>) {
+    stream::iter(apps)
+        .for_each_concurrent(None, async |app| {
+            app.poll().await;
+            app.sweep(now).await;
+        })
+        .await;
+}
+
+async fn tell(apps: &[App], day: &Day, start: DateTime<Utc>, deliveries: Vec<&Delivery>) {
+    let told = stream::iter(deliveries.into_iter().enumerate()).for_each_concurrent(AT_ONCE, async |(n, delivery)| {
+        let app = &apps[n % apps.len()];
         let body = day.calls[delivery.call].heard[delivery.nth].to_string();
         let heard_at = DateTime::from_timestamp_millis(at(start, delivery).timestamp_millis()).unwrap();
         let notification = Notification::parse(body.as_bytes(), heard_at, Region::default()).unwrap();
