@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
 use crate::ringcentral::subscription::Verification;
-use crate::store::{Erased, HistoryQuery, Spool, Store, StoreError, calls_of};
+use crate::store::{Erased, HistoryQuery, Spool, Store, StoreError, calls_of, new_id};
 
 pub use link::Link;
 
@@ -236,7 +236,10 @@ impl App {
         let _turn = self.turn(&events).await;
         let changed = match &self.0.spool {
             Some(spool) => self.store_or_spool(spool, &events).await?,
-            None => self.0.store.apply(&events).await?,
+            None => {
+                let known = self.0.hub.call_of_session(&events[0].session_id);
+                self.0.store.apply_to(&events, known.as_deref(), new_id()).await?
+            }
         };
         for call in changed {
             log_life(&call);

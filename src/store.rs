@@ -179,7 +179,7 @@ impl Store {
     pub async fn apply_to(&self, events: &[CallEvent], known: Option<&Call>, new_id: String) -> Result<Vec<Call>> {
         match self {
             Self::Mongo(mongo) => mongo.apply(events, known, new_id).await,
-            Self::Sqlite(sqlite) => sqlite.apply(events, new_id).await,
+            Self::Sqlite(sqlite) => sqlite.apply(events, known, new_id).await,
         }
     }
 

@@ -76,6 +76,14 @@ impl CallEvent {
         std::iter::once(&self.session_id).chain(linked.into_iter().flatten())
     }
 
+    /// RingCentral's other name of its session, where told.
+    pub fn telephony_session_id(&self) -> Option<&String> {
+        match &self.fact {
+            Fact::Leg(leg) => leg.telephony_session_id.as_ref(),
+            Fact::Customers(_) | Fact::Dismissed(_) | Fact::Tick | Fact::Gone => None,
+        }
+    }
+
     /// Whether a session nobody knows becomes a call by this event. RingCentral's own events all do, also the end of a
     /// leg, because what came before it may still be on its way. The guide's flat body is told in order, so its end of
     /// an unknown session is the end of nothing.

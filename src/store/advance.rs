@@ -1,70 +1,134 @@
-//! What both stores do with facts once they have found the calls concerned. Pure.
+//! What both stores do with facts once they have looked at the calls concerned. Pure.
+//!
+//! A session may turn out to be part of another call, so what is looked at may be several calls that are one. They are
+//! joined whenever they are met together, and joining again changes nothing; so a store may stop between any two writes,
+//! or lose a race, and whoever comes next finishes the work.
 
-use crate::call::{Call, CallEvent, Fact};
+use std::collections::BTreeSet;
+
+use crate::call::{Call, CallEvent, Source, Status};
 use crate::phone::{PhoneNumber, Region};
 
-/// A call as a store holds it.
-#[derive(Clone, Debug)]
-pub enum Found {
-    /// Nothing is known of the session.
-    Nothing,
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
     /// In `active_calls`.
-    Active(Call),
+    Active,
     /// In `call_history`.
-    Ended(Call),
+    History,
+}
+
+/// A call as a store holds it. On its way from one place to the other it may stand in both.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Where.
+    pub place: Place,
+    /// The call.
+    pub call: Call,
+}
+
+/// What has to be written for facts to be taken in.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The call as it is now; it belongs [where its status says](Place::of).
+    pub call: Call,
+    /// Its `rev` in each place where it stands.
+    pub was: Vec<(Place, i64)>,
+    /// Others that turned out to be part of it and stand alone no longer.
+    pub gone: Vec<Held>,
+    /// Sessions that lead to this call from now on. Somebody else may be about to begin a call of one of these.
+    pub news: Vec<String>,
+}
+
+impl Place {
+    /// Where a call belongs.
+    pub fn of(call: &Call) -> Self {
+        if call.is_over() { Self::History } else { Self::Active }
+    }
+}
+
+impl Change {
+    /// Its `rev` in one place, if it stands there.
+    pub fn rev_in(&self, place: Place) -> Option<i64> {
+        self.was.iter().find(|(stands, _)| *stands == place).map(|(_, rev)| *rev)
+    }
 }
 
 /// The session ids that lead to the call these events belong to.
 pub fn keys(events: &[CallEvent]) -> Vec<String> {
-    let mut keys: Vec<String> = Vec::new();
-    for event in events {
-        keys.push(event.session_id.clone());
-        if let Fact::Leg(leg) = &event.fact {
-            keys.extend(leg.telephony_session_id.clone());
-        }
-    }
-    keys.sort();
-    keys.dedup();
-    keys
+    let names: BTreeSet<&String> = events
+        .iter()
+        .flat_map(|event| std::iter::once(&event.session_id).chain(event.telephony_session_id()))
+        .collect();
+    names.into_iter().cloned().collect()
 }
 
-/// The call after `events`, or `None` when they change nothing. `found` is the call as held; `new_id` is for one that begins.
-pub fn advance(found: Found, events: &[CallEvent], new_id: &str) -> Option<Call> {
+/// What `events` change in the calls that their sessions lead to; `None` when nothing. `new_id` is for a call that begins.
+pub fn settle(held: &[Held], events: &[CallEvent], new_id: &str) -> Option<Change> {
     let first = events.first()?;
-    let mut call = match found {
-        Found::Active(call) => call,
-        Found::Ended(call) if !call.starts_anew(first) => call,
-        Found::Ended(_) | Found::Nothing => {
-            if !first.can_begin_a_call() {
-                return None;
-            }
-            Call::new(new_id.to_owned(), first.session_id.clone(), first.heard_at)
-        }
+    let parts = parts(held, first);
+    let oldest = parts.iter().copied().reduce(keeps);
+    let mut call = match oldest {
+        Some(oldest) => oldest.call.clone(),
+        None if first.can_begin_a_call() => Call::new(new_id.to_owned(), first.session_id.clone(), first.heard_at),
+        None => return None,
     };
-    let rev = call.rev;
+    let known: BTreeSet<String> = oldest.iter().flat_map(|it| it.call.sessions()).cloned().collect();
+    let rev = parts.iter().map(|part| part.call.rev).max().unwrap_or(0);
+    let others = parts.iter().copied().filter(|part| oldest.is_none_or(|oldest| !std::ptr::eq(*part, oldest)));
+    others.clone().for_each(|other| call.absorb(other.call.clone()));
+    let mut changed = others.clone().next().is_some();
     for event in events {
-        call.apply(event);
+        changed |= call.apply(event);
     }
     // However many facts came at once, it is one change.
-    let changed = call.rev != rev;
-    call.rev = call.rev.min(rev + 1);
-    changed.then_some(call)
+    call.rev = rev + 1;
+    let (same, gone): (Vec<&Held>, Vec<&Held>) = parts.iter().copied().partition(|part| part.call.id == call.id);
+    let was = same.into_iter().map(|it| (it.place, it.call.rev)).collect();
+    let gone = gone.into_iter().cloned().collect();
+    let news = call.sessions().filter(|name| !known.contains(*name)).cloned().collect();
+    changed.then_some(Change { call, was, gone, news })
 }
 
-/// The sessions that `call` is linked to and that may be calls of their own yet.
-pub fn links(call: &Call) -> Vec<String> {
-    let own = |id: &&String| **id != call.session_id && Some(*id) != call.telephony_session_id.as_ref();
-    call.ledger.linked.iter().filter(own).cloned().collect()
+/// Those that are one call. RingCentral uses no session id twice; people who run the guide's command again do, and then
+/// what ended before is a call of its own.
+fn parts<'a>(held: &'a [Held], first: &CallEvent) -> Vec<&'a Held> {
+    let (mut parts, mut ended): (Vec<&Held>, Vec<&Held>) = held.iter().partition(|it| it.place == Place::Active);
+    if parts.is_empty() {
+        ended.sort_by_key(|it| std::cmp::Reverse((it.call.timestamp, &it.call.id)));
+        match ended.first() {
+            Some(newest) if !newest.call.starts_anew(first) => parts.push(ended.remove(0)),
+            _ => return parts,
+        }
+    }
+    let began = parts.iter().map(|it| it.call.timestamp).min();
+    let belongs = |it: &&Held| {
+        let flat = it.call.ledger.parties.iter().all(|party| party.source == Source::Guide);
+        let moving = parts.iter().any(|part| part.call.id == it.call.id);
+        let ended_since = parts[0].place == Place::Active && began.is_some_and(|began| it.call.ledger.heard_at > began);
+        moving || !flat || ended_since
+    };
+    let also: Vec<&Held> = ended.into_iter().filter(belongs).collect();
+    parts.extend(also);
+    parts
 }
 
-/// Joins two calls that turned out to be one: the one that stays, and the one that is no more, as its readers must
-/// see it.
-pub fn join(one: Call, other: Call) -> (Call, Call) {
-    let (mut kept, mut gone) = if one.precedes(&other) { (one, other) } else { (other, one) };
-    kept.absorb(gone.clone());
-    gone.status = crate::call::Status::Ended;
-    gone.rev += 1;
-    (kept, gone)
+/// Which of two parts keeps its id and its row: the older session.
+fn keeps<'a>(one: &'a Held, other: &'a Held) -> &'a Held {
+    // The same session began twice, and a call that is over never opens again.
+    let twice = one.call.session_id == other.call.session_id && one.call.id != other.call.id;
+    if (twice && other.call.is_over()) || !one.call.precedes(&other.call) { other } else { one }
+}
+
+/// What readers are told once a change is written: the call, then those that are no more.
+pub fn told(change: &Change, told: &mut Vec<Call>) {
+    let gone = change.gone.iter().map(|it| Call { status: Status::Ended, rev: it.call.rev + 1, ..it.call.clone() });
+    for call in std::iter::once(change.call.clone()).chain(gone) {
+        told.retain(|earlier| earlier.id != call.id);
+        told.push(call);
+    }
+    // The call that goes on comes first.
+    told.sort_by_key(|call| call.id != change.call.id);
 }
 
 /// Whether a call holds this number anywhere: as caller, as called line, on any of its legs.

@@ -1,7 +1,7 @@
 //! The store of production: MongoDB, with the guide's collections and field names.
 //!
-//! A change reads the call, computes the next one and replaces the document only if its `rev` is still the one read;
-//! otherwise it starts over. Every write waits for a majority and its journal, so an acknowledged event survives the
+//! A change reads the call, computes the next one and writes the document only if its `rev` is still the one read;
+//! otherwise it starts over. A call that moves, or takes another in, is written first and removed second. Every write waits for a majority and its journal, so an acknowledged event survives the
 //! loss of the primary.
 
 mod customers;
@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, DateTime as BsonDateTime, Document, doc};
+use mongodb::bson::{DateTime as BsonDateTime, Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
-use super::advance::{Found, advance, join, keys, links};
+use super::advance::{Change, Held, Place, keys, settle, told};
 use super::watch::Watch;
 use super::{Erased, HistoryQuery, Result, StoreError};
-use crate::call::{Call, CallEvent};
+use crate::call::{Call, CallEvent, Fact};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::{PhoneNumber, Region};
 use customers::any_spelling;
@@ -33,6 +33,9 @@ const SERVER_SELECTION: Duration = Duration::from_secs(2);
 const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
 /// A dozen phones that ring at once write the same call; each loser tries again.
 const MOST_ATTEMPTS: usize = 40;
+/// Ended calls of a session that are looked at: one, or several that turn out to be one. People repeat the session ids of
+/// the guide's body without end, and of those only the newest matters.
+const MOST_ENDED: i64 = 8;
 
 /// MongoDB. Cheap to clone.
 #[derive(Clone)]
@@ -91,140 +94,101 @@ impl Mongo {
     }
 
     pub async fn apply(&self, events: &[CallEvent], known: Option<&Call>, new_id: String) -> Result<Vec<Call>> {
-        let mut known = known.filter(|call| !call.is_over()).cloned();
+        let (names, mut changed) = (keys(events), Vec::new());
+        // What the caller knows is tried once; if it is no longer so, the comparison of `rev` says it. A tick looks all the
+        // same, so that what somebody left twice is met and mended.
+        let ticks = events.iter().any(|event| matches!(event.fact, Fact::Tick));
+        let mut held = match known {
+            Some(call) if !call.is_over() && !ticks => vec![Held { place: Place::Active, call: call.clone() }],
+            _ => self.look(&names).await?,
+        };
         for _ in 0..MOST_ATTEMPTS {
-            // What the caller knows is tried once; if it is no longer so, the comparison of `rev` says it.
-            let found = match known.take() {
-                Some(call) => Found::Active(call),
-                None => self.find(&keys(events), &[]).await?,
-            };
-            if let Some(changed) = self.try_apply(found, events, &new_id).await? {
-                return Ok(changed);
+            let Some(change) = self.settle(&mut held, events, &new_id).await? else { return Ok(changed) };
+            let written = self.write(&change).await?;
+            if written {
+                told(&change, &mut changed);
+                if change.news.is_empty() {
+                    return Ok(changed);
+                }
             }
+            // Whoever begins a call writes first and looks second, and so does whoever takes its session in: one of the
+            // two sees the other.
+            held = self.look(if written { &change.news } else { &names }).await?;
         }
         Err(StoreError::Contention)
     }
 
-    /// One attempt; `None` when somebody else changed the call meanwhile.
-    async fn try_apply(&self, found: Found, events: &[CallEvent], new_id: &str) -> Result<Option<Vec<Call>>> {
-        let held = match &found {
-            Found::Nothing => None,
-            Found::Active(call) => Some((&self.active, call.id.clone(), call.rev)),
-            Found::Ended(call) => Some((&self.history, call.id.clone(), call.rev)),
-        };
-        let Some(call) = advance(found, events, new_id) else { return Ok(Some(Vec::new())) };
-        // A call that starts anew has another id than the one that was found.
-        let held = held.filter(|(_, id, _)| *id == call.id);
-        let mut absorbed = Vec::new();
-        let (mut kept, mut kept_held) = (call, held);
-        let own_links = links(&kept);
-        let mut stored = false;
+    /// What has to be written, once every call that the change newly concerns was looked at.
+    async fn settle(&self, held: &mut Vec<Held>, events: &[CallEvent], new_id: &str) -> Result<Option<Change>> {
+        let mut looked = keys(events);
         loop {
-            let known: Vec<&str> = absorbed.iter().chain([&kept]).map(|call: &Call| call.id.as_str()).collect();
-            let linked = if own_links.is_empty() { Found::Nothing } else { self.find(&own_links, &known).await? };
-            let (place, other) = match linked {
-                Found::Active(other) => (&self.active, other),
-                Found::Ended(other) => (&self.history, other),
-                Found::Nothing if stored => break,
-                Found::Nothing => {
-                    if !self.put(&kept, kept_held.take()).await? {
-                        return Ok(None);
-                    }
-                    // The linked session may have begun meanwhile, before this could be seen to be linked to it.
-                    let place = if kept.is_over() { &self.history } else { &self.active };
-                    kept_held = Some((place, kept.id.clone(), kept.rev));
-                    stored = true;
-                    continue;
-                }
-            };
-            stored = false;
-            let other_held = Some((place, other.id.clone(), other.rev));
-            let other_id = other.id.clone();
-            let gone;
-            (kept, gone) = join(kept, other);
-            let gone_held =
-                if kept.id == other_id { std::mem::replace(&mut kept_held, other_held) } else { other_held };
-            // The lesser call goes first: if we stop here, the next event of either finds the other and joins again.
-            if let Some((place, id, rev)) = gone_held
-                && place.delete_one(by_rev(&id, rev)).await?.deleted_count == 0
-            {
-                return Ok(None);
+            let Some(change) = settle(held, events, new_id) else { return Ok(None) };
+            let unknown: Vec<String> = change.news.iter().filter(|name| !looked.contains(name)).cloned().collect();
+            if unknown.is_empty() {
+                return Ok(Some(change));
             }
-            absorbed.push(gone);
+            for found in self.look(&unknown).await? {
+                if !held.iter().any(|it| it.place == found.place && it.call.id == found.call.id) {
+                    held.push(found);
+                }
+            }
+            looked.extend(unknown);
         }
-        absorbed.insert(0, kept);
-        Ok(Some(absorbed))
     }
 
-    /// Stores a call where it belongs; `false` when it is no longer as it was `held`.
-    async fn put(&self, call: &Call, held: Option<(&Collection<Document>, String, i64)>) -> Result<bool> {
-        let place = if call.is_over() { &self.history } else { &self.active };
-        match held {
-            Some((from, id, rev)) if from.name() == place.name() => {
+    /// Writes a change if everything still is as it was; `false` when somebody else was first. The call that goes on is
+    /// written before what became part of it is removed, and stands in the history before it leaves the active calls:
+    /// whoever stops halfway leaves it twice, which the next to look at it mends, and never not at all.
+    async fn write(&self, change: &Change) -> Result<bool> {
+        let call = &change.call;
+        let (place, other) = match Place::of(call) {
+            Place::Active => (Place::Active, Place::History),
+            Place::History => (Place::History, Place::Active),
+        };
+        let written = match change.rev_in(place) {
+            Some(rev) => {
                 // Another program's own fields in the document stay as they are.
                 let mut fields = to_document(call)?;
                 fields.remove("_id");
-                Ok(place.update_one(by_rev(&id, rev), doc! { "$set": fields }).await?.matched_count == 1)
+                let update = self.at(place).update_one(by_rev(&call.id, rev), doc! { "$set": fields });
+                update.await.map(|updated| updated.matched_count == 1)
             }
-            // Into the history first and out of the active calls second: between the two it stands in both, which the
-            // next event or sweep mends; the other way round a crash would lose it.
-            Some((from, id, rev)) => {
-                place.replace_one(doc! { "_id": bson_id(&id) }, to_document(call)?).upsert(true).await?;
-                let moved = from.delete_one(by_rev(&id, rev)).await?.deleted_count == 1;
-                // Whoever took the session in meanwhile has all of it, so its row must not stay.
-                if !moved && self.find_linked(call).await? {
-                    place.delete_one(doc! { "_id": bson_id(&id) }).await?;
-                }
-                Ok(moved)
-            }
-            None => self.insert(call, place).await,
-        }
-    }
-
-    async fn insert(&self, call: &Call, place: &Collection<Document>) -> Result<bool> {
-        match place.insert_one(to_document(call)?).await {
-            Ok(_) => {}
+            None => self.at(place).insert_one(to_document(call)?).await.map(|_| true),
+        };
+        match written {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
             Err(error) if is_duplicate(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        // Between our look and our insert the same session may have begun and ended elsewhere, or another call may have
-        // been linked to it. Whoever links stores first and looks second, as we do, so one of the two sees the other.
-        let same = doc! { "session_id": &call.session_id, "_id": { "$ne": bson_id(&call.id) } };
-        let rival = if call.is_over() { &self.active } else { &self.history };
-        let same = async { Ok(rival.find_one(same).await?) };
-        let (linked, same) = tokio::try_join!(self.find_linked(call), same)?;
-        // A flat body may use the session of an older call again.
-        let same = same.and_then(from_document).filter(|other| other.ledger.heard_at >= call.timestamp);
-        if !linked && same.is_none() {
-            return Ok(true);
+        let copy = change.rev_in(other).map(|rev| (other, &call.id, rev));
+        let gone = change.gone.iter().map(|it| (it.place, &it.call.id, it.call.rev));
+        for (place, id, rev) in copy.into_iter().chain(gone) {
+            if self.at(place).delete_one(by_rev(id, rev)).await?.deleted_count == 0 {
+                return Ok(false);
+            }
         }
-        place.delete_one(by_rev(&call.id, call.rev)).await?;
-        Ok(false)
+        Ok(true)
     }
 
-    /// Whether another call was linked to this one's session.
-    async fn find_linked(&self, call: &Call) -> Result<bool> {
-        let mut names = vec![call.session_id.clone()];
-        names.extend(call.telephony_session_id.clone());
-        let linked = doc! { "ledger.linked": { "$in": names }, "_id": { "$ne": bson_id(&call.id) } };
-        let (active, ended) = tokio::try_join!(self.active.find_one(linked.clone()), self.history.find_one(linked))?;
-        Ok(active.is_some() || ended.is_some())
-    }
-
-    async fn find(&self, keys: &[String], known: &[&str]) -> Result<Found> {
-        let known: Vec<Bson> = known.iter().map(|id| bson_id(id)).collect();
-        let filter = doc! {
-            "$or": [{ "session_id": { "$in": keys } }, { "ledger.linked": { "$in": keys } }],
-            "_id": { "$nin": known },
-        };
+    /// Every call that these sessions lead to, and of those that ended the newest.
+    async fn look(&self, names: &[String]) -> Result<Vec<Held>> {
+        let filter = doc! { "$or": [{ "session_id": { "$in": names } }, { "ledger.linked": { "$in": names } }] };
         let newest = doc! { "timestamp": -1, "_id": -1 };
-        let (active, ended) =
-            tokio::try_join!(self.active.find_one(filter.clone()), self.history.find_one(filter).sort(newest))?;
-        Ok(match (active.and_then(from_document), ended.and_then(from_document)) {
-            (Some(call), _) => Found::Active(call),
-            (None, Some(call)) => Found::Ended(call),
-            (None, None) => Found::Nothing,
-        })
+        let active = async { self.active.find(filter.clone()).await?.try_collect::<Vec<_>>().await };
+        let ended = self.history.find(filter.clone()).sort(newest).limit(MOST_ENDED);
+        let ended = async { ended.await?.try_collect::<Vec<_>>().await };
+        let (active, ended) = tokio::try_join!(active, ended)?;
+        let held = |place| move |document| Some(Held { place, call: from_document(document)? });
+        let active = active.into_iter().filter_map(held(Place::Active));
+        Ok(active.chain(ended.into_iter().filter_map(held(Place::History))).collect())
+    }
+
+    fn at(&self, place: Place) -> &Collection<Document> {
+        match place {
+            Place::Active => &self.active,
+            Place::History => &self.history,
+        }
     }
 
     pub async fn active(&self) -> Result<Vec<Call>> {

@@ -7,7 +7,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
-use super::advance::{Found, advance, join, keys, links, mentions};
+use super::advance::{Held, Place, keys, mentions, settle, told};
 use super::file::File;
 use super::{CustomerRecord, Erased, HistoryQuery, Result};
 use crate::call::{Call, CallEvent, Direction, Status, millis};
@@ -28,9 +28,9 @@ impl Sqlite {
         Ok(Self { file, region })
     }
 
-    pub async fn apply(&self, events: &[CallEvent], new_id: String) -> Result<Vec<Call>> {
-        let events = events.to_vec();
-        self.file.write(move |db| apply(db, &events, &new_id)).await
+    pub async fn apply(&self, events: &[CallEvent], known: Option<&Call>, new_id: String) -> Result<Vec<Call>> {
+        let (events, known) = (events.to_vec(), known.cloned());
+        self.file.write(move |db| apply(db, &events, known.as_ref(), &new_id)).await
     }
 
     pub async fn active(&self) -> Result<Vec<Call>> {
@@ -189,51 +189,85 @@ impl Sqlite {
     }
 }
 
-fn apply(db: &Connection, events: &[CallEvent], new_id: &str) -> rusqlite::Result<Vec<Call>> {
-    let found = find(db, &keys(events), None)?;
-    let was_active = matches!(found, Found::Active(_));
-    let Some(mut call) = advance(found, events, new_id) else { return Ok(Vec::new()) };
-    let mut absorbed = Vec::new();
-    let own_links = links(&call);
-    while !own_links.is_empty() {
-        let (Found::Active(other) | Found::Ended(other)) = find(db, &own_links, Some((&call.id, &absorbed)))? else {
-            break;
-        };
-        let (kept, gone) = join(call, other);
-        forget(db, &gone.id)?;
-        call = kept;
-        absorbed.push(gone);
-    }
-    if call.is_over() {
-        if was_active {
-            db.prepare_cached("DELETE FROM active_calls WHERE id = ?1")?.execute([&call.id])?;
+fn apply(db: &Connection, events: &[CallEvent], known: Option<&Call>, new_id: &str) -> rusqlite::Result<Vec<Call>> {
+    let mut looked = keys(events);
+    let mut held = match known {
+        Some(call) if is_held(db, call)? => vec![Held { place: Place::Active, call: call.clone() }],
+        _ => look(db, &looked)?,
+    };
+    let change = loop {
+        let Some(change) = settle(&held, events, new_id) else { return Ok(Vec::new()) };
+        let unknown: Vec<String> = change.news.iter().filter(|name| !looked.contains(name)).cloned().collect();
+        if unknown.is_empty() {
+            break change;
         }
-        put_ended(db, &call)?;
-    } else {
-        put_active(db, &call)?;
+        let found = look(db, &unknown)?;
+        let more = found.into_iter().filter(|it| held.iter().all(|known| known.call.id != it.call.id));
+        let more: Vec<Held> = more.collect();
+        held.extend(more);
+        looked.extend(unknown);
+    };
+    change.gone.iter().try_for_each(|gone| forget(db, &gone.call.id))?;
+    let call = &change.call;
+    match Place::of(call) {
+        Place::Active => put_active(db, call)?,
+        Place::History => {
+            if change.rev_in(Place::Active).is_some() {
+                db.prepare_cached("DELETE FROM active_calls WHERE id = ?1")?.execute([&call.id])?;
+            }
+            put_ended(db, call)?;
+        }
     }
-    for key in &call.ledger.linked {
-        db.prepare_cached("INSERT OR IGNORE INTO call_sessions VALUES (?1, ?2)")?.execute([key, &call.id])?;
+    let linked = call.ledger.linked.iter().filter(|_| !change.news.is_empty());
+    for name in linked {
+        db.prepare_cached("INSERT OR IGNORE INTO call_sessions VALUES (?1, ?2)")?.execute([name, &call.id])?;
     }
-    absorbed.insert(0, call);
-    Ok(absorbed)
+    let mut changed = Vec::new();
+    told(&change, &mut changed);
+    Ok(changed)
 }
 
-/// The call one of `keys` leads to, the one that goes on before one that ended, the newest before older ones.
-fn find(db: &Connection, keys: &[String], but: Option<(&str, &[Call])>) -> rusqlite::Result<Found> {
-    let other = |call: &Call| but.is_none_or(|(id, gone)| call.id != id && gone.iter().all(|g| g.id != call.id));
-    let keys = json!(keys).to_string();
-    for (table, wrap) in [("active_calls", Found::Active as fn(Call) -> Found), ("call_history", Found::Ended)] {
-        let query = format!(
-            "SELECT * FROM {table} WHERE session_id IN (SELECT value FROM json_each(?1))
-             UNION SELECT {table}.* FROM {table} JOIN call_sessions ON call_id = id
-             WHERE key IN (SELECT value FROM json_each(?1)) ORDER BY timestamp DESC, id DESC"
-        );
-        if let Some(call) = select(db, &query, &[&keys])?.into_iter().find(other) {
-            return Ok(wrap(call));
+/// Whether the active call with this id still is as `known`: nobody but us changes `rev`, and others change columns.
+fn is_held(db: &Connection, known: &Call) -> rusqlite::Result<bool> {
+    let values: [&dyn ToSql; 12] = [
+        &known.id,
+        &known.session_id,
+        &known.from_number,
+        &known.from_name,
+        &known.to_number,
+        &known.direction.as_str(),
+        &known.status.as_str(),
+        &millis::format(&known.timestamp),
+        &known.customer_id,
+        &known.customer_name,
+        &known.customer_email,
+        &known.rev,
+    ];
+    db.prepare_cached(
+        "SELECT 1 FROM active_calls WHERE id = ?1 AND session_id = ?2 AND from_number IS ?3 AND from_name IS ?4
+         AND to_number IS ?5 AND direction = ?6 AND status = ?7 AND timestamp = ?8 AND customer_id IS ?9
+         AND customer_name IS ?10 AND customer_email IS ?11 AND rev = ?12",
+    )?
+    .exists(&values[..])
+}
+
+/// Every call that these sessions lead to, and of those that ended the newest.
+fn look(db: &Connection, names: &[String]) -> rusqlite::Result<Vec<Held>> {
+    const LOOKS: [(Place, &str); 4] = [
+        (Place::Active, "SELECT * FROM active_calls WHERE session_id = ?1"),
+        (Place::Active, "SELECT active_calls.* FROM call_sessions JOIN active_calls ON id = call_id WHERE key = ?1"),
+        (Place::History, "SELECT * FROM call_history WHERE session_id = ?1 ORDER BY timestamp DESC, id DESC LIMIT 8"),
+        (Place::History, "SELECT call_history.* FROM call_sessions JOIN call_history ON id = call_id WHERE key = ?1"),
+    ];
+    let mut held: Vec<Held> = Vec::new();
+    for (name, (place, sql)) in names.iter().flat_map(|name| LOOKS.iter().map(move |look| (name, look))) {
+        for call in select(db, sql, &[name])? {
+            if held.iter().all(|it| it.call.id != call.id) {
+                held.push(Held { place: *place, call });
+            }
         }
     }
-    Ok(Found::Nothing)
+    Ok(held)
 }
 
 fn forget(db: &Connection, id: &str) -> rusqlite::Result<()> {

@@ -1,12 +1,12 @@
 //! A store in memory, for proofs on the state machine alone: it does with calls what both stores do, through the same
 //! pure functions, and watches what viewers would see. Its clock is the test's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use caller_popup::call::{Call, CallEvent, Fact, GRACE, Ledger};
 use caller_popup::phone::Region;
 use caller_popup::ringcentral::notification::{Kind, Notification};
-use caller_popup::store::advance::{Found, advance, calls_of, join, keys, links};
+use caller_popup::store::advance::{Held, Place, calls_of, keys, settle};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
@@ -69,22 +69,25 @@ impl Keeper {
     }
 
     fn apply(&mut self, events: &[CallEvent]) {
-        let found = match self.find(&keys(events), "").map(|id| self.calls[&id].clone()) {
-            Some(call) if call.is_over() => Found::Ended(call),
-            Some(call) => Found::Active(call),
-            None => Found::Nothing,
-        };
         self.made += 1;
-        let made = self.made;
-        let Some(mut call) = advance(found, events, &format!("{made:024}")) else { return };
-        self.calls.remove(&call.id);
-        let own_links = links(&call);
-        while let Some(id) = self.find(&own_links, &call.id) {
-            let other = self.calls.remove(&id).unwrap();
-            (call, _) = join(call, other);
+        let id = format!("{:024}", self.made);
+        let mut held = self.look(&keys(events));
+        let change = loop {
+            let Some(change) = settle(&held, events, &id) else { return };
+            let found = self.look(&change.news);
+            let more: Vec<Held> =
+                found.into_iter().filter(|it| held.iter().all(|known| known.call.id != it.call.id)).collect();
+            if more.is_empty() {
+                break change;
+            }
+            held.extend(more);
+        };
+        for gone in &change.gone {
+            self.calls.remove(&gone.call.id);
         }
+        let call = change.call;
         self.watch(&call);
-        for key in call.ledger.linked.iter().chain([&call.session_id]) {
+        for key in call.sessions() {
             match self.index.get_mut(key) {
                 Some(ids) if ids.contains(&call.id) => {}
                 Some(ids) => ids.push(call.id.clone()),
@@ -94,11 +97,11 @@ impl Keeper {
         self.calls.insert(call.id.clone(), call);
     }
 
-    /// The call that `keys` lead to: one that goes on before one that ended, the newest before older ones.
-    fn find(&self, keys: &[String], but: &str) -> Option<String> {
-        let ids = keys.iter().filter_map(|key| self.index.get(key)).flatten();
-        let calls = ids.filter_map(|id| self.calls.get(id)).filter(|call| call.id != but);
-        calls.max_by_key(|call| (!call.is_over(), call.timestamp, &call.id)).map(|call| call.id.clone())
+    /// Every call that `names` lead to.
+    fn look(&self, names: &[String]) -> Vec<Held> {
+        let ids: BTreeSet<&String> = names.iter().filter_map(|name| self.index.get(name)).flatten().collect();
+        let calls = ids.into_iter().filter_map(|id| self.calls.get(id));
+        calls.map(|call| Held { place: Place::of(call), call: call.clone() }).collect()
     }
 
     /// A call that ended stays ended, whatever is told of it later.
