@@ -6,9 +6,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use phonenumber::Mode;
 use phonenumber::country::Id;
+use quick_cache::sync::Cache;
 
 /// Fewer national digits than this is an extension or a service code, never a customer's number.
 const SHORTEST_NATIONAL: usize = 6;
@@ -18,8 +20,14 @@ const LONGEST_TEXT: usize = 48;
 const WITHHELD: [&str; 8] =
     ["anonymous", "unknown", "restricted", "unavailable", "private", "withheld", "blocked", "no caller id"];
 
+/// Numbers remembered as they were read and shown. Every notification of a call tells the same two again, and the phone
+/// library takes some 20 µs for each.
+const REMEMBERED: usize = 4_096;
+static READ: LazyLock<Cache<(Region, String), Option<PhoneNumber>>> = LazyLock::new(|| Cache::new(REMEMBERED));
+static SHOWN: LazyLock<Cache<(Region, PhoneNumber), String>> = LazyLock::new(|| Cache::new(REMEMBERED));
+
 /// The country whose numbers may be written without a country code (`DEFAULT_REGION`, ISO 3166 alpha-2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Region(Id);
 
 impl Default for Region {
@@ -50,9 +58,21 @@ impl PhoneNumber {
     /// Reads a number in any common spelling; `None` for withheld, masked, short and malformed ones.
     pub fn parse(raw: &str, region: Region) -> Option<Self> {
         let raw = raw.trim();
+        if raw.len() > LONGEST_TEXT {
+            return None;
+        }
+        let key = (region, raw.to_owned());
+        READ.get(&key).unwrap_or_else(|| {
+            let number = Self::read(raw, region);
+            READ.insert(key, number.clone());
+            number
+        })
+    }
+
+    fn read(raw: &str, region: Region) -> Option<Self> {
         // A masked "+1855201XXXX" must not be read as a vanity number, so letters may only announce an extension.
         let number = without_extension(raw);
-        if raw.len() > LONGEST_TEXT || is_withheld(raw) || number.chars().any(char::is_alphabetic) {
+        if is_withheld(raw) || number.chars().any(char::is_alphabetic) {
             return None;
         }
         let cleaned: String = number.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
@@ -86,6 +106,15 @@ impl PhoneNumber {
 
     /// As a person in `region` would write it: national at home, international from elsewhere.
     pub fn display(&self, region: Region) -> String {
+        let key = (region, self.clone());
+        SHOWN.get(&key).unwrap_or_else(|| {
+            let shown = self.show(region);
+            SHOWN.insert(key, shown.clone());
+            shown
+        })
+    }
+
+    fn show(&self, region: Region) -> String {
         let Ok(number) = phonenumber::parse(None, self.e164()) else { return self.e164() };
         let home = phonenumber::metadata::DATABASE
             .by_id(region.0.as_ref())

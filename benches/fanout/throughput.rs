@@ -85,8 +85,10 @@ pub fn send(plan: &Plan) {
         let mut answers = BufReader::new(socket.try_clone().expect("a socket can be shared"));
         move |number| {
             let (call, stage) = (number / LIFE.len() as u64, LIFE[number as usize % LIFE.len()]);
+            // A caller of its own for each call, as in life.
+            let caller = 5_550_000 + (writer as u64 * 997 + call * 7) % 10_000;
             let body = format!(
-                r#"{{"event":"/restapi/v1.0/account/~/extension/~/presence","body":{{"telephonyStatus":"{stage}","sessionId":"{writer}-{call}","from":{{"phoneNumber":"+14165551234","name":"Test Caller"}},"to":{{"phoneNumber":"+15879876543"}},"direction":"Inbound"}}}}"#
+                r#"{{"event":"/restapi/v1.0/account/~/extension/~/presence","body":{{"telephonyStatus":"{stage}","sessionId":"{writer}-{call}","from":{{"phoneNumber":"+1416{caller}","name":"Test Caller"}},"to":{{"phoneNumber":"+15879876543"}},"direction":"Inbound"}}}}"#
             );
             socket.write_all(&post(WEBHOOK, "", body.as_bytes())).expect("the server reads");
             read_answer(&mut answers).expect("the server takes a webhook");

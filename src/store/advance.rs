@@ -120,15 +120,9 @@ fn keeps<'a>(one: &'a Held, other: &'a Held) -> &'a Held {
     if (twice && other.call.is_over()) || !one.call.precedes(&other.call) { other } else { one }
 }
 
-/// What readers are told once a change is written: the call, then those that are no more.
-pub fn told(change: &Change, told: &mut Vec<Call>) {
-    let gone = change.gone.iter().map(|it| Call { status: Status::Ended, rev: it.call.rev + 1, ..it.call.clone() });
-    for call in std::iter::once(change.call.clone()).chain(gone) {
-        told.retain(|earlier| earlier.id != call.id);
-        told.push(call);
-    }
-    // The call that goes on comes first.
-    told.sort_by_key(|call| call.id != change.call.id);
+/// What became part of another call, as its readers must see it.
+pub fn no_more(gone: Vec<Held>) -> Vec<Call> {
+    gone.into_iter().map(|it| Call { status: Status::Ended, rev: it.call.rev + 1, ..it.call }).collect()
 }
 
 /// Whether a call holds this number anywhere: as caller, as called line, on any of its legs.

@@ -93,23 +93,26 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+fn run(db: &Connection, sql: &str) -> rusqlite::Result<usize> {
+    db.prepare_cached(sql)?.execute([])
+}
+
 /// The writer's thread: ends when the last handle is dropped and everything queued is on disk.
 fn write_all(db: Connection, mut queue: mpsc::Receiver<Write>) {
     while let Some(first) = queue.blocking_recv() {
         let mut answers = Vec::new();
         // IMMEDIATE, so that another program writing to the file makes us wait here and not fail halfway.
-        let mut committed = db.execute_batch("BEGIN IMMEDIATE").is_ok();
+        let mut committed = run(&db, "BEGIN IMMEDIATE").is_ok();
         let mut next = Some(first);
         while let Some(write) = next {
             // Each write stands alone: one that fails takes nothing of the others with it.
-            committed = committed && db.execute_batch("SAVEPOINT one").is_ok();
+            committed = committed && run(&db, "SAVEPOINT one").is_ok();
             let (worked, answer) = write(&db);
             answers.push(answer);
-            committed = committed
-                && db.execute_batch(if worked { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" }).is_ok();
+            committed = committed && (worked || run(&db, "ROLLBACK TO one").is_ok()) && run(&db, "RELEASE one").is_ok();
             next = if answers.len() < MOST_IN_A_COMMIT { queue.try_recv().ok() } else { None };
         }
-        committed = committed && db.execute_batch("COMMIT").is_ok();
+        committed = committed && run(&db, "COMMIT").is_ok();
         if !committed {
             tracing::error!("the embedded store could not commit");
             let _ = db.execute_batch("ROLLBACK");

@@ -4,9 +4,12 @@
 //! otherwise it starts over. A call that moves, or takes another in, is written first and removed second. Every write waits for a majority and its journal, so an acknowledged event survives the
 //! loss of the primary.
 
+mod batch;
+mod calls;
 mod customers;
 mod document;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,12 +20,13 @@ use mongodb::bson::{DateTime as BsonDateTime, Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
-use super::advance::{Change, Held, Place, keys, settle, told};
+use super::advance::{Change, Held, Place, keys, no_more, settle};
 use super::watch::Watch;
 use super::{Erased, HistoryQuery, Result, StoreError};
 use crate::call::{Call, CallEvent, Fact};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::{PhoneNumber, Region};
+use calls::{Calls, Written, as_found, by_rev};
 use customers::any_spelling;
 use document::{bson_id, to_document};
 pub(super) use document::{from_document, id_text};
@@ -33,15 +37,13 @@ const SERVER_SELECTION: Duration = Duration::from_secs(2);
 const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
 /// A dozen phones that ring at once write the same call; each loser tries again.
 const MOST_ATTEMPTS: usize = 40;
-/// Ended calls of a session that are looked at: one, or several that turn out to be one. People repeat the session ids of
-/// the guide's body without end, and of those only the newest matters.
-const MOST_ENDED: i64 = 8;
-
 /// MongoDB. Cheap to clone.
 #[derive(Clone)]
 pub struct Mongo {
     database: Database,
     active: Collection<Document>,
+    /// The same two, for changes.
+    calls: Calls,
     history: Collection<Document>,
     customers: Collection<Document>,
     fields: CustomersConfig,
@@ -58,9 +60,11 @@ impl Mongo {
         options.app_name.get_or_insert("caller-popup".into());
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
         let database = Client::with_options(options.clone())?.database(&config.database);
+        let (active, history) = (database.collection("active_calls"), database.collection("call_history"));
         Ok(Self {
-            active: database.collection("active_calls"),
-            history: database.collection("call_history"),
+            calls: Calls::new(&active, &history, &database),
+            active,
+            history,
             customers: database.collection(&all.customers.collection),
             fields: all.customers.clone(),
             region: all.region,
@@ -94,100 +98,64 @@ impl Mongo {
     }
 
     pub async fn apply(&self, events: &[CallEvent], known: Option<&Call>, new_id: String) -> Result<Vec<Call>> {
-        let (names, mut changed) = (keys(events), Vec::new());
+        let mut looked: BTreeSet<String> = keys(events).into_iter().collect();
         // What the caller knows is tried once; if it is no longer so, the comparison of `rev` says it. A tick looks all the
         // same, so that what somebody left twice is met and mended.
         let ticks = events.iter().any(|event| matches!(event.fact, Fact::Tick));
         let mut held = match known {
-            Some(call) if !call.is_over() && !ticks => vec![Held { place: Place::Active, call: call.clone() }],
-            _ => self.look(&names).await?,
-        };
-        for _ in 0..MOST_ATTEMPTS {
-            let Some(change) = self.settle(&mut held, events, &new_id).await? else { return Ok(changed) };
-            let written = self.write(&change).await?;
-            if written {
-                told(&change, &mut changed);
-                if change.news.is_empty() {
-                    return Ok(changed);
-                }
+            Some(call) if !call.is_over() && !ticks => {
+                looked.extend(call.sessions().cloned());
+                vec![Held { place: Place::Active, call: call.clone() }]
             }
+            _ => self.calls.look(&looked).await?,
+        };
+        let (mut changed, mut lost, mut leaving) = (Vec::new(), false, Vec::new());
+        for _ in 0..MOST_ATTEMPTS {
+            let Some(change) = self.settle(&mut held, &mut looked, events, &new_id).await? else {
+                // After a race that was lost, or may have been, whoever won wrote this, and it is news all the same.
+                let found = if lost && changed.is_empty() { as_found(held) } else { Vec::new() };
+                return Ok([changed, found, no_more(leaving)].concat());
+            };
+            let written = self.calls.write(&change).await?;
+            if written != Written::Nothing {
+                tell(&change.call, &mut changed);
+                leaving.extend(change.gone);
+            }
+            if written == Written::All && change.news.is_empty() {
+                return Ok([changed, no_more(leaving)].concat());
+            }
+            lost |= written != Written::All;
             // Whoever begins a call writes first and looks second, and so does whoever takes its session in: one of the
             // two sees the other.
-            held = self.look(if written { &change.news } else { &names }).await?;
+            held = self.calls.look(&looked).await?;
+            // Changed by somebody else while it was to be removed, so it is still there to be joined.
+            leaving.retain(|gone: &Held| held.iter().all(|it| it.call.id != gone.call.id));
         }
         Err(StoreError::Contention)
     }
 
-    /// What has to be written, once every call that the change newly concerns was looked at.
-    async fn settle(&self, held: &mut Vec<Held>, events: &[CallEvent], new_id: &str) -> Result<Option<Change>> {
-        let mut looked = keys(events);
+    /// What has to be written, once every call was looked at that those held or the change lead to.
+    async fn settle(
+        &self,
+        held: &mut Vec<Held>,
+        looked: &mut BTreeSet<String>,
+        events: &[CallEvent],
+        new_id: &str,
+    ) -> Result<Option<Change>> {
         loop {
-            let Some(change) = settle(held, events, new_id) else { return Ok(None) };
-            let unknown: Vec<String> = change.news.iter().filter(|name| !looked.contains(name)).cloned().collect();
+            let change = settle(held, events, new_id);
+            let news = change.iter().flat_map(|change| &change.news);
+            let names = held.iter().flat_map(|it| it.call.sessions()).chain(news);
+            let unknown: BTreeSet<String> = names.filter(|name| !looked.contains(*name)).cloned().collect();
             if unknown.is_empty() {
-                return Ok(Some(change));
+                return Ok(change);
             }
-            for found in self.look(&unknown).await? {
+            for found in self.calls.look(&unknown).await? {
                 if !held.iter().any(|it| it.place == found.place && it.call.id == found.call.id) {
                     held.push(found);
                 }
             }
             looked.extend(unknown);
-        }
-    }
-
-    /// Writes a change if everything still is as it was; `false` when somebody else was first. The call that goes on is
-    /// written before what became part of it is removed, and stands in the history before it leaves the active calls:
-    /// whoever stops halfway leaves it twice, which the next to look at it mends, and never not at all.
-    async fn write(&self, change: &Change) -> Result<bool> {
-        let call = &change.call;
-        let (place, other) = match Place::of(call) {
-            Place::Active => (Place::Active, Place::History),
-            Place::History => (Place::History, Place::Active),
-        };
-        let written = match change.rev_in(place) {
-            Some(rev) => {
-                // Another program's own fields in the document stay as they are.
-                let mut fields = to_document(call)?;
-                fields.remove("_id");
-                let update = self.at(place).update_one(by_rev(&call.id, rev), doc! { "$set": fields });
-                update.await.map(|updated| updated.matched_count == 1)
-            }
-            None => self.at(place).insert_one(to_document(call)?).await.map(|_| true),
-        };
-        match written {
-            Ok(true) => {}
-            Ok(false) => return Ok(false),
-            Err(error) if is_duplicate(&error) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        let copy = change.rev_in(other).map(|rev| (other, &call.id, rev));
-        let gone = change.gone.iter().map(|it| (it.place, &it.call.id, it.call.rev));
-        for (place, id, rev) in copy.into_iter().chain(gone) {
-            if self.at(place).delete_one(by_rev(id, rev)).await?.deleted_count == 0 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Every call that these sessions lead to, and of those that ended the newest.
-    async fn look(&self, names: &[String]) -> Result<Vec<Held>> {
-        let filter = doc! { "$or": [{ "session_id": { "$in": names } }, { "ledger.linked": { "$in": names } }] };
-        let newest = doc! { "timestamp": -1, "_id": -1 };
-        let active = async { self.active.find(filter.clone()).await?.try_collect::<Vec<_>>().await };
-        let ended = self.history.find(filter.clone()).sort(newest).limit(MOST_ENDED);
-        let ended = async { ended.await?.try_collect::<Vec<_>>().await };
-        let (active, ended) = tokio::try_join!(active, ended)?;
-        let held = |place| move |document| Some(Held { place, call: from_document(document)? });
-        let active = active.into_iter().filter_map(held(Place::Active));
-        Ok(active.chain(ended.into_iter().filter_map(held(Place::History))).collect())
-    }
-
-    fn at(&self, place: Place) -> &Collection<Document> {
-        match place {
-            Place::Active => &self.active,
-            Place::History => &self.history,
         }
     }
 
@@ -347,13 +315,10 @@ impl Mongo {
     }
 }
 
-fn by_rev(id: &str, rev: i64) -> Document {
-    let rev = if rev == 0 {
-        doc! { "$in": [null, 0] }
-    } else {
-        doc! { "$eq": rev }
-    };
-    doc! { "_id": bson_id(id), "rev": rev }
+/// Notes a call as it is now.
+fn tell(call: &Call, changed: &mut Vec<Call>) {
+    changed.retain(|earlier| earlier.id != call.id);
+    changed.push(call.clone());
 }
 
 fn is_duplicate(error: &mongodb::error::Error) -> bool {

@@ -5,12 +5,13 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Deserialize;
 use serde_json::json;
 
-use super::advance::{Held, Place, keys, mentions, settle, told};
+use super::advance::{Held, Place, keys, mentions, no_more, settle};
 use super::file::File;
 use super::{CustomerRecord, Erased, HistoryQuery, Result};
-use crate::call::{Call, CallEvent, Direction, Status, millis};
+use crate::call::{Call, CallEvent, Direction, Ledger, Status, millis};
 use crate::customer::{Customer, Match, rank};
 use crate::phone::{PhoneNumber, Region};
 
@@ -222,8 +223,8 @@ fn apply(db: &Connection, events: &[CallEvent], known: Option<&Call>, new_id: &s
     for name in linked {
         db.prepare_cached("INSERT OR IGNORE INTO call_sessions VALUES (?1, ?2)")?.execute([name, &call.id])?;
     }
-    let mut changed = Vec::new();
-    told(&change, &mut changed);
+    let mut changed = vec![change.call];
+    changed.extend(no_more(change.gone));
     Ok(changed)
 }
 
@@ -280,9 +281,12 @@ fn put_active(db: &Connection, call: &Call) -> rusqlite::Result<()> {
     put(
         db,
         call,
-        "INSERT OR REPLACE INTO active_calls (id, session_id, from_number, from_name, to_number, direction, status,
+        "INSERT INTO active_calls (id, session_id, from_number, from_name, to_number, direction, status,
          timestamp, customer_id, customer_name, customer_email, rev, more)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         ON CONFLICT (id) DO UPDATE SET session_id = ?2, from_number = ?3, from_name = ?4, to_number = ?5,
+         direction = ?6, status = ?7, timestamp = ?8, customer_id = ?9, customer_name = ?10, customer_email = ?11,
+         rev = ?12, more = ?13",
         false,
     )
 }
@@ -325,16 +329,23 @@ fn select(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result
     statement.query_map(values, read_call)?.collect()
 }
 
+/// What the columns do not hold.
+#[derive(Deserialize)]
+struct More {
+    call: Call,
+    ledger: Ledger,
+}
+
 /// Columns win over `more`, because another program changes columns.
 fn read_call(row: &Row<'_>) -> rusqlite::Result<Call> {
     let (id, session_id): (String, String) = (row.get("id")?, row.get("session_id")?);
     let timestamp = row.get::<_, String>("timestamp")?;
     let timestamp = millis::parse(&timestamp).unwrap_or_default();
-    let more: serde_json::Value =
-        row.get::<_, Option<String>>("more")?.and_then(|more| serde_json::from_str(&more).ok()).unwrap_or_default();
-    let mut call = serde_json::from_value(more["call"].clone())
-        .unwrap_or_else(|_| Call::new(id.clone(), session_id.clone(), timestamp));
-    call.ledger = serde_json::from_value(more["ledger"].clone()).unwrap_or(call.ledger);
+    let more = row.get_ref("more")?.as_str_or_null()?.and_then(|more| serde_json::from_str::<More>(more).ok());
+    let mut call = match more {
+        Some(more) => Call { ledger: more.ledger, ..more.call },
+        None => Call::new(id.clone(), session_id.clone(), timestamp),
+    };
     (call.id, call.session_id, call.timestamp) = (id, session_id, timestamp);
     call.from_number = row.get("from_number")?;
     call.from_name = row.get("from_name")?;
