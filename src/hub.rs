@@ -7,11 +7,23 @@
 //!
 //! What a viewer is told depends on who they are, so the log keeps the call before and after each change and the
 //! cursor decides: it came into view, it changed, or it left.
+//!
+//! # Coming back
+//!
+//! A viewer who comes back to the same run of this program goes on in the log. One who comes from another instance, or
+//! from before a restart, brings a *mark*: MongoDB's own time, as its change stream tells every instance the same changes
+//! in the same order. The hub's mark is the time of the newest change that was taken in *after* it was published, so who
+//! has been told everything up to a position has been told everything up to the mark in its id. Each change remembers
+//! the time of its echo. That viewer is told what was echoed since their mark and what has no echo yet; what they knew
+//! already has no higher `rev`, and they drop it. Where the change stream was not followed without a gap since that mark,
+//! or an end since then is no longer remembered, they start over. Without a change stream there is no mark.
 
 mod cursor;
+mod event_id;
 mod frame;
+mod state;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
@@ -22,15 +34,12 @@ use tokio::sync::watch;
 
 use crate::call::Call;
 use crate::metrics::Metrics;
-pub use cursor::{Cursor, Naming, farewell, heartbeat};
+pub use cursor::{Cursor, Naming, farewell};
 use frame::Frames;
+use state::{Kind, State};
 
-/// Changes a viewer may be behind. At 100 changes a second that is half a minute of standing still.
-const LOG_LENGTH: usize = 4_096;
 /// Viewers of one process; a file descriptor each, and 20,000 is a common hard limit.
 const MOST_VIEWERS: usize = 18_000;
-/// Ended calls that are remembered, so that an echo of an earlier change cannot bring them back.
-const REMEMBERED_ENDS: usize = 2_000;
 
 /// Someone who watches calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +87,22 @@ pub struct Outlook {
     pub has_calls: bool,
 }
 
+/// Nothing new, but the line is alive. Who has been told everything also learns where that is, or the position of a quiet
+/// line would grow old.
+pub struct Heartbeat {
+    position: u64,
+    id_length: usize,
+    bytes: [Bytes; 2],
+}
+
+impl Heartbeat {
+    /// The bytes for a viewer.
+    pub fn of(&self, cursor: &Cursor) -> Bytes {
+        let bytes = &self.bytes[cursor.naming() as usize];
+        bytes.slice(if cursor.is_at(self.position) { 0 } else { self.id_length }..)
+    }
+}
+
 /// The live calls and everyone who watches them. Cheap to clone.
 #[derive(Clone)]
 pub struct Hub(Arc<Shared>);
@@ -86,8 +111,6 @@ struct Shared {
     state: RwLock<State>,
     /// The log's end; viewers wait for it to move.
     head: watch::Sender<u64>,
-    /// Tells positions of this run from those of another.
-    epoch: String,
     viewers: AtomicUsize,
     metrics: Arc<Metrics>,
 }
@@ -115,50 +138,22 @@ impl std::fmt::Debug for Hub {
     }
 }
 
-#[derive(Default)]
-struct State {
-    /// Calls that have not ended, by id, with the change that brought them to where they are.
-    calls: HashMap<String, Arc<Change>>,
-    /// The live call of each session, whichever of its names was told.
-    sessions: HashMap<String, String>,
-    ends: VecDeque<Arc<Call>>,
-    end_revs: HashMap<String, i64>,
-    /// The newest changes; the last one's position is `head`, unless everyone was made to start over since.
-    log: VecDeque<Arc<Change>>,
-    head: u64,
-}
-
-/// One entry of the log.
-struct Change {
-    position: u64,
-    kind: Kind,
-    frames: Frames,
-    /// When the notification behind it arrived, if one did.
-    heard: Option<Instant>,
-}
-
-enum Kind {
-    /// A call, before (if it was known) and after.
-    Call { before: Option<Arc<Call>>, after: Arc<Call> },
-    /// The service is in trouble or out of it: told to everyone as it is.
-    Notice,
-}
-
 impl Hub {
     /// A hub without calls and viewers.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let (head, _) = watch::channel(0);
-        let epoch = format!("{:x}", Utc::now().timestamp_millis());
-        Self(Arc::new(Shared { state: RwLock::default(), head, epoch, viewers: AtomicUsize::new(0), metrics }))
+        // Random, because instances may start in the same moment.
+        let state = RwLock::new(State::new(format!("{:x}", rand::random::<u64>())));
+        Self(Arc::new(Shared { state, head, viewers: AtomicUsize::new(0), metrics }))
     }
 
     /// Tells a call's newest state to everyone it concerns. Of two states the higher `rev` wins, so echoes from the
     /// change stream or the poll do no harm. `heard` is when the notification behind it arrived, for the metrics.
     pub fn publish(&self, call: Call, heard: Option<Instant>) {
         let mut state = self.write();
-        let before = state.head();
-        state.publish(call, heard, &self.0.epoch);
-        let told = state.head();
+        let before = state.head;
+        state.publish(call, heard);
+        let told = state.head;
         self.0.head.send_replace(told);
         // MongoDB's change stream was quicker than its answer, so viewers were told by now.
         if let Some(heard) = heard.filter(|_| told == before && self.viewers() > 0) {
@@ -195,8 +190,8 @@ impl Hub {
         if call.rev == 0 || known.is_some_and(|known| known.rev == call.rev && **known != call) {
             return Some(call);
         }
-        state.publish(call, None, &self.0.epoch);
-        self.0.head.send_replace(state.head());
+        state.publish(call, None);
+        self.0.head.send_replace(state.head);
         None
     }
 
@@ -205,21 +200,38 @@ impl Hub {
         let mut state = self.write();
         state.log.clear();
         state.head += 1;
-        self.0.head.send_replace(state.head());
+        self.0.head.send_replace(state.head);
     }
 
     /// Tells every viewer that something is wrong; streams stay open.
     pub fn trouble(&self, code: &str, message: &str) {
         let mut state = self.write();
-        let position = state.head() + 1;
-        let frames = Frames::error(&self.0.epoch, position, code, message);
-        state.append(Change { position, kind: Kind::Notice, frames, heard: None });
-        self.0.head.send_replace(position);
+        let frames = Frames::error(state.next_id(), code, message);
+        state.append(Kind::Notice, frames, None);
+        self.0.head.send_replace(state.head);
+    }
+
+    /// The change stream tells everything since this cluster time, and the collection was read after that.
+    pub fn cover(&self, since: u64) {
+        let mut state = self.write();
+        state.covered_since = Some(since);
+        state.mark = state.mark.max(Some(since));
+    }
+
+    /// The change stream was lost: nothing is known for certain until it is covered again.
+    pub fn uncover(&self) {
+        self.write().covered_since = None;
+    }
+
+    /// The change stream told that a call got this `rev`, or with `None` that it left, at this cluster time. To be called
+    /// after that was published, or found to be nothing new.
+    pub fn confirm(&self, id: &str, rev: Option<i64>, at: u64) {
+        self.write().confirm(id, rev, at);
     }
 
     /// The log's end.
     pub fn head(&self) -> u64 {
-        self.read().head()
+        self.read().head
     }
 
     /// A call that has not ended.
@@ -236,7 +248,8 @@ impl Hub {
     /// Whether a session's call was seen to end not long ago.
     pub fn has_ended(&self, session_id: &str) -> bool {
         let state = self.read();
-        !state.sessions.contains_key(session_id) && state.ends.iter().any(|call| call.session_id == session_id)
+        !state.sessions.contains_key(session_id)
+            && state.ends.iter().filter_map(|end| end.call()).any(|call| call.session_id == session_id)
     }
 
     /// Every call that has not ended, `setup` included.
@@ -277,6 +290,14 @@ impl Hub {
         }
     }
 
+    /// What to say where nothing is new.
+    pub fn heartbeat(&self) -> Heartbeat {
+        let state = self.read();
+        let id = format!("id: {}\n", state.id());
+        let bytes = [Naming::Named, Naming::Plain].map(|naming| frame::heartbeat(naming, &id));
+        Heartbeat { position: state.head, id_length: id.len(), bytes }
+    }
+
     /// Whether there is anything new for a viewer, or anything on their screen.
     pub fn outlook(&self, cursor: &Cursor) -> Outlook {
         let state = self.read();
@@ -313,72 +334,5 @@ impl Hub {
     }
 }
 
-impl State {
-    fn publish(&mut self, call: Call, heard: Option<Instant>, epoch: &str) {
-        let before = self.calls.get(&call.id).and_then(|change| change.call()).cloned();
-        let known = before.as_ref().map(|call| call.rev).or_else(|| self.end_revs.get(&call.id).copied());
-        if known.is_some_and(|rev| rev >= call.rev) {
-            return;
-        }
-        let position = self.head() + 1;
-        let after = Arc::new(call);
-        let frames = Frames::call(epoch, position, after.clone());
-        let kind = Kind::Call { before, after: after.clone() };
-        let change = self.append(Change { position, kind, frames, heard });
-        if after.is_over() {
-            self.end(after);
-        } else {
-            for session in after.sessions() {
-                self.sessions.insert(session.clone(), after.id.clone());
-            }
-            self.calls.insert(after.id.clone(), change);
-        }
-    }
-
-    fn end(&mut self, call: Arc<Call>) {
-        self.calls.remove(&call.id);
-        for session in call.sessions() {
-            // The session may have another call by now.
-            if self.sessions.get(session) == Some(&call.id) {
-                self.sessions.remove(session);
-            }
-        }
-        if self.end_revs.insert(call.id.clone(), call.rev).is_none() {
-            self.ends.push_back(call);
-        }
-        if self.ends.len() > REMEMBERED_ENDS
-            && let Some(oldest) = self.ends.pop_front()
-        {
-            self.end_revs.remove(&oldest.id);
-        }
-    }
-
-    fn append(&mut self, change: Change) -> Arc<Change> {
-        if self.log.len() == LOG_LENGTH {
-            self.log.pop_front();
-        }
-        self.head = change.position;
-        let change = Arc::new(change);
-        self.log.push_back(change.clone());
-        change
-    }
-
-    fn head(&self) -> u64 {
-        self.head
-    }
-
-    /// What came after `position`, or `None` when the log no longer reaches back to it.
-    fn since(&self, position: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
-        let behind = self.head().checked_sub(position)? as usize;
-        (behind <= self.log.len()).then(|| self.log.range(self.log.len() - behind..))
-    }
-}
-
-impl Change {
-    fn call(&self) -> Option<&Arc<Call>> {
-        match &self.kind {
-            Kind::Call { after, .. } => Some(after),
-            Kind::Notice => None,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

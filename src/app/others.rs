@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 use super::{App, LOOKUP_BUDGET, Link, fact};
 use crate::call::{Call, Fact, Status};
 use crate::phone::PhoneNumber;
-use crate::store::{Seen, StoreError, Watch};
+use crate::store::{StoreError, Watch};
 
 /// How long to wait before watching again; the poll serves meanwhile.
 const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
@@ -59,13 +59,21 @@ impl App {
                 Ok(Some(watch)) => {
                     // First the stream, then what is there, then what changes: nothing falls between.
                     self.poll().await;
-                    if std::mem::replace(&mut lost, false) {
-                        info!("changes by other instances arrive again");
-                        self.0.hub.resync();
+                    // If that failed, what lies between is not known, and the stream alone is no use.
+                    if !self.pulse().store_lost {
+                        if std::mem::replace(&mut lost, false) {
+                            info!("changes by other instances arrive again");
+                            self.0.hub.resync();
+                        }
+                        watch.since().into_iter().for_each(|since| self.0.hub.cover(since));
+                        self.feel(|pulse| pulse.follows = true);
+                        let cause = self.follow_until_lost(watch).await;
+                        self.0.hub.uncover();
+                        warn!(
+                            error = &cause as &dyn std::error::Error,
+                            "changes by other instances do not arrive at once"
+                        );
                     }
-                    self.feel(|pulse| pulse.follows = true);
-                    let cause = self.follow_until_lost(watch).await;
-                    warn!(error = &cause as &dyn std::error::Error, "changes by other instances do not arrive at once");
                 }
                 Err(cause) => debug!(error = &cause as &dyn std::error::Error, "changes cannot be watched"),
             }
@@ -79,19 +87,25 @@ impl App {
 
     async fn follow_until_lost(&self, mut watch: Watch) -> StoreError {
         loop {
-            let since = self.0.hub.head();
-            let told = match watch.next().await {
-                Ok(Seen::Call(call)) => match self.0.hub.compare(*call, since) {
-                    Some(foreign) => self.adopt(foreign).await,
-                    None => Ok(()),
-                },
-                Ok(Seen::Left(id)) => self.lose_call(&id).await,
-                Err(cause) => Err(cause),
-            };
-            if let Err(cause) = told {
+            if let Err(cause) = self.take_in_change(&mut watch).await {
                 return cause;
             }
         }
+    }
+
+    async fn take_in_change(&self, watch: &mut Watch) -> Result<(), StoreError> {
+        let since = self.0.hub.head();
+        let seen = watch.next().await?;
+        match seen.call.map(|call| self.0.hub.compare(*call, since)) {
+            Some(Some(foreign)) => self.adopt(foreign).await?,
+            Some(None) => {}
+            None => self.lose_call(&seen.id).await?,
+        }
+        // Not before viewers can be told: whoever has this time as their mark is not told again.
+        if let Some(at) = seen.at {
+            self.0.hub.confirm(&seen.id, seen.rev, at);
+        }
+        Ok(())
     }
 
     /// A call is no longer active, and it was not this instance that ended it: another one did, or another program
@@ -99,7 +113,9 @@ impl App {
     async fn lose_call(&self, id: &str) -> Result<(), StoreError> {
         let Some(known) = self.0.hub.call(id) else { return Ok(()) };
         let ended = self.0.store.ended(id).await?;
-        let call = ended.unwrap_or_else(|| Call { status: Status::Ended, rev: known.rev + 1, ..(*known).clone() });
+        let mut call = ended.unwrap_or_else(|| Call { status: Status::Ended, ..(*known).clone() });
+        // What was shown from memory while the database was away may be ahead of it.
+        call.rev = call.rev.max(known.rev + 1);
         self.0.hub.publish(call, None);
         Ok(())
     }

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::task::TaskTracker;
 
-use crate::hub::{Cursor, Hub, farewell, heartbeat};
+use crate::hub::{Cursor, Hub, farewell};
 
 /// Seats asked for and written between two chances for others to run.
 const BATCH: usize = 64;
@@ -171,7 +171,7 @@ impl Row {
         let turns = (self.pace.as_millis() / BEAT.as_millis()).max(1) as usize;
         self.beat = (self.beat + 1) % turns;
         let (now, today) = (Instant::now(), Utc::now());
-        let beats = [heartbeat(crate::hub::Naming::Named), heartbeat(crate::hub::Naming::Plain)];
+        let heartbeat = self.hub.heartbeat();
         let mut revived = false;
         for index in (0..self.seats.len()).rev() {
             let seat = &mut self.seats[index];
@@ -183,7 +183,7 @@ impl Row {
                 let quiet = now.duration_since(seat.last_word);
                 let outlook = self.hub.outlook(&seat.cursor);
                 if quiet + self.pace > LONGEST_SILENCE || (!outlook.has_calls && quiet >= self.pace / 2) {
-                    seat.say(beats[seat.cursor.naming() as usize].clone(), now);
+                    seat.say(heartbeat.of(&seat.cursor), now);
                 }
             }
             if seat.cursor.viewer().until.is_some_and(|until| until <= today) {

@@ -2,8 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::frame::{self, Event, event_id};
-use super::{Change, Kind, Place, Shared, State, Viewer};
+use super::event_id::EventId;
+use super::frame::{self, Event};
+use super::state::{Change, Kind, State};
+use super::{Place, Shared, Viewer};
 use crate::call::{Call, Status};
 
 /// When to come back after a dropped line, in milliseconds; spread so that everyone does not come at once.
@@ -30,31 +32,36 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// A viewer who begins to listen, and their first frames: `connected`, then the calls on their screen unless the
-    /// log still holds everything since `last_event_id`.
+    /// A viewer who begins to listen, and their first frames: `connected`, then what they missed since `last_event_id`
+    /// where that is known, or else the calls on their screen.
     pub(super) fn open(place: Place, viewer: Viewer, naming: Naming, last_event_id: Option<&str>) -> (Self, Bytes) {
         let hub = place.0.clone();
         let state = hub.read();
-        let epoch = &hub.0.epoch;
-        let known = last_event_id.and_then(|id| position_in(epoch, id));
-        let resumed_at = known.filter(|&position| state.since(position).is_some());
+        let start = state.start(last_event_id);
         let shown = state.shown(&viewer);
         let mut out = BytesMut::new();
-        let retry = rand::random_range(RETRY_MS);
-        out.put(frame::connected(naming, resumed_at.is_some(), &ids(&shown), retry).as_bytes());
-        let position = resumed_at.unwrap_or_else(|| {
-            state.snapshot(epoch, &shown, naming, &mut out);
-            state.head()
-        });
+        let resumed = !matches!(start, Start::Anew);
+        out.put(frame::connected(naming, resumed, &ids(&shown), rand::random_range(RETRY_MS)).as_bytes());
+        let position = match start {
+            Start::Log(position) => position,
+            Start::Changed(changes) => {
+                state.told(changes.into_iter().filter_map(|change| catch_up(&viewer, change)), naming, &mut out);
+                state.head
+            }
+            Start::Anew => {
+                state.snapshot(&shown, naming, &mut out);
+                state.head
+            }
+        };
         (Self { viewer, naming, position, _place: place }, out.freeze())
     }
 
     /// Frames for what happened since, if any of it concerns this viewer. The cursor moves to the log's end.
     pub(super) fn news(&mut self, state: &State, hub: &Shared) -> Option<Bytes> {
-        let from = std::mem::replace(&mut self.position, state.head());
+        let from = std::mem::replace(&mut self.position, state.head);
         let Some(changes) = state.since(from) else {
             hub.metrics.resyncs.inc();
-            return Some(self.resync(state, &hub.epoch));
+            return Some(self.resync(state));
         };
         let mut frames = changes.filter_map(|change| self.tell(change));
         let first = frames.next()?;
@@ -68,7 +75,12 @@ impl Cursor {
 
     /// Whether the log has moved on.
     pub(super) fn is_behind(&self, state: &State) -> bool {
-        self.position < state.head()
+        self.position < state.head
+    }
+
+    /// Whether they have been told everything up to here, and nothing else.
+    pub(super) fn is_at(&self, position: u64) -> bool {
+        self.position == position
     }
 
     /// Whether a call stands on this viewer's screen.
@@ -87,15 +99,17 @@ impl Cursor {
     }
 
     fn tell(&self, change: &Change) -> Option<Bytes> {
-        let Kind::Call { before, after } = &change.kind else {
+        let Kind::Call { before, after, ever_shown } = &change.kind else {
             return Some(change.frames.live(Event::Updated, self.naming));
         };
         let was = before.as_ref().filter(|call| self.viewer.is_shown(call));
         let is = self.viewer.is_shown(after);
+        // Another instance may have shown it to them before this one heard of it.
+        let was_elsewhere = before.is_none() && *ever_shown && self.viewer.may_see(after);
         let event = match was {
-            None if !is => return None,
+            None if !is && !was_elsewhere => return None,
+            _ if !is => Event::Ended,
             None => arrival(after),
-            Some(_) if !is => Event::Ended,
             // After a transfer the same call rings again, elsewhere.
             Some(was) if was.status != Status::Ringing => arrival(after),
             Some(_) => Event::Updated,
@@ -103,43 +117,60 @@ impl Cursor {
         Some(change.frames.live(event, self.naming))
     }
 
-    fn resync(&self, state: &State, epoch: &str) -> Bytes {
+    fn resync(&self, state: &State) -> Bytes {
         let shown = state.shown(&self.viewer);
         let mut out = BytesMut::from(frame::resync(self.naming, &ids(&shown)).as_bytes());
-        state.snapshot(epoch, &shown, self.naming, &mut out);
+        state.snapshot(&shown, self.naming, &mut out);
         out.freeze()
     }
 }
 
+/// Where a viewer begins.
+enum Start<'a> {
+    /// At this position of the log.
+    Log(u64),
+    /// With what changed meanwhile.
+    Changed(Vec<&'a Change>),
+    /// With everything.
+    Anew,
+}
+
 impl State {
-    /// The calls on a viewer's screen, in the order they came to be as they are.
-    fn shown(&self, viewer: &Viewer) -> Vec<&Change> {
-        let calls = self.calls.values().map(|change| &**change);
-        let mut shown: Vec<_> =
-            calls.filter(|change| change.call().is_some_and(|call| viewer.is_shown(call))).collect();
-        shown.sort_by_key(|change| change.position);
-        shown
+    fn start(&self, last_event_id: Option<&str>) -> Start<'_> {
+        let Some(id) = last_event_id.and_then(EventId::parse) else { return Start::Anew };
+        if id.epoch == self.epoch && self.since(id.position).is_some() {
+            return Start::Log(id.position);
+        }
+        id.mark.and_then(|mark| self.changed_since(mark)).map_or(Start::Anew, Start::Changed)
     }
 
-    /// The calls as they are, then the position they are as of.
-    fn snapshot(&self, epoch: &str, shown: &[&Change], naming: Naming, out: &mut BytesMut) {
-        for change in shown {
-            if let Some(call) = change.call() {
-                out.put(change.frames.snapshot(arrival(call), naming));
-            }
-        }
-        out.put(format!("id: {}\n\n", event_id(epoch, self.head())).as_bytes());
+    /// The calls as they are.
+    fn snapshot(&self, shown: &[&Change], naming: Naming, out: &mut BytesMut) {
+        let calls = shown.iter().filter_map(|change| Some((arrival(change.call()?), *change)));
+        self.told(calls, naming, out);
     }
+
+    /// These changes, then the position they are as of: a viewer who breaks off before that comes back as from before.
+    fn told<'a>(&self, changes: impl Iterator<Item = (Event, &'a Change)>, naming: Naming, out: &mut BytesMut) {
+        changes.for_each(|(event, change)| out.put(change.frames.snapshot(event, naming)));
+        out.put(format!("id: {}\n\n", self.id()).as_bytes());
+    }
+}
+
+/// What a viewer is told of a call that changed while they were elsewhere: how it stands, or that it left their screen if
+/// it was ever on it.
+fn catch_up<'a>(viewer: &Viewer, change: &'a Change) -> Option<(Event, &'a Change)> {
+    let Kind::Call { before, after, ever_shown } = &change.kind else { return None };
+    if viewer.is_shown(after) {
+        return Some((arrival(after), change));
+    }
+    let concerned = viewer.may_see(after) || before.as_ref().is_some_and(|call| viewer.may_see(call));
+    (*ever_shown && concerned).then_some((Event::Ended, change))
 }
 
 /// A last word, and when to come back.
 pub fn farewell(naming: Naming, code: &str, message: &str) -> Bytes {
     frame::farewell(naming, code, message, rand::random_range(AWAY_MS))
-}
-
-/// Nothing new, but the line is alive.
-pub fn heartbeat(naming: Naming) -> Bytes {
-    frame::heartbeat(naming)
 }
 
 fn arrival(call: &Call) -> Event {
@@ -148,8 +179,4 @@ fn arrival(call: &Call) -> Event {
 
 fn ids<'a>(shown: &[&'a Change]) -> Vec<&'a str> {
     shown.iter().filter_map(|change| change.call()).map(|call| call.id.as_str()).collect()
-}
-
-fn position_in(epoch: &str, id: &str) -> Option<u64> {
-    id.strip_prefix(epoch)?.strip_prefix('-')?.parse().ok()
 }

@@ -39,13 +39,13 @@ struct Frame {
 }
 
 impl Frames {
-    pub fn call(epoch: &str, position: u64, call: Arc<Call>) -> Self {
-        Self { id: event_id(epoch, position), source: Source::Call(call), made: Default::default() }
+    pub fn call(id: String, call: Arc<Call>) -> Self {
+        Self { id, source: Source::Call(call), made: Default::default() }
     }
 
-    pub fn error(epoch: &str, position: u64, code: &str, message: &str) -> Self {
+    pub fn error(id: String, code: &str, message: &str) -> Self {
         let data = json!({ "type": "error", "error": { "code": code, "message": message } }).to_string();
-        Self { id: event_id(epoch, position), source: Source::Error(data), made: Default::default() }
+        Self { id, source: Source::Error(data), made: Default::default() }
     }
 
     /// The frame with its position, for a viewer who follows the log.
@@ -87,11 +87,6 @@ impl Event {
     }
 }
 
-/// A position as `id:` and `Last-Event-ID` carry it.
-pub fn event_id(epoch: &str, position: u64) -> String {
-    format!("{epoch}-{position}")
-}
-
 /// `connected`, which comes first: `active` names the calls on this viewer's screen.
 pub fn connected(naming: Naming, resumed: bool, active: &[&str], retry_ms: u64) -> String {
     let data = json!({
@@ -105,10 +100,10 @@ pub fn resync(naming: Naming, active: &[&str]) -> String {
     block("resync", &json!({ "type": "resync", "active": active }).to_string(), naming)
 }
 
-/// `heartbeat`.
-pub fn heartbeat(naming: Naming) -> Bytes {
+/// `heartbeat`, after this `id:` line.
+pub fn heartbeat(naming: Naming, id: &str) -> Bytes {
     let data = json!({ "type": "heartbeat", "server_time": millis::format(&Utc::now()) }).to_string();
-    Bytes::from(block("heartbeat", &data, naming))
+    Bytes::from(format!("{id}{}", block("heartbeat", &data, naming)))
 }
 
 /// A last word and when to come back: browsers give up for good on any other answer than a stream.

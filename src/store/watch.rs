@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use mongodb::Client;
-use mongodb::bson::Document;
+use mongodb::bson::{Document, Timestamp, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 use mongodb::options::{ClientOptions, FullDocumentType};
@@ -18,28 +18,43 @@ const NO_REPLICA_SET: i32 = 40573;
 /// must not wait for it.
 pub struct Watch {
     changes: ChangeStream<ChangeStreamEvent<Document>>,
+    since: Option<Timestamp>,
     _client: Client,
 }
 
 /// Something that happened to an active call.
 #[derive(Debug)]
-pub enum Seen {
-    /// It is so now.
-    Call(Box<Call>),
-    /// It is no longer in `active_calls`.
-    Left(String),
+pub struct Seen {
+    /// Which.
+    pub id: String,
+    /// How it stands now, which may be after later changes too; `None` when it is no longer in `active_calls`.
+    pub call: Option<Box<Call>>,
+    /// The `rev` that this very change gave it, 0 for a change by another program; `None` when it left.
+    pub rev: Option<i64>,
+    /// When, by the database's own clock; see [`cluster_time`].
+    pub at: Option<u64>,
 }
 
 impl Watch {
     /// Begins to watch; `None` where the server is no replica set and only polling helps.
     pub(super) async fn open(options: ClientOptions, database: &str) -> Result<Option<Self>> {
         let client = Client::with_options(options)?;
-        let calls = client.database(database).collection::<Document>("active_calls");
-        match calls.watch().full_document(FullDocumentType::UpdateLookup).await {
-            Ok(changes) => Ok(Some(Self { changes, _client: client })),
+        let database = client.database(database);
+        // What time it is at the database, so that it is known since when this stream tells everything.
+        let since = database.run_command(doc! { "ping": 1 }).await?.get_timestamp("operationTime").ok();
+        let calls = database.collection::<Document>("active_calls");
+        let watch = calls.watch().full_document(FullDocumentType::UpdateLookup);
+        let watch = since.into_iter().fold(watch, |watch, since| watch.start_at_operation_time(since));
+        match watch.await {
+            Ok(changes) => Ok(Some(Self { changes, since, _client: client })),
             Err(error) if code(&error) == Some(NO_REPLICA_SET) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The cluster time since which this stream tells every change.
+    pub fn since(&self) -> Option<u64> {
+        self.since.map(cluster_time)
     }
 
     /// Waits for the next change. An error ends the stream: a new one starts at now, because retrying a lost position
@@ -48,15 +63,18 @@ impl Watch {
         loop {
             let change = self.changes.next().await.ok_or(StoreError::Closed)??;
             let id = change.document_key.as_ref().map(|key| id_text(key.get("_id"))).unwrap_or_default();
+            let at = change.cluster_time.map(cluster_time);
+            let updated = change.update_description.map(|update| update.updated_fields);
+            let rev = updated.as_ref().or(change.full_document.as_ref()).map_or(0, rev);
             match change.operation_type {
                 OperationType::Insert | OperationType::Replace | OperationType::Update => {
                     match change.full_document.and_then(from_document) {
-                        Some(call) => return Ok(Seen::Call(Box::new(call))),
+                        Some(call) => return Ok(Seen { id, call: Some(Box::new(call)), rev: Some(rev), at }),
                         // Changed and deleted before the lookup, or no call at all.
                         None => continue,
                     }
                 }
-                OperationType::Delete => return Ok(Seen::Left(id)),
+                OperationType::Delete => return Ok(Seen { id, call: None, rev: None, at }),
                 // The collection was dropped or renamed: this stream tells no more.
                 OperationType::Invalidate
                 | OperationType::Drop
@@ -68,6 +86,16 @@ impl Watch {
             }
         }
     }
+}
+
+/// MongoDB's time, the same on every member of a replica set and growing with each change: seconds, then a count.
+fn cluster_time(at: Timestamp) -> u64 {
+    u64::from(at.time) << 32 | u64::from(at.increment)
+}
+
+/// The `rev` in a document or among the fields of an update. Another program writes none, or anything.
+fn rev(fields: &Document) -> i64 {
+    fields.get_i64("rev").or_else(|_| fields.get_i32("rev").map(i64::from)).unwrap_or(0)
 }
 
 fn code(error: &mongodb::error::Error) -> Option<i32> {

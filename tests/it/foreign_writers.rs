@@ -1,6 +1,8 @@
 //! Other programs and other instances on the same MongoDB: what they write to `active_calls` reaches our viewers, and
 //! what we write they can read.
 
+use std::collections::HashSet;
+
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use mongodb::{Collection, IndexModel};
 use serde_json::json;
@@ -186,4 +188,59 @@ async fn a_call_that_rings_at_one_instance_pops_at_another() {
     here.hang_up("elsewhere").await;
     let ended = tokio::time::timeout(ONE_TICK, viewer.wait_for("call_ended")).await.expect("within one tick");
     assert_eq!(ended.call()["session_id"], "elsewhere");
+}
+
+#[tokio::test]
+async fn a_viewer_goes_on_at_another_instance_where_they_stopped() {
+    let here = TestApp::start(Store::Mongo).await;
+    let mut there = here.second_instance().await;
+    follows(&here).await;
+    follows(&there).await;
+    let mut viewer = here.viewer().await;
+    here.ring("unchanged", "+14165551234").await;
+    viewer.wait_for("call").await;
+    // A call's own frame is older than its echo, and what was echoed last is told again: two echoes later it is not.
+    let mark = |viewer: &Viewer| viewer.position.as_ref().unwrap().split('-').nth(2).map(str::to_owned);
+    let mut marks = HashSet::from([mark(&viewer)]);
+    for marker in 0.. {
+        if marks.len() == 3 {
+            break;
+        }
+        here.ring(&format!("marker-{marker}"), "+14165551234").await;
+        viewer.wait_for("call").await;
+        marks.insert(mark(&viewer));
+    }
+    let position = viewer.position.take().unwrap();
+    drop(viewer);
+
+    there.hang_up("marker-0").await;
+    here.ring("new", "+14165551234").await;
+    within(ONE_TICK, "the new call, there", async || there.active_call("new").await).await;
+    let mut viewer = there.stream_at(&format!("?last_event_id={position}")).await;
+    assert_eq!(viewer.expect("connected").await.data["resumed"], true);
+    let mut told = Vec::new();
+    while told.len() < 2 || told.last().unwrap() != "new" {
+        let frame = viewer.next().await.expect("the stream goes on");
+        told.push(frame.call()["session_id"].as_str().unwrap().to_owned());
+        match &**told.last().unwrap() {
+            "marker-0" => assert_eq!(frame.kind(), "call_ended"),
+            "new" => assert_eq!(frame.kind(), "call"),
+            other => assert!(other.starts_with("marker-"), "{other} did not change"),
+        }
+    }
+    assert!(told.iter().any(|session| session == "marker-0"), "{told:?}");
+
+    // What happened while an instance was not there it cannot know, and says so.
+    there.kill().await;
+    there.restart().await;
+    let mut viewer = there.stream_at(&format!("?last_event_id={position}")).await;
+    assert_eq!(viewer.expect("connected").await.data["resumed"], false);
+}
+
+/// Waits until changes by others reach this instance as they happen.
+async fn follows(app: &TestApp) {
+    within(ONE_TICK, "changes are followed", async || {
+        (app.get_json("/health/ready").await["changes"] == "at_once").then_some(())
+    })
+    .await;
 }

@@ -1,0 +1,199 @@
+//! What the hub knows: the live calls, the ends it remembers, and the log of changes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::Viewer;
+use super::event_id::EventId;
+use super::frame::Frames;
+use crate::call::Call;
+
+/// Changes a viewer may be behind. At 100 changes a second that is half a minute of standing still.
+const LOG_LENGTH: usize = 4_096;
+/// Ended calls that are remembered, so that an echo of an earlier change cannot bring them back and viewers of another
+/// instance can be told.
+pub(super) const REMEMBERED_ENDS: usize = 2_000;
+
+pub(super) struct State {
+    /// Tells positions of this run from those of another.
+    pub epoch: String,
+    /// Calls that have not ended, by id, with the change that brought them to where they are.
+    pub calls: HashMap<String, Arc<Change>>,
+    /// The live call of each session, whichever of its names was told.
+    pub sessions: HashMap<String, String>,
+    /// Calls that have ended, the oldest first.
+    pub ends: VecDeque<Arc<Change>>,
+    ended: HashMap<String, Arc<Change>>,
+    /// The newest changes; the last one's position is `head`, unless everyone was made to start over since.
+    pub log: VecDeque<Arc<Change>>,
+    pub head: u64,
+    /// The newest cluster time up to which everything was told.
+    pub mark: Option<u64>,
+    /// The cluster time since which the change stream tells everything; `None` while it does not.
+    pub covered_since: Option<u64>,
+    /// The newest cluster time of an end that is no longer remembered.
+    forgotten: u64,
+}
+
+/// One entry of the log.
+pub(super) struct Change {
+    pub position: u64,
+    pub kind: Kind,
+    pub frames: Frames,
+    /// When the notification behind it arrived, if one did.
+    pub heard: Option<Instant>,
+    /// The cluster time of its echo from the change stream, 0 before that came.
+    confirmed: AtomicU64,
+}
+
+pub(super) enum Kind {
+    /// A call, before (if it was known) and after, and whether it may have been on anyone's screen at any time.
+    Call { before: Option<Arc<Call>>, after: Arc<Call>, ever_shown: bool },
+    /// The service is in trouble or out of it: told to everyone as it is.
+    Notice,
+}
+
+impl State {
+    pub fn new(epoch: String) -> Self {
+        Self {
+            epoch,
+            calls: HashMap::new(),
+            sessions: HashMap::new(),
+            ends: VecDeque::new(),
+            ended: HashMap::new(),
+            log: VecDeque::new(),
+            head: 0,
+            mark: None,
+            covered_since: None,
+            forgotten: 0,
+        }
+    }
+
+    /// Takes in a call's state if it is news.
+    pub fn publish(&mut self, call: Call, heard: Option<Instant>) {
+        let known = self.calls.get(&call.id).or_else(|| self.ended.get(&call.id));
+        if known.and_then(|change| change.call()).is_some_and(|known| known.rev >= call.rev) {
+            return;
+        }
+        // Of a call that had ended already, only its end can be news.
+        let live = self.calls.get(&call.id);
+        let before = live.and_then(|change| change.call()).cloned();
+        // What another instance did to a call before this one heard of it may have shown it.
+        let ever_shown = call.status.visible() || known.map_or(call.rev > 1, |change| change.ever_shown());
+        let after = Arc::new(call);
+        let frames = Frames::call(self.next_id(), after.clone());
+        let change = self.append(Kind::Call { before, after: after.clone(), ever_shown }, frames, heard);
+        if after.is_over() {
+            self.end(&after, change);
+        } else {
+            for session in after.sessions() {
+                self.sessions.insert(session.clone(), after.id.clone());
+            }
+            self.calls.insert(after.id.clone(), change);
+        }
+    }
+
+    fn end(&mut self, call: &Call, change: Arc<Change>) {
+        self.calls.remove(&call.id);
+        for session in call.sessions() {
+            // The session may have another call by now.
+            if self.sessions.get(session) == Some(&call.id) {
+                self.sessions.remove(session);
+            }
+        }
+        if let Some(known) = self.ended.insert(call.id.clone(), change.clone()) {
+            self.ends.retain(|end| !Arc::ptr_eq(end, &known));
+        }
+        self.ends.push_back(change);
+        if self.ends.len() > REMEMBERED_ENDS
+            && let Some(oldest) = self.ends.pop_front()
+        {
+            oldest.call().and_then(|call| self.ended.remove(&call.id));
+            self.forgotten = self.forgotten.max(oldest.confirmed().unwrap_or(0));
+        }
+    }
+
+    pub fn append(&mut self, kind: Kind, frames: Frames, heard: Option<Instant>) -> Arc<Change> {
+        if self.log.len() == LOG_LENGTH {
+            self.log.pop_front();
+        }
+        self.head += 1;
+        let change = Change { position: self.head, kind, frames, heard, confirmed: AtomicU64::new(0) };
+        let change = Arc::new(change);
+        self.log.push_back(change.clone());
+        change
+    }
+
+    /// The id of whoever has been told everything.
+    pub fn id(&self) -> String {
+        EventId { epoch: &self.epoch, position: self.head, mark: self.mark }.to_string()
+    }
+
+    /// The id that the next change will have.
+    pub fn next_id(&self) -> String {
+        EventId { epoch: &self.epoch, position: self.head + 1, mark: self.mark }.to_string()
+    }
+
+    /// The change stream told what happened to this call at `at`: it got this `rev`, or it left.
+    pub fn confirm(&mut self, id: &str, rev: Option<i64>, at: u64) {
+        let known = self.calls.get(id).or_else(|| self.ended.get(id));
+        match (known.and_then(|change| Some((change, change.call()?.rev))), rev) {
+            // The echo of an older change; the one that is known has its own to come.
+            (Some((_, known)), Some(rev)) if rev < known => {}
+            (Some((change, _)), _) => {
+                change.confirmed.fetch_max(at, Ordering::Relaxed);
+            }
+            (None, Some(_)) => {}
+            // The end of a call that is remembered no longer.
+            (None, None) => self.forgotten = self.forgotten.max(at),
+        }
+        self.mark = self.mark.max(Some(at));
+    }
+
+    /// What came after `position`, or `None` when the log no longer reaches back to it.
+    pub fn since(&self, position: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
+        let behind = self.head.checked_sub(position)? as usize;
+        (behind <= self.log.len()).then(|| self.log.range(self.log.len() - behind..))
+    }
+
+    /// Calls that changed or ended at or after this cluster time, or may have, in the order they did; `None` when some
+    /// are unknown here. One too many does no harm.
+    pub fn changed_since(&self, mark: u64) -> Option<Vec<&Change>> {
+        let knows_all = self.covered_since.is_some_and(|since| since <= mark) && self.forgotten <= mark;
+        let changed = |change: &&Change| change.confirmed().is_none_or(|at| at >= mark);
+        knows_all.then(|| {
+            let known = self.calls.values().chain(&self.ends).map(|change| &**change);
+            let mut known: Vec<_> = known.filter(changed).collect();
+            known.sort_by_key(|change| change.position);
+            known
+        })
+    }
+
+    /// The calls on a viewer's screen, in the order they came to be as they are.
+    pub fn shown(&self, viewer: &Viewer) -> Vec<&Change> {
+        let calls = self.calls.values().map(|change| &**change);
+        let mut shown: Vec<_> =
+            calls.filter(|change| change.call().is_some_and(|call| viewer.is_shown(call))).collect();
+        shown.sort_by_key(|change| change.position);
+        shown
+    }
+}
+
+impl Change {
+    pub fn call(&self) -> Option<&Arc<Call>> {
+        match &self.kind {
+            Kind::Call { after, .. } => Some(after),
+            Kind::Notice => None,
+        }
+    }
+
+    fn ever_shown(&self) -> bool {
+        matches!(self.kind, Kind::Call { ever_shown: true, .. })
+    }
+
+    fn confirmed(&self) -> Option<u64> {
+        Some(self.confirmed.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+}

@@ -1,0 +1,291 @@
+//! Coming back, without a database: two hubs stand for two instances, and what the change stream would tell is said here.
+
+use std::collections::HashMap;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::Value;
+
+use super::state::REMEMBERED_ENDS;
+use super::*;
+use crate::call::Status;
+
+fn hub() -> Hub {
+    Hub::new(Arc::default())
+}
+
+fn admin() -> Viewer {
+    Viewer { id: "admin".into(), sees: Sees::All, until: None }
+}
+
+fn agent(extension: &str) -> Viewer {
+    Viewer { id: extension.into(), sees: Sees::Extensions(vec![extension.into()]), until: None }
+}
+
+fn call(id: &str, rev: i64, status: Status) -> Call {
+    Call { rev, status, ..Call::new(id.into(), format!("session of {id}"), DateTime::UNIX_EPOCH) }
+}
+
+fn rings(id: &str, rev: i64) -> Call {
+    call(id, rev, Status::Ringing)
+}
+
+fn ended(id: &str, rev: i64) -> Call {
+    let mut call = call(id, rev, Status::Ended);
+    call.ledger.over = true;
+    call
+}
+
+/// The change stream tells that a call got this `rev`.
+fn echo(hub: &Hub, call: Call, at: u64) {
+    let (id, rev) = (call.id.clone(), if call.is_over() { None } else { Some(call.rev) });
+    hub.publish(call, None);
+    hub.confirm(&id, rev, at);
+}
+
+/// What a viewer reads: the data of each event, and the last id.
+fn read(bytes: &[u8]) -> (Vec<Value>, Option<String>) {
+    let text = std::str::from_utf8(bytes).unwrap();
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    let id = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back();
+    (data.map(|data| serde_json::from_str(data).unwrap()).collect(), id.map(str::to_owned))
+}
+
+/// Opens a stream: whether it resumes, and what is told then, each as its kind, call and `rev`.
+fn open(hub: &Hub, viewer: Viewer, id: &str) -> (bool, Vec<String>) {
+    let (_, bytes) = hub.open(viewer, Naming::Named, Some(id)).unwrap();
+    let (events, _) = read(&bytes);
+    let told = |event: &Value| format!("{} {} {}", event["type"], event["call"]["id"], event["call"]["rev"]);
+    let told = events[1..].iter().map(|event| told(event).replace('"', "")).collect();
+    (events[0]["resumed"] == true, told)
+}
+
+/// The id of somebody who has been told everything here.
+fn id_of(hub: &Hub) -> String {
+    hub.read().id()
+}
+
+#[test]
+fn who_comes_from_another_instance_is_told_what_changed_since() {
+    let (here, there) = (hub(), hub());
+    for hub in [&here, &there] {
+        hub.cover(5);
+        echo(hub, rings("changes", 1), 10);
+        echo(hub, rings("ends", 1), 11);
+        echo(hub, rings("stays", 1), 12);
+        echo(hub, rings("last", 1), 20);
+    }
+    let id = id_of(&here);
+    echo(&there, call("changes", 2, Status::Connected), 30);
+    echo(&there, ended("ends", 2), 31);
+    there.publish(rings("no echo yet", 1), None);
+    let (resumed, told) = open(&there, admin(), &id);
+    assert!(resumed);
+    // Several changes may share a time, so those at the mark itself are told again.
+    assert_eq!(told, ["call last 1", "call_updated changes 2", "call_ended ends 2", "call no echo yet 1"]);
+}
+
+#[test]
+fn a_mark_from_before_the_change_stream_was_followed_is_not_enough() {
+    let (here, there) = (hub(), hub());
+    here.cover(5);
+    echo(&here, rings("a", 1), 10);
+    let id = id_of(&here);
+    echo(&there, rings("a", 1), 10);
+    assert!(!open(&there, admin(), &id).0, "nothing was covered there");
+    there.cover(11);
+    assert!(!open(&there, admin(), &id).0, "what happened between 10 and 11 is not known there");
+    echo(&here, rings("b", 1), 12);
+    echo(&there, rings("b", 1), 12);
+    assert!(open(&there, admin(), &id_of(&here)).0);
+    there.uncover();
+    assert!(!open(&there, admin(), &id_of(&here)).0, "the change stream is lost");
+    assert!(open(&there, admin(), &id_of(&there)).0, "the log still holds everything");
+}
+
+#[test]
+fn without_a_change_stream_only_the_same_run_resumes() {
+    let (here, there) = (hub(), hub());
+    for hub in [&here, &there] {
+        hub.publish(rings("a", 1), None);
+    }
+    assert_eq!(id_of(&here).matches('-').count(), 1);
+    assert!(open(&here, admin(), &id_of(&here)).0);
+    assert!(!open(&there, admin(), &id_of(&here)).0);
+}
+
+#[test]
+fn the_mark_follows_what_was_told_and_never_leads() {
+    let hub = hub();
+    hub.cover(5);
+    let (mut cursor, _) = hub.open(admin(), Naming::Named, None).unwrap();
+    hub.publish(rings("a", 1), None);
+    let mut told = None;
+    hub.news([&mut cursor].into_iter(), |_, frames| told = read(&frames).1);
+    let mark = |id: Option<String>| event_id::EventId::parse(&id.unwrap()).unwrap().mark;
+    assert_eq!(mark(told), Some(5), "a call's own frame cannot know the time of its echo");
+    hub.confirm("a", Some(1), 10);
+    assert_eq!(mark(read(&hub.heartbeat().of(&cursor)).1), Some(10));
+    hub.publish(rings("b", 1), None);
+    assert_eq!(read(&hub.heartbeat().of(&cursor)).1, None, "there is something to be told first");
+}
+
+#[test]
+fn the_echo_of_an_older_change_confirms_no_newer_one() {
+    let hub = hub();
+    hub.cover(5);
+    hub.publish(rings("a", 2), None);
+    hub.confirm("a", Some(1), 10);
+    hub.confirm("b", Some(1), 20);
+    let id = id_of(&hub);
+    let elsewhere = format!("elsewhere-1-{}", id.rsplit('-').next().unwrap());
+    assert_eq!(open(&hub, admin(), &elsewhere), (true, vec!["call a 2".to_owned()]));
+    hub.confirm("a", Some(2), 15);
+    assert_eq!(open(&hub, admin(), &elsewhere), (true, vec![]));
+}
+
+#[test]
+fn ends_that_are_forgotten_make_older_marks_useless() {
+    let hub = hub();
+    hub.cover(1);
+    for n in 0..=REMEMBERED_ENDS as u64 {
+        let id = n.to_string();
+        hub.publish(rings(&id, 1), None);
+        echo(&hub, ended(&id, 2), 10 + n);
+    }
+    assert!(!open(&hub, admin(), "elsewhere-1-9").0, "the end at 10 is forgotten");
+    let (resumed, told) = open(&hub, admin(), "elsewhere-1-a");
+    assert!(resumed && told.len() == REMEMBERED_ENDS, "{}", told.len());
+    // Nobody knows which call this was.
+    hub.confirm("never seen", None, 100_000);
+    assert!(!open(&hub, admin(), "elsewhere-1-186").0);
+}
+
+#[test]
+fn an_agent_is_told_of_their_own_calls_only_and_of_what_they_dismissed() {
+    let hub = hub();
+    hub.cover(1);
+    let of = |id: &str, extension: &str| Call { extension_ids: vec![extension.into()], ..rings(id, 1) };
+    hub.publish(of("mine", "101"), None);
+    hub.publish(of("other", "102"), None);
+    let mut dismissed = of("dismissed", "101");
+    dismissed.ledger.dismissed_by.push("101".into());
+    hub.publish(dismissed, None);
+    hub.publish(Call { extension_ids: vec!["101".into()], ..call("never shown", 1, Status::Setup) }, None);
+    let (_, told) = open(&hub, agent("101"), "elsewhere-1-5");
+    assert_eq!(told, ["call mine 1", "call_ended dismissed 1"]);
+}
+
+/// A reader who keeps the contract: the highest `rev` of a call wins, and who starts over drops what is not active.
+#[derive(Default)]
+struct Reader {
+    calls: HashMap<String, (i64, bool)>,
+    id: String,
+}
+
+impl Reader {
+    fn hear(&mut self, bytes: &[u8]) {
+        let (events, id) = read(bytes);
+        self.id = id.unwrap_or(std::mem::take(&mut self.id));
+        for event in events {
+            if event["resumed"] == false || event["type"] == "resync" {
+                let active: Vec<_> =
+                    event["active"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+                self.calls.retain(|id, (_, over)| *over || active.contains(&&**id));
+            }
+            let Some(id) = event["call"]["id"].as_str() else { continue };
+            let (rev, over) = (event["call"]["rev"].as_i64().unwrap(), event["type"] == "call_ended");
+            let known = self.calls.entry(id.into()).or_default();
+            *known = (*known).max((rev, over));
+        }
+    }
+
+    fn live(&self) -> Vec<(&str, i64)> {
+        let live = self.calls.iter().filter(|(_, (_, over))| !over);
+        let mut live: Vec<_> = live.map(|(id, (rev, _))| (&**id, *rev)).collect();
+        live.sort();
+        live
+    }
+}
+
+/// What a change stream tells: an insert carries its document, an update the one of now, a deletion none.
+#[derive(Default)]
+struct Database {
+    calls: HashMap<String, Call>,
+    changes: Vec<Call>,
+}
+
+impl Database {
+    fn change(&mut self, dice: &mut SmallRng) -> Option<Call> {
+        let id = dice.random_range(0..12).to_string();
+        let next = match self.calls.get(&id) {
+            None => rings(&id, 1),
+            Some(call) if call.is_over() => return None,
+            Some(call) if dice.random_bool(0.3) => ended(&id, call.rev + 1),
+            Some(call) => rings(&id, call.rev + 1),
+        };
+        self.calls.insert(id, next.clone());
+        self.changes.push(next.clone());
+        Some(next)
+    }
+
+    /// Takes the change with this number in, if there is one.
+    fn echo(&self, number: &mut usize, hub: &Hub) {
+        let Some(change) = self.changes.get(*number) else { return };
+        *number += 1;
+        let now = &self.calls[&change.id];
+        let looked_up =
+            if change.rev == 1 || change.is_over() { Some(change) } else { Some(now).filter(|now| !now.is_over()) };
+        if let Some(seen) = looked_up {
+            hub.publish(seen.clone(), None);
+            hub.confirm(&change.id, (!change.is_over()).then_some(change.rev), 10 + *number as u64);
+        }
+    }
+
+    fn live(&self) -> Vec<(&str, i64)> {
+        let mut live: Vec<_> =
+            self.calls.values().filter(|call| !call.is_over()).map(|call| (&*call.id, call.rev)).collect();
+        live.sort();
+        live
+    }
+}
+
+/// Two instances that take the same changes in, each at its own pace, and a viewer who goes from one to the other and
+/// back at any moment, also with news unread.
+#[test]
+fn whoever_goes_from_instance_to_instance_ends_with_what_the_store_has() {
+    for seed in 0..200 {
+        let mut dice = SmallRng::seed_from_u64(seed);
+        let hubs = [hub(), hub()];
+        hubs.iter().for_each(|hub| hub.cover(1));
+        let (mut database, mut echoed, mut reader) = (Database::default(), [0; 2], Reader::default());
+        let (mut cursor, bytes) = hubs[0].open(admin(), Naming::Named, None).unwrap();
+        reader.hear(&bytes);
+        let mut at = 0;
+        for _ in 0..200 {
+            let some = dice.random_range(0..2);
+            match dice.random_range(0..10) {
+                0..3 => {
+                    // Whoever wrote it tells at once, or the change stream is quicker.
+                    let told = database.change(&mut dice).filter(|_| dice.random_bool(0.7));
+                    told.into_iter().for_each(|call| hubs[some].publish(call, None));
+                }
+                3..6 => database.echo(&mut echoed[some], &hubs[some]),
+                6..8 => hubs[at].news([&mut cursor].into_iter(), |_, frames| reader.hear(&frames)),
+                8 => reader.hear(&hubs[at].heartbeat().of(&cursor)),
+                _ => {
+                    at = some;
+                    let (next, bytes) = hubs[at].open(admin(), Naming::Named, Some(&reader.id)).unwrap();
+                    assert_eq!(read(&bytes).0[0]["resumed"], true, "nothing is unknown to anyone here");
+                    cursor = next;
+                    reader.hear(&bytes);
+                }
+            }
+        }
+        for (hub, echoed) in hubs.iter().zip(&mut echoed) {
+            (0..database.changes.len()).for_each(|_| database.echo(echoed, hub));
+        }
+        hubs[at].news([&mut cursor].into_iter(), |_, frames| reader.hear(&frames));
+        assert_eq!(reader.live(), database.live(), "seed {seed}");
+    }
+}
