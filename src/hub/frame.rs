@@ -87,17 +87,22 @@ impl Event {
     }
 }
 
+/// Nobody's position: who breaks off after they dropped what they knew, and before they were told everything anew, must
+/// not come back with a position from before.
+const NOWHERE: &str = "id: anew\n";
+
 /// `connected`, which comes first: `active` names the calls on this viewer's screen.
 pub fn connected(naming: Naming, resumed: bool, active: &[&str], retry_ms: u64) -> String {
     let data = json!({
         "type": "connected", "resumed": resumed, "server_time": millis::format(&Utc::now()), "active": active,
     });
-    format!("retry: {retry_ms}\n{}", block("connected", &data.to_string(), naming))
+    let id = if resumed { "" } else { NOWHERE };
+    format!("retry: {retry_ms}\n{id}{}", block("connected", &data.to_string(), naming))
 }
 
 /// `resync`: drop everything but `active`; the calls follow.
 pub fn resync(naming: Naming, active: &[&str]) -> String {
-    block("resync", &json!({ "type": "resync", "active": active }).to_string(), naming)
+    format!("{NOWHERE}{}", block("resync", &json!({ "type": "resync", "active": active }).to_string(), naming))
 }
 
 /// `heartbeat`, after this `id:` line.

@@ -104,6 +104,16 @@ fn a_mark_from_before_the_change_stream_was_followed_is_not_enough() {
 }
 
 #[test]
+fn who_breaks_off_while_they_start_over_starts_over_again() {
+    let (here, there) = (hub(), hub());
+    here.publish(rings("known here only", 1), None);
+    let (_, bytes) = there.open(admin(), Naming::Named, Some(&id_of(&here))).unwrap();
+    let connected = bytes.windows(2).position(|two| two == b"\n\n").unwrap();
+    let position = read(&bytes[..connected]).1.unwrap();
+    assert!(!open(&here, admin(), &position).0, "they dropped that call, and it would not be told again");
+}
+
+#[test]
 fn without_a_change_stream_only_the_same_run_resumes() {
     let (here, there) = (hub(), hub());
     for hub in [&here, &there] {
