@@ -2,25 +2,20 @@
 //! `CHAOS=1` plays the full length, as `scripts/long` does.
 
 use std::collections::{HashMap, HashSet};
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::ChildStdin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use mongodb::Database;
 use mongodb::bson::{Document, doc};
-use mongodb::options::ClientOptions;
-use mongodb::{Client, Database};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::support::process::start_helper;
-use crate::support::{PATIENCE, Setup, Store, TestApp, eventually, flat, mongod, within};
+use crate::support::cluster::Cluster;
+use crate::support::{PATIENCE, Setup, Store, TestApp, eventually, flat, within};
 
 /// RingCentral waits no longer for an answer.
 const ANSWERED: Duration = Duration::from_secs(3);
@@ -254,100 +249,4 @@ async fn find_sessions(database: &Database, collection: &str) -> Vec<String> {
         sessions.push(call.get_str("session_id").unwrap().to_owned());
     }
     sessions
-}
-
-/// A replica set whose nodes can be killed one by one.
-struct Cluster {
-    folder: TempDir,
-    ports: Vec<u16>,
-    /// Closing it is the node's SIGKILL.
-    alive: Vec<Option<ChildStdin>>,
-}
-
-impl Cluster {
-    async fn start(nodes: usize) -> Self {
-        // All held at once, or the same port would come twice.
-        let held: Vec<_> = (0..nodes).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports = held.iter().map(|port| port.local_addr().unwrap().port()).collect();
-        drop(held);
-        let alive = (0..nodes).map(|_| None).collect();
-        let mut cluster = Self { folder: tempfile::tempdir().unwrap(), ports, alive };
-        (0..nodes).for_each(|node| cluster.launch(node));
-        let admin = cluster.node(0).await;
-        let member = |(id, port)| doc! { "_id": id, "host": format!("127.0.0.1:{port}") };
-        let members: Vec<_> = (0i32..).zip(&cluster.ports).map(member).collect();
-        let set = doc! { "_id": "chaos", "members": members, "settings": { "electionTimeoutMillis": 2000 } };
-        eventually("the replica set begins", async || {
-            admin.run_command(doc! { "replSetInitiate": set.clone() }).await.ok()
-        })
-        .await;
-        cluster.primary().await;
-        cluster
-    }
-
-    fn launch(&mut self, node: usize) {
-        let folder = self.folder(node);
-        std::fs::create_dir_all(&folder).unwrap();
-        let (dbpath, log) = (folder.display().to_string(), folder.join("log").display().to_string());
-        let port = self.ports[node].to_string();
-        #[rustfmt::skip]
-        let arguments = [
-            "--dbpath", &dbpath, "--bind_ip", "127.0.0.1", "--port", &port, "--nounixsocket", "--replSet", "chaos",
-            "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25", "--logpath", &log, "--logappend",
-            "--setParameter", "diagnosticDataCollectionEnabled=false",
-        ];
-        // The guard removes the folder it is given; the node's own is needed for its next life.
-        let nothing = folder.join("nothing");
-        let (alive, _) = start_helper(&mongod::program(), &arguments, nothing).unwrap();
-        self.alive[node] = Some(alive);
-    }
-
-    fn kill(&mut self, node: usize) {
-        self.alive[node] = None;
-    }
-
-    fn folder(&self, node: usize) -> PathBuf {
-        self.folder.path().join(node.to_string())
-    }
-
-    fn uri(&self) -> String {
-        let hosts: Vec<_> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        format!("mongodb://{}/?replicaSet=chaos", hosts.join(","))
-    }
-
-    async fn client(&self) -> Client {
-        Client::with_uri_str(self.uri()).await.unwrap()
-    }
-
-    /// One node and no other.
-    async fn node(&self, node: usize) -> Database {
-        let uri = format!(
-            "mongodb://127.0.0.1:{}/?directConnection=true&serverSelectionTimeoutMS=500&connectTimeoutMS=500",
-            self.ports[node]
-        );
-        Client::with_options(ClientOptions::parse(uri).await.unwrap()).unwrap().database("admin")
-    }
-
-    async fn primary(&self) -> usize {
-        within(Duration::from_secs(60), "a primary", async || {
-            for node in (0..self.ports.len()).filter(|node| self.alive[*node].is_some()) {
-                if self.says(node, "isWritablePrimary").await {
-                    return Some(node);
-                }
-            }
-            None
-        })
-        .await
-    }
-
-    async fn secondary(&self, node: usize) {
-        let back =
-            async || (self.says(node, "secondary").await || self.says(node, "isWritablePrimary").await).then_some(());
-        within(Duration::from_secs(60), "the node is back", back).await;
-    }
-
-    async fn says(&self, node: usize, what: &str) -> bool {
-        let hello = self.node(node).await.run_command(doc! { "hello": 1 }).await;
-        hello.is_ok_and(|hello| hello.get_bool(what).unwrap_or(false))
-    }
 }

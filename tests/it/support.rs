@@ -1,6 +1,7 @@
 //! What the tests speak: a running program ([`TestApp`]), its callers, its viewers ([`Viewer`]), its database, a browser.
 
 pub mod chromium;
+pub mod cluster;
 mod fixture;
 pub mod mongod;
 pub mod process;
