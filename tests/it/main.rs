@@ -31,4 +31,5 @@ mod shutdown;
 mod sign_in;
 mod store;
 mod stream;
+mod torture;
 mod webhook;
