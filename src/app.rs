@@ -70,6 +70,8 @@ pub struct Pulse {
     pub store_lost: bool,
     /// What others do to `active_calls` arrives at once, and not only with the next poll.
     pub follows: bool,
+    /// The service is about to end.
+    pub retires: bool,
     /// Deliveries turned away for a wrong token. RingCentral's would soon have our address given up.
     pub refused: u64,
     /// When the last one was.
@@ -167,6 +169,11 @@ impl App {
             pulse.refused += 1;
             pulse.refused_at = Some(Utc::now());
         });
+    }
+
+    /// Says that the service is about to end.
+    pub fn retire(&self) {
+        self.feel(|pulse| pulse.retires = true);
     }
 
     /// How the service is doing.

@@ -4,6 +4,7 @@ mod answer;
 mod assets;
 mod auth;
 mod calls;
+mod door;
 mod error;
 mod extract;
 mod health;
@@ -30,9 +31,10 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::app::App;
 pub use auth::{Gate, Who};
+pub use door::{Door, Room};
 pub use serve::serve;
 use strangers::Strangers;
-pub use writer::Writers;
+pub use writer::{LIFETIME, Writers};
 
 /// No request of ours carries more than a few fields; the webhook has its own limit.
 const LARGEST_BODY: usize = 64 * 1024;

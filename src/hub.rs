@@ -34,12 +34,12 @@ use tokio::sync::watch;
 
 use crate::call::Call;
 use crate::metrics::Metrics;
-pub use cursor::{Cursor, Naming, farewell};
+pub use cursor::{Cursor, Naming, Told, farewell, goodbye, intermission};
 use frame::Frames;
 use state::{Kind, State};
 
 /// Viewers of one process; a file descriptor each, and 20,000 is a common hard limit.
-const MOST_VIEWERS: usize = 18_000;
+pub const MOST_VIEWERS: usize = 18_000;
 
 /// Someone who watches calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,17 +112,19 @@ struct Shared {
     /// The log's end; viewers wait for it to move.
     head: watch::Sender<u64>,
     viewers: AtomicUsize,
+    most_viewers: AtomicUsize,
     metrics: Arc<Metrics>,
 }
 
-/// One viewer's place among [`MOST_VIEWERS`], given back when dropped.
+/// One viewer's place among as many as there may be, given back when dropped.
 #[derive(Debug)]
 struct Place(Hub);
 
 impl Place {
     fn take(hub: &Hub) -> Option<Self> {
         let place = Self(hub.clone());
-        (hub.0.viewers.fetch_add(1, Ordering::Relaxed) < MOST_VIEWERS).then_some(place)
+        let most = hub.0.most_viewers.load(Ordering::Relaxed);
+        (hub.0.viewers.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
     }
 }
 
@@ -144,7 +146,8 @@ impl Hub {
         let (head, _) = watch::channel(0);
         // Random, because instances may start in the same moment.
         let state = RwLock::new(State::new(format!("{:x}", rand::random::<u64>())));
-        Self(Arc::new(Shared { state, head, viewers: AtomicUsize::new(0), metrics }))
+        let (viewers, most_viewers) = (AtomicUsize::new(0), AtomicUsize::new(MOST_VIEWERS));
+        Self(Arc::new(Shared { state, head, viewers, most_viewers, metrics }))
     }
 
     /// Tells a call's newest state to everyone it concerns. Of two states the higher `rev` wins, so echoes from the
@@ -275,16 +278,26 @@ impl Hub {
         Some(Cursor::open(place, viewer, naming, last_event_id))
     }
 
+    /// Takes fewer viewers than [`MOST_VIEWERS`] where the process cannot hold so many.
+    pub fn take_at_most(&self, viewers: usize) {
+        self.0.most_viewers.store(viewers, Ordering::Relaxed);
+    }
+
     /// How many viewers listen.
     pub fn viewers(&self) -> usize {
         self.0.viewers.load(Ordering::Relaxed)
     }
 
     /// What each of these viewers is to be told now; most of the time the same bytes for all.
-    pub fn news<'a>(&self, cursors: impl Iterator<Item = &'a mut Cursor>, mut tell: impl FnMut(usize, Bytes)) {
+    pub fn news<'a>(
+        &self,
+        cursors: impl Iterator<Item = &'a mut Cursor>,
+        told: &mut Told,
+        mut tell: impl FnMut(usize, Bytes),
+    ) {
         let state = self.read();
         for (index, cursor) in cursors.enumerate() {
-            if let Some(frames) = cursor.news(&state, &self.0) {
+            if let Some(frames) = cursor.news(&state, &self.0, told) {
                 tell(index, frames);
             }
         }

@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use reqwest::Url;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +30,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// How often history that is older than RETENTION_DAYS is forgotten.
 const PRUNE: Duration = Duration::from_secs(3_600);
+
+/// How long it says that it is not ready before it takes no more connections: a load balancer that asks meanwhile sends
+/// nobody here any more. Short, because the end must come within two seconds.
+const NOTICE: Duration = Duration::from_millis(200);
 
 /// Shows who is calling on every dashboard the moment RingCentral says a phone rings.
 #[derive(Parser)]
@@ -130,6 +134,8 @@ async fn serve(config: Config) -> Result<()> {
     let (bind, poll_interval) = (config.bind, config.poll_interval);
     let store = Store::open(&config).await.context(store_cure(&config))?;
     let app = App::start(config, store).await?;
+    let room = http::Room::make();
+    app.hub().take_at_most(room.viewers);
     let listener = TcpListener::bind(bind)
         .await
         .with_context(|| format!("BIND={bind} cannot be used; is another program listening there?"))?;
@@ -140,9 +146,10 @@ async fn serve(config: Config) -> Result<()> {
         tokio::spawn(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
         tokio::spawn(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
     ];
-    let writers = http::Writers::start(app.hub().clone(), poll_interval);
+    let writers = http::Writers::start(app.hub().clone(), poll_interval, http::LIFETIME);
     let gate = http::Gate::open(&app)?;
-    let serving = http::serve(listener, http::router(app.clone(), gate), writers, stop_signal()?);
+    let stop = retire(app.clone(), stop_signal()?);
+    let serving = http::serve(listener, http::Door::new(room), http::router(app.clone(), gate), writers, stop);
     tokio::select! {
         () = serving => {}
         () = app.keep_link() => {}
@@ -161,6 +168,13 @@ async fn every(pace: Duration, app: App, step: impl AsyncFn(&App)) {
         tick.tick().await;
         step(&app).await;
     }
+}
+
+/// From the signal on the service is not ready, and a little later it takes no more connections.
+async fn retire(app: App, stop: impl Future<Output = ()>) {
+    stop.await;
+    app.retire();
+    sleep(NOTICE).await;
 }
 
 fn stop_signal() -> Result<impl Future<Output = ()>> {

@@ -81,7 +81,8 @@ pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
     let (pulse, now) = (app.pulse(), Utc::now());
     let subscription = app.link().and_then(|link| link.subscription());
     let uptime = app.link().map(|_| app.metrics().uptime());
-    let reasons = if pulse.store_lost { vec!["The database does not answer."] } else { Vec::new() };
+    let lost = pulse.store_lost.then_some("The database does not answer.");
+    let reasons: Vec<_> = lost.into_iter().chain(pulse.retires.then_some("The service is stopping.")).collect();
     let readiness = Readiness {
         ready: reasons.is_empty(),
         reasons,

@@ -1,6 +1,6 @@
 //! The accept loop.
 //!
-//! Our own, because `axum::serve` waits for ever on an open stream at shutdown and hides hyper's settings: a slow
+//! Our own, because `axum::serve` lets everybody in, waits for ever on an open stream at shutdown and hides hyper's settings: a slow
 //! header must time out, and a stream must not. It is also where a stream leaves hyper: the handler hands over what to
 //! write and waits; the connection is taken apart, and the socket goes to the writers.
 
@@ -19,8 +19,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::door::{Door, Inside};
 use super::strangers::Peer;
-use super::writer::{Opening, Writers, watch_for_silence};
+use super::writer::{Opening, Writers, prepare};
 
 /// A client that has not sent its request's head by then is not one of ours.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +44,13 @@ impl Handover {
 }
 
 /// Serves until `stop`, then ends the streams, lets requests finish, and returns.
-pub async fn serve(listener: TcpListener, router: Router, writers: Writers, stop: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    door: Door,
+    router: Router,
+    writers: Writers,
+    stop: impl Future<Output = ()>,
+) {
     let (closing, closed) = watch::channel(false);
     let tracker = TaskTracker::new();
     let mut stop = std::pin::pin!(stop);
@@ -54,9 +61,10 @@ pub async fn serve(listener: TcpListener, router: Router, writers: Writers, stop
         };
         match accepted {
             Ok((socket, peer)) => {
+                let Some(inside) = door.enter(peer.ip()) else { continue };
                 // A popup is one small write; waiting for more to send along would only delay it.
                 let _ = socket.set_nodelay(true);
-                tracker.spawn(connection(socket, Peer(peer), router.clone(), writers.clone(), closed.clone()));
+                tracker.spawn(connection(socket, Peer(peer), inside, router.clone(), writers.clone(), closed.clone()));
             }
             Err(cause) => {
                 warn!(error = &cause as &dyn std::error::Error, "a connection could not be accepted");
@@ -77,6 +85,7 @@ pub async fn serve(listener: TcpListener, router: Router, writers: Writers, stop
 async fn connection(
     socket: TcpStream,
     peer: Peer,
+    inside: Inside,
     router: Router,
     writers: Writers,
     mut closed: watch::Receiver<bool>,
@@ -106,6 +115,6 @@ async fn connection(
         }
     };
     let socket = connection.into_parts().io.into_inner();
-    let _ = watch_for_silence(&socket);
-    writers.seat(socket, opening);
+    let _ = prepare(&socket);
+    writers.seat(socket, opening, inside);
 }

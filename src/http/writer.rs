@@ -6,9 +6,11 @@
 //! log grows, asks the hub once for a batch of seats, and writes; nearly always everyone gets the same bytes.
 //!
 //! A socket that takes no more keeps its seat but is told nothing new until it has taken the rest, so nobody's memory
-//! grows; when it comes back the hub answers with the log or with `resync`. After [`STALLED`] it is closed.
+//! grows; when it comes back the hub answers with the log or with `resync`. After [`STALLED`] it is closed. One that is
+//! well ends after [`LIFETIME`] and is opened anew by its viewer, who goes on where it stopped.
 
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,7 +22,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::task::TaskTracker;
 
-use crate::hub::{Cursor, Hub, farewell};
+use super::door::Inside;
+use crate::hub::{Cursor, Hub, Told, farewell, goodbye, intermission};
 
 /// Seats asked for and written between two chances for others to run.
 const BATCH: usize = 64;
@@ -30,6 +33,13 @@ const BEAT: Duration = Duration::from_millis(100);
 const LONGEST_SILENCE: Duration = Duration::from_secs(14);
 /// A socket that takes nothing for so long is closed.
 const STALLED: Duration = Duration::from_secs(25);
+/// What the system keeps for a viewer who is slow to read. It would keep up to 4 MiB by itself, which is 70 GiB for
+/// everybody; a popup is 1 KiB.
+const SEND_BUFFER: usize = 32 * 1024;
+/// How long a stream lasts before its viewer is sent for a new one, which the load balancer may place elsewhere: no instance
+/// keeps everybody for ever, and nobody keeps a line that a proxy or a changed right would have ended. Spread, so that
+/// those who came together do not leave together.
+pub const LIFETIME: Range<Duration> = Duration::from_secs(2 * 3_600)..Duration::from_secs(4 * 3_600);
 /// At shutdown, streams end spread over this, so that not everyone comes back at once.
 const DRAIN: Duration = Duration::from_millis(1_000);
 
@@ -40,6 +50,7 @@ pub struct Writers(Arc<Shared>);
 struct Shared {
     tasks: Vec<mpsc::UnboundedSender<Seat>>,
     next: AtomicUsize,
+    lifetime: Range<Duration>,
     tracker: TaskTracker,
     closing: watch::Sender<bool>,
 }
@@ -52,6 +63,8 @@ pub struct Seat {
     rest: Bytes,
     stalled_since: Option<Instant>,
     last_word: Instant,
+    old_at: Instant,
+    _inside: Inside,
 }
 
 /// A stream that a handler opened, on its way to a writer.
@@ -63,26 +76,36 @@ pub struct Opening {
 }
 
 impl Writers {
-    /// Starts the tasks; viewers hear a heartbeat every `pace` while nothing is on their screen.
-    pub fn start(hub: Hub, pace: Duration) -> Self {
+    /// Starts the tasks; viewers hear a heartbeat every `pace` while nothing is on their screen, and their streams last
+    /// for a random time of `lifetime`.
+    pub fn start(hub: Hub, pace: Duration, lifetime: Range<Duration>) -> Self {
         let (closing, _) = watch::channel(false);
         let tracker = TaskTracker::new();
         let count = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4));
         let tasks = (0..count)
             .map(|_| {
                 let (sender, arrivals) = mpsc::unbounded_channel();
-                let row = Row { hub: hub.clone(), seats: Vec::new(), pace, beat: 0, measured: hub.head() };
+                let row = Row {
+                    hub: hub.clone(),
+                    seats: Vec::new(),
+                    pace,
+                    beat: 0,
+                    measured: hub.head(),
+                    told: Told::default(),
+                };
                 tracker.spawn(row.run(arrivals, closing.subscribe()));
                 sender
             })
             .collect();
-        Self(Arc::new(Shared { tasks, next: AtomicUsize::new(0), tracker, closing }))
+        Self(Arc::new(Shared { tasks, next: AtomicUsize::new(0), lifetime, tracker, closing }))
     }
 
     /// Hands an open stream over.
-    pub fn seat(&self, socket: TcpStream, opening: Opening) {
+    pub fn seat(&self, socket: TcpStream, opening: Opening, inside: Inside) {
         let Opening { cursor, bytes } = opening;
-        let seat = Seat { socket, cursor, rest: bytes, stalled_since: None, last_word: Instant::now() };
+        let last_word = Instant::now();
+        let old_at = last_word + rand::random_range(self.0.lifetime.clone());
+        let seat = Seat { socket, cursor, rest: bytes, stalled_since: None, last_word, old_at, _inside: inside };
         let task = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.tasks.len();
         // The task ends only after it has closed every seat, and then this one is closed by being dropped.
         let _ = self.0.tasks[task].send(seat);
@@ -104,6 +127,7 @@ struct Row {
     beat: usize,
     /// The log's position up to which latencies were observed.
     measured: u64,
+    told: Told,
 }
 
 impl Row {
@@ -145,7 +169,8 @@ impl Row {
         let mut news = Vec::with_capacity(BATCH);
         for batch in self.seats[from..].chunks_mut(BATCH) {
             let mut free: Vec<&mut Seat> = batch.iter_mut().filter(|seat| seat.rest.is_empty()).collect();
-            self.hub.news(free.iter_mut().map(|seat| &mut seat.cursor), |index, frames| news.push((index, frames)));
+            let cursors = free.iter_mut().map(|seat| &mut seat.cursor);
+            self.hub.news(cursors, &mut self.told, |index, frames| news.push((index, frames)));
             let now = Instant::now();
             if !news.is_empty() {
                 self.hub.metrics().deliveries.inc_by(news.len() as u64);
@@ -192,6 +217,11 @@ impl Row {
                 self.seats.swap_remove(index);
                 continue;
             }
+            if seat.old_at <= now && seat.rest.is_empty() {
+                seat.say(intermission(), now);
+                self.seats.swap_remove(index);
+                continue;
+            }
             let stalled = seat.stalled_since.is_some_and(|since| now.duration_since(since) > STALLED);
             if stalled {
                 self.hub.metrics().stalled.inc();
@@ -218,7 +248,7 @@ impl Row {
                 sleep_until(start + DRAIN * index as u32 / count).await;
             }
             let naming = seat.cursor.naming();
-            seat.say(farewell(naming, "shutting_down", "The service is restarting."), start);
+            seat.say(goodbye(naming, "shutting_down", "The service is restarting."), start);
         }
     }
 }
@@ -263,7 +293,41 @@ impl Seat {
     }
 }
 
-/// What silent peers are found by: unacknowledged data for this long closes the socket.
-pub fn watch_for_silence(socket: &TcpStream) -> std::io::Result<()> {
-    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(STALLED))
+/// Finds silent peers, because unacknowledged data for this long closes the socket, and bounds what the system keeps for
+/// one who reads nothing.
+pub fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    let socket = socket2::SockRef::from(socket);
+    socket.set_tcp_user_timeout(Some(STALLED))?;
+    socket.set_send_buffer_size(SEND_BUFFER)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::http::door::{Door, Room};
+    use crate::hub::{Naming, Sees, Viewer};
+
+    #[tokio::test]
+    async fn a_stream_that_grew_old_ends_without_an_error_and_gives_its_places_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut browser = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, peer) = listener.accept().await.unwrap();
+        let hub = Hub::new(Arc::default());
+        let writers = Writers::start(hub.clone(), BEAT, Duration::ZERO..Duration::from_millis(1));
+        let door = Door::new(Room { connections: 1, viewers: 1 });
+        let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
+        let (cursor, bytes) = hub.open(viewer, Naming::Named, None).unwrap();
+        writers.seat(socket, Opening { cursor, bytes }, door.enter(peer.ip()).unwrap());
+        let mut told = String::new();
+        browser.read_to_string(&mut told).await.unwrap();
+        let (before, last) = told.trim_end().rsplit_once("\n\n").unwrap();
+        assert!(before.contains("event: connected") && !told.contains("error"), "{told}");
+        let retry: u64 = last.strip_prefix("retry: ").unwrap().parse().unwrap();
+        assert!(retry < 1_000, "a call that rings meanwhile waits: {retry} ms");
+        assert_eq!(hub.viewers(), 0);
+        assert!(door.enter(peer.ip()).is_some());
+    }
 }

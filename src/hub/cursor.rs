@@ -1,15 +1,19 @@
 //! One viewer: a place in the log, and what to tell from there on.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::event_id::EventId;
 use super::frame::{self, Event};
 use super::state::{Change, Kind, State};
-use super::{Place, Shared, Viewer};
+use super::{Place, Sees, Shared, Viewer};
 use crate::call::{Call, Status};
 
 /// When to come back after a dropped line, in milliseconds; spread so that everyone does not come at once.
 const RETRY_MS: std::ops::Range<u64> = 1_000..4_000;
+/// The same when one of many lines ends and all is well: nobody else comes at that moment, and no call must wait.
+const INTERMISSION_MS: std::ops::Range<u64> = 50..500;
 /// The same for viewers who were sent away.
 const AWAY_MS: std::ops::Range<u64> = 10_000..30_000;
 
@@ -29,6 +33,14 @@ pub struct Cursor {
     naming: Naming,
     position: u64,
     _place: Place,
+}
+
+/// What an admin was told last, so that thousands who are behind by the same changes share one copy. Admins differ in
+/// nothing but what they dismissed.
+#[derive(Debug, Default)]
+pub struct Told {
+    span: Option<(u64, u64, Naming)>,
+    frames: Option<Bytes>,
 }
 
 impl Cursor {
@@ -57,12 +69,30 @@ impl Cursor {
     }
 
     /// Frames for what happened since, if any of it concerns this viewer. The cursor moves to the log's end.
-    pub(super) fn news(&mut self, state: &State, hub: &Shared) -> Option<Bytes> {
+    pub(super) fn news(&mut self, state: &State, hub: &Shared, told: &mut Told) -> Option<Bytes> {
         let from = std::mem::replace(&mut self.position, state.head);
-        let Some(changes) = state.since(from) else {
+        if from == state.head {
+            return None;
+        }
+        let changes = state.since(from);
+        if changes.is_none() {
             hub.metrics.resyncs.inc();
-            return Some(self.resync(state));
+        }
+        let (span, is_admin) = ((from, state.head, self.naming), self.viewer.sees == Sees::All);
+        if is_admin && told.span == Some(span) {
+            return told.frames.clone();
+        }
+        let frames = match changes {
+            Some(changes) => self.frames(changes),
+            None => Some(self.resync(state)),
         };
+        if is_admin && !state.anyone_dismissed(from) {
+            *told = Told { span: Some(span), frames: frames.clone() };
+        }
+        frames
+    }
+
+    fn frames<'a>(&self, changes: impl Iterator<Item = &'a Arc<Change>>) -> Option<Bytes> {
         let mut frames = changes.filter_map(|change| self.tell(change));
         let first = frames.next()?;
         // Nearly always there is one change, and then everyone shares its bytes.
@@ -144,6 +174,18 @@ impl State {
         id.mark.and_then(|mark| self.changed_since(mark)).map_or(Start::Anew, Start::Changed)
     }
 
+    /// Whether what is told from here on depends on who dismissed what.
+    fn anyone_dismissed(&self, from: u64) -> bool {
+        let dismissed = |change: &Arc<Change>| {
+            let Kind::Call { before, after, .. } = &change.kind else { return false };
+            before.iter().chain([after]).any(|call| !call.ledger.dismissed_by.is_empty())
+        };
+        match self.since(from) {
+            Some(mut changes) => changes.any(dismissed),
+            None => self.calls.values().any(dismissed),
+        }
+    }
+
     /// The calls as they are.
     fn snapshot(&self, shown: &[&Change], naming: Naming, out: &mut BytesMut) {
         let calls = shown.iter().filter_map(|change| Some((arrival(change.call()?), *change)));
@@ -168,9 +210,19 @@ fn catch_up<'a>(viewer: &Viewer, change: &'a Change) -> Option<(Event, &'a Chang
     (*ever_shown && concerned).then_some((Event::Ended, change))
 }
 
-/// A last word, and when to come back.
+/// A last word to someone who cannot be served now, and when to come back.
 pub fn farewell(naming: Naming, code: &str, message: &str) -> Bytes {
     frame::farewell(naming, code, message, rand::random_range(AWAY_MS))
+}
+
+/// The same to someone who was served and can go on elsewhere, or here when the service has restarted.
+pub fn goodbye(naming: Naming, code: &str, message: &str) -> Bytes {
+    frame::farewell(naming, code, message, rand::random_range(RETRY_MS))
+}
+
+/// Nothing is wrong, only the line is to be a new one.
+pub fn intermission() -> Bytes {
+    Bytes::from(format!("retry: {}\n\n", rand::random_range(INTERMISSION_MS)))
 }
 
 fn arrival(call: &Call) -> Event {

@@ -131,7 +131,7 @@ fn the_mark_follows_what_was_told_and_never_leads() {
     let (mut cursor, _) = hub.open(admin(), Naming::Named, None).unwrap();
     hub.publish(rings("a", 1), None);
     let mut told = None;
-    hub.news([&mut cursor].into_iter(), |_, frames| told = read(&frames).1);
+    hub.news([&mut cursor].into_iter(), &mut Told::default(), |_, frames| told = read(&frames).1);
     let mark = |id: Option<String>| event_id::EventId::parse(&id.unwrap()).unwrap().mark;
     assert_eq!(mark(told), Some(5), "a call's own frame cannot know the time of its echo");
     hub.confirm("a", Some(1), 10);
@@ -184,6 +184,33 @@ fn an_agent_is_told_of_their_own_calls_only_and_of_what_they_dismissed() {
     hub.publish(Call { extension_ids: vec!["101".into()], ..call("never shown", 1, Status::Setup) }, None);
     let (_, told) = open(&hub, agent("101"), "elsewhere-1-5");
     assert_eq!(told, ["call mine 1", "call_ended dismissed 1"]);
+}
+
+#[test]
+fn admins_who_are_behind_by_the_same_share_the_bytes_unless_somebody_dismissed_a_call() {
+    let hub = hub();
+    let viewer = |id: &str| Viewer { id: id.into(), ..admin() };
+    let mut cursors = ["one", "other"].map(|id| hub.open(viewer(id), Naming::Named, None).unwrap().0);
+    let mut news = |hub: &Hub| {
+        let mut all = Vec::new();
+        hub.news(cursors.iter_mut(), &mut Told::default(), |_, frames| all.push(frames));
+        all
+    };
+    hub.publish(rings("a", 1), None);
+    hub.publish(rings("b", 1), None);
+    let told = news(&hub);
+    assert!(read(&told[0]).0.len() == 2 && std::ptr::eq(&raw const *told[0], &raw const *told[1]));
+    hub.resync();
+    let told = news(&hub);
+    assert!(read(&told[0]).0.len() == 3 && std::ptr::eq(&raw const *told[0], &raw const *told[1]));
+    let mut dismissed = rings("a", 2);
+    dismissed.ledger.dismissed_by.push("one".into());
+    hub.publish(dismissed, None);
+    hub.publish(rings("b", 2), None);
+    let kinds = |told: &Bytes| read(told).0.iter().map(|event| event["type"].to_string()).collect::<Vec<_>>();
+    let told = news(&hub);
+    assert_eq!(kinds(&told[0]), [r#""call_ended""#, r#""call_updated""#]);
+    assert_eq!(kinds(&told[1]), [r#""call_updated""#, r#""call_updated""#]);
 }
 
 /// A reader who keeps the contract: the highest `rev` of a call wins, and who starts over drops what is not active.
@@ -281,7 +308,9 @@ fn whoever_goes_from_instance_to_instance_ends_with_what_the_store_has() {
                     told.into_iter().for_each(|call| hubs[some].publish(call, None));
                 }
                 3..6 => database.echo(&mut echoed[some], &hubs[some]),
-                6..8 => hubs[at].news([&mut cursor].into_iter(), |_, frames| reader.hear(&frames)),
+                6..8 => {
+                    hubs[at].news([&mut cursor].into_iter(), &mut Told::default(), |_, frames| reader.hear(&frames))
+                }
                 8 => reader.hear(&hubs[at].heartbeat().of(&cursor)),
                 _ => {
                     at = some;
@@ -295,7 +324,7 @@ fn whoever_goes_from_instance_to_instance_ends_with_what_the_store_has() {
         for (hub, echoed) in hubs.iter().zip(&mut echoed) {
             (0..database.changes.len()).for_each(|_| database.echo(echoed, hub));
         }
-        hubs[at].news([&mut cursor].into_iter(), |_, frames| reader.hear(&frames));
+        hubs[at].news([&mut cursor].into_iter(), &mut Told::default(), |_, frames| reader.hear(&frames));
         assert_eq!(reader.live(), database.live(), "seed {seed}");
     }
 }

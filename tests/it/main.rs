@@ -12,6 +12,7 @@ mod busy_day;
 mod busy_store;
 mod calls;
 mod chaos;
+mod connections;
 mod credentials;
 mod customers;
 mod durability;

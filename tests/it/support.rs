@@ -100,6 +100,11 @@ impl Setup {
         self
     }
 
+    /// Lets the program have so many files open and no more.
+    pub fn with_descriptors(self, most: u32) -> Self {
+        self.with(process::DESCRIPTORS, &most.to_string())
+    }
+
     /// Tells mongod the database's name as this program's, so that a [`mongod::Failure`] can be for it alone.
     pub fn known_to_mongod(self) -> Self {
         let database = self.database.as_ref().expect("this test runs on MongoDB");

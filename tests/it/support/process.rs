@@ -12,9 +12,19 @@ use tokio::sync::oneshot;
 
 use super::PATIENCE;
 
+/// No setting of the program: how many files it may have open.
+pub const DESCRIPTORS: &str = "TEST_DESCRIPTORS";
+
 /// The program with these settings and nothing else: no environment of ours, no `.env` of a developer's checkout.
 pub fn program(home: &TempDir, settings: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_caller-popup"));
+    let program = env!("CARGO_BIN_EXE_caller-popup");
+    let mut command = if settings.iter().any(|(name, _)| name == DESCRIPTORS) {
+        let mut limited = Command::new("/bin/sh");
+        limited.args(["-c", r#"ulimit -n "$TEST_DESCRIPTORS"; exec "$0" "$@""#, program]);
+        limited
+    } else {
+        Command::new(program)
+    };
     command.env_clear().envs(settings.iter().cloned()).current_dir(home.path());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command

@@ -1,0 +1,188 @@
+//! How many may be connected at once: as many as there are file descriptors for, and from one address no more than an
+//! office needs.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
+
+use crate::hub::MOST_VIEWERS;
+
+/// What a process holds beside connections: the database's, the spool, files, the log.
+const OWN_DESCRIPTORS: usize = 500;
+/// Never given to viewers, so that webhooks come in when every place is taken.
+const KEPT_FOR_REQUESTS: usize = 1_500;
+/// A large office behind one address: a thousand dashboards, each with a stream and a request under way.
+const MOST_FROM_ONE_ADDRESS: usize = 2_000;
+/// Whoever floods us must not flood the log too.
+const WARNING_PAUSE: Duration = Duration::from_secs(10);
+
+/// How many connections there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In all.
+    pub connections: usize,
+    /// How many of these may be viewers.
+    pub viewers: usize,
+}
+
+impl Room {
+    /// Asks for as many file descriptors as the system allows, and says in the log if these are too few.
+    pub fn make() -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        // Where this is forbidden, what there is must do.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+        let descriptors = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
+        let (room, wanted) = (Self::with(descriptors), Self::with(usize::MAX));
+        if room != wanted {
+            warn!(
+                descriptors,
+                viewers = room.viewers,
+                "too few file descriptors for {MOST_VIEWERS} viewers; raise the hard limit to {} (LimitNOFILE in systemd, \
+                 --ulimit nofile in Docker)",
+                wanted.connections + OWN_DESCRIPTORS,
+            );
+        }
+        room
+    }
+
+    fn with(descriptors: usize) -> Self {
+        // Of very few, half are for viewers all the same.
+        let own = OWN_DESCRIPTORS.min(descriptors / 4);
+        let kept = KEPT_FOR_REQUESTS.min(descriptors / 4);
+        let viewers = MOST_VIEWERS.min(descriptors - own - kept);
+        Self { connections: viewers + kept, viewers }
+    }
+}
+
+/// Counts who is connected. Cheap to clone.
+#[derive(Clone)]
+pub struct Door(Arc<Counts>);
+
+struct Counts {
+    most: usize,
+    inside: AtomicUsize,
+    by_address: Mutex<ByAddress>,
+}
+
+#[derive(Default)]
+struct ByAddress {
+    inside: HashMap<IpAddr, usize>,
+    warned_at: Option<Instant>,
+}
+
+/// One connection's place, given back when dropped.
+pub struct Inside {
+    door: Door,
+    address: Option<IpAddr>,
+}
+
+impl Door {
+    /// Lets so many in.
+    pub fn new(room: Room) -> Self {
+        let most = room.connections;
+        Self(Arc::new(Counts { most, inside: AtomicUsize::new(0), by_address: Mutex::default() }))
+    }
+
+    /// A place for a connection from this address; `None` when it must be closed at once.
+    pub fn enter(&self, peer: IpAddr) -> Option<Inside> {
+        let in_all = self.0.inside.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut place = Inside { door: self.clone(), address: None };
+        let mut by_address = self.by_address();
+        let address = one_of_many(peer);
+        let from_there = address.map_or(0, |address| by_address.inside.get(&address).copied().unwrap_or(0));
+        if in_all > self.0.most || from_there >= MOST_FROM_ONE_ADDRESS {
+            if by_address.warned_at.is_none_or(|at| at.elapsed() > WARNING_PAUSE) {
+                by_address.warned_at = Some(Instant::now());
+                warn!(connections = in_all, from_there, "too many connections, some are closed at once");
+            }
+            drop(by_address);
+            return None;
+        }
+        if let Some(address) = address {
+            *by_address.inside.entry(address).or_default() += 1;
+            place.address = Some(address);
+        }
+        drop(by_address);
+        Some(place)
+    }
+
+    fn by_address(&self) -> MutexGuard<'_, ByAddress> {
+        self.0.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.door.0.inside.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.address {
+            let mut by_address = self.door.by_address();
+            if let Some(count) = by_address.inside.get_mut(&address) {
+                *count -= 1;
+                if *count == 0 {
+                    by_address.inside.remove(&address);
+                }
+            }
+        }
+    }
+}
+
+/// What a peer is counted by, if it is one client of many: behind a proxy on this machine everyone is loopback. The place
+/// to leave out proxies elsewhere, once a setting names them.
+fn one_of_many(peer: IpAddr) -> Option<IpAddr> {
+    match peer.to_canonical() {
+        peer if peer.is_loopback() => None,
+        IpAddr::V4(peer) => Some(peer.into()),
+        // A household has a whole /64.
+        IpAddr::V6(peer) => Some(Ipv6Addr::from_bits(peer.to_bits() & !u128::from(u64::MAX)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(door: &Door, addresses: impl Iterator<Item = &'static str>) -> Vec<Option<Inside>> {
+        addresses.map(|address| door.enter(address.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn few_descriptors_are_shared_and_webhooks_keep_some() {
+        assert_eq!(Room::with(usize::MAX), Room { connections: 19_500, viewers: 18_000 });
+        assert_eq!(Room::with(20_000), Room::with(usize::MAX));
+        assert_eq!(Room::with(10_000), Room { connections: 9_500, viewers: 8_000 });
+        assert_eq!(Room::with(1_024), Room { connections: 768, viewers: 512 });
+    }
+
+    #[test]
+    fn one_address_cannot_take_every_place() {
+        let door = Door::new(Room::with(usize::MAX));
+        let mut places = fill(&door, std::iter::repeat_n("203.0.113.7", MOST_FROM_ONE_ADDRESS));
+        assert!(places.iter().all(Option::is_some));
+        assert!(door.enter("203.0.113.7".parse().unwrap()).is_none());
+        assert!(door.enter("::ffff:203.0.113.7".parse().unwrap()).is_none(), "the same, spelled differently");
+        assert!(door.enter("203.0.113.8".parse().unwrap()).is_some());
+        places.pop();
+        assert!(door.enter("203.0.113.7".parse().unwrap()).is_some(), "a place was given back");
+        drop(places);
+        assert!(door.by_address().inside.is_empty());
+        let _places = fill(&door, std::iter::repeat_n("2001:db8::1", MOST_FROM_ONE_ADDRESS));
+        assert!(door.enter("2001:db8::2".parse().unwrap()).is_none(), "the same household");
+        assert!(door.enter("2001:db8:0:1::1".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn whoever_comes_through_a_proxy_here_is_counted_in_all_only() {
+        let door = Door::new(Room::with(usize::MAX));
+        let most = Room::with(usize::MAX).connections;
+        let places = fill(&door, std::iter::repeat_n("127.0.0.1", most));
+        assert!(places.iter().all(Option::is_some));
+        assert!(door.enter("127.0.0.1".parse().unwrap()).is_none());
+        drop(places);
+        assert!(door.enter("127.0.0.1".parse().unwrap()).is_some());
+    }
+}
