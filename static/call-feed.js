@@ -10,9 +10,12 @@ import { reduce } from "./call.js";
 
 /** The server says something at least every 15 s; two silent rounds and a little mean the line is dead. */
 const SILENCE_MS = 35_000;
-/** `connected` comes at once, so 10 s without it is a proxy that holds the answer back. Twice, and we poll. */
+/** `connected` comes at once, so 10 s without it is a proxy that holds the answer back. */
 const OPENING_MS = 10_000;
-const SILENT_OPENINGS = 2;
+/** What comes with `connected` comes within this; a proxy may let that through and hold back all that follows. */
+const BURST_MS = 1_000;
+/** So many lines in a row that let nothing through, or nothing after the first burst, and we poll. */
+const MUTE_LINES = 2;
 /** The browser may obey a `retry:` of up to 30 s before it opens again by itself; then we take over. */
 const BROWSER_RETRY_MS = 45_000;
 /** A connection this old proved itself: the next failure starts with a short wait again. */
@@ -51,7 +54,9 @@ export class CallFeed extends EventTarget {
   #lastEventId = "";
   #openedAt = 0;
   #attempt = 0;
-  #silentOpenings = 0;
+  #proven = false;
+  #unopened = 0;
+  #muted = 0;
   #alarm;
   #pollAlarm;
   #polling = false;
@@ -224,6 +229,7 @@ export class CallFeed extends EventTarget {
     const source = new EventSource(url.href, { withCredentials: true });
     this.#source = source;
     this.#openedAt = 0;
+    this.#proven = false;
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
         if (source !== this.#source) return;
@@ -232,7 +238,10 @@ export class CallFeed extends EventTarget {
         else this.#receive(event);
       });
     }
-    this.#wake(OPENING_MS, () => this.#unopened());
+    this.#wake(OPENING_MS, () => {
+      this.#countUnopened();
+      this.#retry();
+    });
   }
 
   #wake(ms, then) {
@@ -253,11 +262,17 @@ export class CallFeed extends EventTarget {
     if (data.type === "connected") {
       this.#with.log("Call stream connected");
       this.#openedAt = Date.now();
-      this.#silentOpenings = 0;
-      this.#stopPolling();
-      Object.assign(changes, { state: "live", trouble: null });
+      this.#unopened = 0;
+      changes.trouble = null;
+    } else if (this.#openedAt && Date.now() - this.#openedAt > BURST_MS) {
+      this.#proven = true;
+      this.#muted = 0;
     }
-    if (this.#openedAt) this.#wake(SILENCE_MS, () => this.#retry());
+    if (this.#openedAt && this.#muted < MUTE_LINES) {
+      this.#stopPolling();
+      changes.state = "live";
+    }
+    if (this.#openedAt) this.#wake(SILENCE_MS, () => this.#silent());
     if (data.type === "error") Object.assign(changes, { trouble: data.error, troubleAt: Date.now() });
     if (data.type === "resync") changes.trouble = null;
     if (data.type === "heartbeat" && Date.now() - this.status.troubleAt > SILENCE_MS) changes.trouble = null;
@@ -272,6 +287,7 @@ export class CallFeed extends EventTarget {
     this.#forgive();
     this.#openedAt = 0;
     if (source.readyState !== 2) {
+      if (refused) this.#countUnopened();
       this.#become({ state: this.#polling ? this.status.state : "reconnecting" });
       return this.#wake(BROWSER_RETRY_MS, () => this.#connect());
     }
@@ -280,8 +296,12 @@ export class CallFeed extends EventTarget {
     this.#retry();
   }
 
-  #unopened() {
-    if (++this.#silentOpenings >= SILENT_OPENINGS) this.#startPolling();
+  #countUnopened() {
+    if (++this.#unopened >= MUTE_LINES) this.#startPolling();
+  }
+
+  #silent() {
+    if (!this.#proven && ++this.#muted >= MUTE_LINES) this.#startPolling();
     this.#retry();
   }
 
@@ -321,7 +341,8 @@ export class CallFeed extends EventTarget {
     let changes;
     let seen = null;
     try {
-      const answer = await this.#with.fetch(`${this.#src}api/ringcentral/active-calls`, { credentials: "include", cache: "no-store" });
+      const url = `${this.#src}api/ringcentral/active-calls?dismissed=false`;
+      const answer = await this.#with.fetch(url, { credentials: "include", cache: "no-store" });
       if (answer.ok) {
         seen = { type: "snapshot", calls: (await answer.json()).calls };
         changes = { state: "polling", heardAt: Date.now() };

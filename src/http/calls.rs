@@ -29,6 +29,8 @@ pub struct ActiveQuery {
     /// Only calls with this status.
     #[param(value_type = Option<Status>)]
     status: Option<String>,
+    /// `false` leaves out what this viewer dismissed, for screens that poll.
+    dismissed: Option<bool>,
 }
 
 /// Calls that go on.
@@ -49,6 +51,7 @@ pub async fn active(State(app): State<App>, viewer: Viewer, Query(query): Query<
     let wanted = query.status.as_deref().map(Status::from_word);
     let mut calls = app.hub().active_calls(&viewer);
     calls.retain(|call| wanted.is_none_or(|status| call.status == status));
+    calls.retain(|call| query.dismissed.unwrap_or(true) || !call.ledger.dismissed_by.contains(&viewer.id));
     Json(ActiveCalls { calls })
 }
 

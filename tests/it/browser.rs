@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::chromium::Browser;
-use crate::support::{Setup, Store, TestApp};
+use crate::support::{Setup, Store, TestApp, eventually};
 
 /// The cards on screen, newest on top; one that fades out is gone already.
 const CARDS: &str =
@@ -215,6 +215,40 @@ async fn the_popup_comes_back_after_the_server_was_away() {
     // The browser waits as long as `retry:` said; nothing else in this test takes time.
     let shown = until_cards(&browser, 2).await;
     assert!(shown[0].contains("555-0199") && shown[1].contains("555-1234"), "{shown:?}");
+}
+
+#[tokio::test]
+async fn two_tabs_share_a_stream_and_the_second_goes_on_when_the_first_is_closed() {
+    let app = TestApp::start(Store::Sqlite).await;
+    let browser = open(&app).await;
+    app.ring("before", "+14165551234").await;
+    until_cards(&browser, 1).await;
+    let first = browser.open_tab(&app.url("/")).await;
+    until_cards(&browser, 1).await;
+    let viewers = async || app.get_json("/health/ready").await["viewers"].as_u64();
+    assert_eq!(viewers().await, Some(1), "both read one stream");
+
+    click(&browser, "dismiss").await;
+    until_cards(&browser, 0).await;
+    browser.switch_to(&first).await;
+    until_cards(&browser, 0).await;
+    browser.close_tab().await;
+    app.ring("after", "+14165550199").await;
+    let shown = until_cards(&browser, 1).await;
+    assert!(shown[0].contains("555-0199"), "{shown:?}");
+    eventually("the closed tab's stream ends", async || (viewers().await == Some(1)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_dismissal_reaches_the_viewers_other_devices() {
+    let app = TestApp::start(Store::Sqlite).await;
+    let (desk, phone) = (open(&app).await, open(&app).await);
+    app.ring("dismissed", "+14165551234").await;
+    until_cards(&phone, 1).await;
+    until_cards(&desk, 1).await;
+    click(&desk, "dismiss").await;
+    until_cards(&phone, 0).await;
+    assert!(app.active_call("dismissed").await.is_some(), "the caller is still on the line");
 }
 
 #[tokio::test]

@@ -145,6 +145,9 @@ async fn a_dismissed_call_leaves_this_viewers_streams(store: Store) {
         assert_eq!(gone.call()["session_id"], "dismissed");
         assert_eq!(gone.call()["status"], "ringing", "the caller is still on the line");
     }
+    assert!(app.active_call("dismissed").await.is_some(), "others may see it");
+    let polled = app.get_json("/api/ringcentral/active-calls?dismissed=false").await;
+    assert_eq!(polled["calls"].as_array().unwrap().len(), 1, "a screen that polls does not: {polled}");
     let mut later = app.stream().await;
     later.expect("connected").await;
     assert_eq!(later.expect("call").await.call()["session_id"], "stays");

@@ -290,6 +290,61 @@ test("a proxy that lets nothing through twice is answered with polling, until a 
   assert.equal(browser.requests.length, before);
 });
 
+test("a proxy that lets the first burst through and nothing after it is answered with polling beside the stream", async () => {
+  browser.answer = () => ({ ok: true, status: 200, json: async () => ({ calls: [call()] }) });
+  const tab = browser.tab();
+  await settle();
+  const mute = async () => {
+    browser.stream.says("connected", { resumed: false, active: [] });
+    browser.stream.says("call", { call: call({ id: "burst" }) });
+    await pass(35_000);
+  };
+  await mute();
+  await pass(3_000);
+  assert.equal(browser.requests.length, 0, "once is not enough");
+  await mute();
+  await pass(500);
+  assert.equal(tab.status.state, "polling");
+  await pass(3_000);
+  browser.stream.says("connected", { resumed: false, active: ["a"] });
+  await pass(2_000);
+  assert.equal(tab.status.state, "polling", "it said so before, and nothing followed");
+  assert.deepEqual(tab.calls.map(({ id }) => id), ["a"]);
+  browser.stream.says("heartbeat");
+  assert.equal(tab.status.state, "live", "now something followed");
+  const before = browser.requests.length;
+  await pass(10_000);
+  assert.equal(browser.requests.length, before);
+});
+
+test("a line that the browser cannot open again and again is answered with polling, until it opens", async () => {
+  const tab = await connectedTab();
+  browser.stream.breaks(0);
+  assert.equal(tab.status.state, "reconnecting");
+  browser.stream.breaks(0);
+  await pass(600);
+  assert.equal(browser.requests.length, 0, "once is not enough");
+  browser.stream.breaks(0);
+  await pass(600);
+  assert.equal(tab.status.state, "polling");
+  assert.equal(browser.open.length, 1, "the browser goes on by itself");
+  browser.stream.says("connected", { resumed: true, active: [] });
+  assert.equal(tab.status.state, "live");
+});
+
+test("polling leaves out what this viewer dismissed on another device", async () => {
+  browser.answer = () => ({ ok: true, status: 200, json: async () => ({ calls: [call()] }) });
+  const tab = browser.tab();
+  await settle();
+  browser.stream.breaks(2);
+  await pass(500);
+  assert.deepEqual(browser.requests.at(-1), ["GET", `${SRC}api/ringcentral/active-calls?dismissed=false`]);
+  assert.equal(tab.calls.length, 1);
+  browser.answer = () => ({ ok: true, status: 200, json: async () => ({ calls: [] }) });
+  await pass(2_000);
+  assert.deepEqual(tab.calls, []);
+});
+
 test("polling asks every two seconds, and less often while nobody answers", async () => {
   browser.tab();
   await settle();

@@ -1,4 +1,4 @@
-//! A real browser: chromedriver, spoken to in plain WebDriver. Five requests are all it takes, so no crate is.
+//! A real browser: chromedriver, spoken to in plain WebDriver. A few requests are all it takes, so no crate is.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -6,6 +6,7 @@ use std::process::ChildStdin;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::process::start_helper;
@@ -73,17 +74,44 @@ impl Browser {
         self.post("/actions", json!({ "actions": [{ "type": "pointer", "id": "mouse", "actions": moves }] })).await;
     }
 
+    /// Opens a page in another tab, which has the focus from then on; the name of the tab before.
+    pub async fn open_tab(&self, url: &str) -> String {
+        let before = self.send(Method::GET, "/window", None).await.as_str().expect("a tab has a name").to_owned();
+        let made = self.post("/window/new", json!({ "type": "tab" })).await;
+        self.switch_to(made["handle"].as_str().expect("a tab has a name")).await;
+        self.go(url).await;
+        before
+    }
+
+    pub async fn switch_to(&self, tab: &str) {
+        self.post("/window", json!({ "handle": tab })).await;
+    }
+
+    /// Closes the tab that has the focus and goes to the one that is left.
+    pub async fn close_tab(&self) {
+        let left = self.send(Method::DELETE, "/window", None).await;
+        self.switch_to(left[0].as_str().expect("another tab is open")).await;
+    }
+
     /// What the page wrote to its console since the last time.
     pub async fn console(&self) -> String {
         self.post("/se/log", json!({ "type": "browser" })).await.to_string()
     }
 
     async fn post(&self, path: &str, body: Value) -> Value {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let url = format!("http://{}/session{}{path}", self.driver, self.session);
-        let sent = self.client.post(url).json(&body).timeout(PATIENCE * 2).send().await.expect("chromedriver answers");
+        let mut request = self.client.request(method, url).timeout(PATIENCE * 2);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let sent = request.send().await.expect("chromedriver answers");
         let mut answer: Value = sent.json().await.expect("chromedriver answers JSON");
         let value = answer["value"].take();
-        assert!(value["error"].is_null(), "the browser refused {path} {body}: {}", value["message"]);
+        assert!(value["error"].is_null(), "the browser refused {path} {body:?}: {}", value["message"]);
         value
     }
 }
