@@ -166,6 +166,8 @@ impl Mongo {
 
     /// Watches what others do to `active_calls`.
     pub async fn watch(&self) -> Result<Option<Watch>> {
+        // The stream before may have ended because somebody dropped the collection, and its indexes with it.
+        self.prepared.store(false, Ordering::Release);
         Watch::open((*self.options).clone(), self.database.name()).await
     }
 

@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use mongodb::{Collection, IndexModel};
 use serde_json::json;
 
-use crate::support::{ONE_TICK, Setup, Store, TestApp, Viewer, within};
+use crate::support::{ONE_TICK, PATIENCE, Setup, Store, TestApp, Viewer, eventually, within};
 
 async fn active_calls(app: &TestApp) -> Collection<Document> {
     app.database().await.collection("active_calls")
@@ -191,6 +191,27 @@ async fn a_call_that_rings_at_one_instance_pops_at_another() {
 }
 
 #[tokio::test]
+async fn a_collection_that_is_dropped_is_told_and_followed_anew() {
+    let app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").start().await;
+    follows(&app).await;
+    let mut viewer = app.viewer().await;
+    app.ring("ours", "+14165551234").await;
+    viewer.wait_for("call").await;
+    let active = active_calls(&app).await;
+    active.drop().await.unwrap();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|kind| kind != "resync") {
+        told.push(viewer.next().await.expect("the stream stays open").kind().to_owned());
+    }
+    assert!(told.iter().any(|kind| kind == "error"), "{told:?}");
+    eventually("the call is gone", async || app.active_calls().await.is_empty().then_some(())).await;
+    follows(&app).await;
+    active.insert_one(guides_document("anew")).await.unwrap();
+    assert_eq!(within_one_tick(&mut viewer, "call").await["session_id"], "anew");
+    assert!(active.insert_one(guides_document("anew")).await.is_err(), "session_id is unique again");
+}
+
+#[tokio::test]
 async fn a_viewer_goes_on_at_another_instance_where_they_stopped() {
     let here = TestApp::start(Store::Mongo).await;
     let mut there = here.second_instance().await;
@@ -239,7 +260,7 @@ async fn a_viewer_goes_on_at_another_instance_where_they_stopped() {
 
 /// Waits until changes by others reach this instance as they happen.
 async fn follows(app: &TestApp) {
-    within(ONE_TICK, "changes are followed", async || {
+    within(PATIENCE, "changes are followed", async || {
         (app.get_json("/health/ready").await["changes"] == "at_once").then_some(())
     })
     .await;
