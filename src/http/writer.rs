@@ -79,6 +79,8 @@ impl Writers {
     /// Starts the tasks; viewers hear a heartbeat every `pace` while nothing is on their screen, and their streams last
     /// for a random time of `lifetime`.
     pub fn start(hub: Hub, pace: Duration, lifetime: Range<Duration>) -> Self {
+        // However rarely the store is polled, proxies close what is silent.
+        let pace = pace.min(LONGEST_SILENCE);
         let (closing, _) = watch::channel(false);
         let tracker = TaskTracker::new();
         let count = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4));
@@ -303,24 +305,37 @@ pub fn prepare(socket: &TcpStream) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
+    use tokio::time::sleep;
 
     use super::*;
+    use crate::call::{Call, Status};
     use crate::http::door::{Door, Room};
     use crate::hub::{Naming, Sees, Viewer};
 
-    #[tokio::test]
-    async fn a_stream_that_grew_old_ends_without_an_error_and_gives_its_places_back() {
+    /// The browser's end of a stream whose life is so long, and who writes it.
+    async fn stream(hub: &Hub, door: &Door, lifetime: Duration) -> (TcpStream, Writers) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut browser = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let browser = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();
-        let hub = Hub::new(Arc::default());
-        let writers = Writers::start(hub.clone(), BEAT, Duration::ZERO..Duration::from_millis(1));
-        let door = Door::new(Room { connections: 1, viewers: 1 });
+        prepare(&socket).unwrap();
+        let writers = Writers::start(hub.clone(), BEAT, lifetime..lifetime + BEAT);
         let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
         let (cursor, bytes) = hub.open(viewer, Naming::Named, None).unwrap();
         writers.seat(socket, Opening { cursor, bytes }, door.enter(peer.ip()).unwrap());
+        (browser, writers)
+    }
+
+    fn one_place() -> (Hub, Door) {
+        (Hub::new(Arc::default()), Door::new(Room { connections: 1, viewers: 1 }))
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_grew_old_ends_without_an_error_and_gives_its_places_back() {
+        let (hub, door) = one_place();
+        let (mut browser, _writers) = stream(&hub, &door, Duration::ZERO).await;
         let mut told = String::new();
         browser.read_to_string(&mut told).await.unwrap();
         let (before, last) = told.trim_end().rsplit_once("\n\n").unwrap();
@@ -328,6 +343,32 @@ mod tests {
         let retry: u64 = last.strip_prefix("retry: ").unwrap().parse().unwrap();
         assert!(retry < 1_000, "a call that rings meanwhile waits: {retry} ms");
         assert_eq!(hub.viewers(), 0);
-        assert!(door.enter(peer.ip()).is_some());
+        assert!(door.enter(browser.local_addr().unwrap().ip()).is_some());
+    }
+
+    /// The clock jumps whenever everyone waits for it.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
+        let (hub, door) = one_place();
+        let (_browser, _writers) = stream(&hub, &door, STALLED * 10).await;
+        let start = Instant::now();
+        let mut rev = 0;
+        // Far more than both ends keep of a line that nobody reads.
+        for _ in 0..100 {
+            for _ in 0..100 {
+                rev += 1;
+                hub.publish(
+                    Call { rev, status: Status::Ringing, ..Call::new("a".into(), "s".into(), DateTime::UNIX_EPOCH) },
+                    None,
+                );
+            }
+            sleep(BEAT).await;
+        }
+        assert_eq!(hub.viewers(), 1, "it may only be slow");
+        while hub.viewers() > 0 {
+            sleep(BEAT).await;
+            assert!(start.elapsed() < STALLED * 2, "it is never closed");
+        }
+        assert!(start.elapsed() > STALLED, "{:?}", start.elapsed());
     }
 }
