@@ -31,7 +31,7 @@ pub struct Seen {
     pub call: Option<Box<Call>>,
     /// The `rev` that this very change gave it, 0 for a change by another program; `None` when it left.
     pub rev: Option<i64>,
-    /// When, by the database's own clock; see [`cluster_time`].
+    /// When, by the database's own clock: the same to every instance, and growing with each change.
     pub at: Option<u64>,
 }
 
@@ -88,7 +88,7 @@ impl Watch {
     }
 }
 
-/// MongoDB's time, the same on every member of a replica set and growing with each change: seconds, then a count.
+/// MongoDB's time as one number: seconds, then a count.
 fn cluster_time(at: Timestamp) -> u64 {
     u64::from(at.time) << 32 | u64::from(at.increment)
 }
