@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
+use serde_json::Value;
+
 use crate::support::{Store, TestApp};
 
 /// The contract's own figure.
@@ -35,4 +38,35 @@ async fn ctrl_c_stops_it_too(store: Store) {
     app.signal("INT").await;
     assert!(app.exit().await.success());
     viewer.end().await;
+}
+
+#[tokio::test]
+async fn it_says_that_it_stops_and_sends_viewers_where_they_are_served() {
+    let mut app = TestApp::start(Store::Sqlite).await;
+    let mut viewers = Vec::new();
+    for _ in 0..20 {
+        viewers.push(app.viewer().await);
+    }
+    let health = app.request(Method::GET, "/health/ready");
+    let asking = tokio::spawn(async move {
+        let mut said = Vec::new();
+        // Until nobody is accepted any more.
+        while let Ok(answer) = health.try_clone().expect("it has no body").send().await {
+            let health: Value = answer.json().await.expect("JSON");
+            said.extend(health["reasons"][0].as_str().map(str::to_owned));
+        }
+        said
+    });
+    app.signal("TERM").await;
+    assert!(app.exit().await.success());
+    assert!(asking.await.unwrap().iter().any(|reason| reason.contains("stopping")), "a load balancer was not told");
+    let mut retries = std::collections::HashSet::new();
+    for viewer in &mut viewers {
+        assert_eq!(viewer.wait_for("error").await.data["error"]["code"], "shutting_down");
+        let retry = viewer.retry.expect("when to come back");
+        assert!((1_000..4_000).contains(&retry), "another instance is there at once: {retry}");
+        retries.insert(retry);
+        viewer.end().await;
+    }
+    assert!(retries.len() > 10, "not all at once: {retries:?}");
 }
