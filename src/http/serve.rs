@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 
 use super::door::{Door, Inside};
 use super::strangers::Peer;
-use super::writer::{Opening, Writers, prepare};
+use super::writer::{Opening, Writers, watch_for_silence};
 
 /// A client that has not sent its request's head by then is not one of ours.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,6 +64,7 @@ pub async fn serve(
                 let Some(inside) = door.enter(peer.ip()) else { continue };
                 // A popup is one small write; waiting for more to send along would only delay it.
                 let _ = socket.set_nodelay(true);
+                let _ = watch_for_silence(&socket);
                 tracker.spawn(connection(socket, Peer(peer), inside, router.clone(), writers.clone(), closed.clone()));
             }
             Err(cause) => {
@@ -115,6 +116,5 @@ async fn connection(
         }
     };
     let socket = connection.into_parts().io.into_inner();
-    let _ = prepare(&socket);
     writers.seat(socket, opening, inside);
 }

@@ -105,6 +105,8 @@ impl Writers {
     /// Hands an open stream over.
     pub fn seat(&self, socket: TcpStream, opening: Opening, inside: Inside) {
         let Opening { cursor, bytes } = opening;
+        // A system that does not let us bounds it by itself.
+        let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
         let last_word = Instant::now();
         let old_at = last_word + rand::random_range(self.0.lifetime.clone());
         let seat = Seat { socket, cursor, rest: bytes, stalled_since: None, last_word, old_at, _inside: inside };
@@ -295,12 +297,9 @@ impl Seat {
     }
 }
 
-/// Finds silent peers, because unacknowledged data for this long closes the socket, and bounds what the system keeps for
-/// one who reads nothing.
-pub fn prepare(socket: &TcpStream) -> std::io::Result<()> {
-    let socket = socket2::SockRef::from(socket);
-    socket.set_tcp_user_timeout(Some(STALLED))?;
-    socket.set_send_buffer_size(SEND_BUFFER)
+/// Finds silent peers and those who never read: data that is not taken for this long closes the socket.
+pub fn watch_for_silence(socket: &TcpStream) -> std::io::Result<()> {
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(STALLED))
 }
 
 #[cfg(test)]
@@ -308,34 +307,54 @@ mod tests {
     use chrono::DateTime;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
     use crate::call::{Call, Status};
     use crate::http::door::{Door, Room};
     use crate::hub::{Naming, Sees, Viewer};
 
-    /// The browser's end of a stream whose life is so long, and who writes it.
-    async fn stream(hub: &Hub, door: &Door, lifetime: Duration) -> (TcpStream, Writers) {
+    /// Longer than any test takes.
+    const LONG: Range<Duration> = STALLED.saturating_mul(10)..STALLED.saturating_mul(11);
+
+    fn room_for(viewers: usize) -> (Hub, Door) {
+        (Hub::new(Arc::default()), Door::new(Room { connections: viewers, viewers }))
+    }
+
+    /// The browser's end of a stream.
+    async fn stream(hub: &Hub, door: &Door, writers: &Writers) -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let browser = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();
-        prepare(&socket).unwrap();
-        let writers = Writers::start(hub.clone(), BEAT, lifetime..lifetime + BEAT);
         let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
         let (cursor, bytes) = hub.open(viewer, Naming::Named, None).unwrap();
         writers.seat(socket, Opening { cursor, bytes }, door.enter(peer.ip()).unwrap());
-        (browser, writers)
+        browser
     }
 
-    fn one_place() -> (Hub, Door) {
-        (Hub::new(Arc::default()), Door::new(Room { connections: 1, viewers: 1 }))
+    fn publish(hub: &Hub, rev: i64) {
+        let call = Call { rev, status: Status::Ringing, ..Call::new("a".into(), "s".into(), DateTime::UNIX_EPOCH) };
+        hub.publish(call, None);
+    }
+
+    /// Reads on until this was told.
+    async fn read_until(browser: &mut TcpStream, told: &mut String, what: &str) {
+        let reading = async {
+            while !told.contains(what) {
+                let mut some = vec![0; 65_536];
+                let count = browser.read(&mut some).await.unwrap();
+                assert_ne!(count, 0, "the stream ended before {what}");
+                told.push_str(&String::from_utf8_lossy(&some[..count]));
+            }
+        };
+        timeout(STALLED, reading).await.unwrap_or_else(|_| panic!("{what} was not told"));
     }
 
     #[tokio::test]
     async fn a_stream_that_grew_old_ends_without_an_error_and_gives_its_places_back() {
-        let (hub, door) = one_place();
-        let (mut browser, _writers) = stream(&hub, &door, Duration::ZERO).await;
+        let (hub, door) = room_for(1);
+        let writers = Writers::start(hub.clone(), BEAT, Duration::ZERO..BEAT);
+        let mut browser = stream(&hub, &door, &writers).await;
         let mut told = String::new();
         browser.read_to_string(&mut told).await.unwrap();
         let (before, last) = told.trim_end().rsplit_once("\n\n").unwrap();
@@ -346,23 +365,39 @@ mod tests {
         assert!(door.enter(browser.local_addr().unwrap().ip()).is_some());
     }
 
+    #[tokio::test]
+    async fn whoever_reads_nothing_for_a_while_starts_over_and_the_others_notice_nothing() {
+        let (hub, door) = room_for(2);
+        let writers = Writers::start(hub.clone(), BEAT, LONG);
+        let mut stalled = stream(&hub, &door, &writers).await;
+        let mut healthy = stream(&hub, &door, &writers).await;
+        let mut told = String::new();
+        // Far more than both ends keep of a line that nobody reads, and more than the log holds.
+        for rev in 1..=6_000 {
+            publish(&hub, rev);
+            if rev % 100 == 0 {
+                read_until(&mut healthy, &mut told, &format!("\"rev\":{rev}}}")).await;
+            }
+        }
+        assert!(!told.contains("resync"), "who reads is never so far behind");
+        let mut told = String::new();
+        read_until(&mut stalled, &mut told, "event: resync").await;
+        read_until(&mut stalled, &mut told, "\"rev\":6000}").await;
+        assert!(told.matches("event: call").count() < 2_000, "it was not told every change");
+    }
+
     /// The clock jumps whenever everyone waits for it.
     #[tokio::test(start_paused = true)]
     async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
-        let (hub, door) = one_place();
-        let (_browser, _writers) = stream(&hub, &door, STALLED * 10).await;
+        let (hub, door) = room_for(1);
+        let writers = Writers::start(hub.clone(), BEAT, LONG);
+        let _browser = stream(&hub, &door, &writers).await;
         let start = Instant::now();
-        let mut rev = 0;
-        // Far more than both ends keep of a line that nobody reads.
-        for _ in 0..100 {
-            for _ in 0..100 {
-                rev += 1;
-                hub.publish(
-                    Call { rev, status: Status::Ringing, ..Call::new("a".into(), "s".into(), DateTime::UNIX_EPOCH) },
-                    None,
-                );
+        for rev in 1..=10_000 {
+            publish(&hub, rev);
+            if rev % 100 == 0 {
+                sleep(BEAT).await;
             }
-            sleep(BEAT).await;
         }
         assert_eq!(hub.viewers(), 1, "it may only be slow");
         while hub.viewers() > 0 {
