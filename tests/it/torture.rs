@@ -1,6 +1,6 @@
 //! Viewers whose lines are cut at random and who come back to any instance, while calls come in through all of them, the
-//! primary steps down, and the oplog is overrun behind an instance that stands still. In the end everyone knows what the
-//! store knows, and nobody missed anything without being told so. `CHAOS=1` plays the full length.
+//! primary steps down, the oplog is overrun behind an instance that stands still, and an instance is restarted. In the end
+//! everyone knows what the store knows, and nobody missed anything without being told so. `CHAOS=1` plays the full length.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
     let (viewers, callers, cuts) = if long { (24, 24, 600) } else { (6, 4, 20) };
     let cluster = Cluster::forgetful().await;
     let uri = cluster.uri();
-    let first = Setup::on(Store::Sqlite)
+    let mut first = Setup::on(Store::Sqlite)
         .with("MONGODB_URI", &uri)
         .with("MONGODB_DATABASE", "torture")
         .with("POLL_INTERVAL_MS", "500")
@@ -59,8 +59,8 @@ async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
     let calling: Vec<_> =
         (0..callers).map(|number| tokio::spawn(call(world.clone(), hung_up.clone(), number))).collect();
 
-    // A third of the cuts each: while all is well, after the oplog was lost, after the primary was.
-    world.until_cuts(cuts / 3).await;
+    // A quarter of the cuts each: while all is well, after the oplog was lost, after the primary was, after a restart.
+    world.until_cuts(cuts / 4).await;
     let mut steady = second.viewer().await;
     second.signal("STOP").await;
     cluster.overrun_oplog().await;
@@ -71,13 +71,20 @@ async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
     steady.wait_for("resync").await;
     until_changes(&second, "at_once").await;
     let after_overrun = world.cuts.load(Ordering::Relaxed);
-    world.until_cuts(after_overrun + cuts / 3).await;
+    world.until_cuts(after_overrun + cuts / 4).await;
     let step_downs = if long { 3 } else { 1 };
     for _ in 0..step_downs {
         cluster.step_down().await;
         let after = world.cuts.load(Ordering::Relaxed);
-        world.until_cuts(after + cuts / 3 / step_downs).await;
+        world.until_cuts(after + cuts / 4 / step_downs).await;
     }
+
+    // A new version is rolled out.
+    first.signal("TERM").await;
+    assert!(first.exit().await.success());
+    first.restart_at_the_same_address().await;
+    let after = world.cuts.load(Ordering::Relaxed);
+    world.until_cuts(after + cuts / 4).await;
 
     hang_up.send_replace(true);
     join_all(calling).await.into_iter().for_each(Result::unwrap);
@@ -222,8 +229,12 @@ async fn watch_calls(world: Arc<World>, stop: watch::Receiver<bool>, seed: u64) 
             };
         }
         let last_stay = *stop.borrow();
-        let Ok(viewer) = timeout(UNANSWERED, Viewer::open(request)).await else { continue };
-        watcher.viewer = Some(viewer);
+        let Ok(Ok(answer)) = timeout(UNANSWERED, request.send()).await else {
+            // The other one, or this one when it is back.
+            sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        watcher.viewer = Some(Viewer::of(answer));
         let resumed = watcher.resumed;
         // Some are cut before they have read everything they are told at first.
         let stay = if dice.random_bool(0.2) { 0..20 } else { 20..1_500 };

@@ -41,7 +41,12 @@ pub struct Viewer {
 impl Viewer {
     pub async fn open(request: RequestBuilder) -> Self {
         let response = tokio::time::timeout(PATIENCE, request.send()).await.expect("the stream answers at once");
-        Self { response: response.expect("the stream answers"), position: None, retry: None, unread: Vec::new() }
+        Self::of(response.expect("the stream answers"))
+    }
+
+    /// Whoever reads this answer.
+    pub fn of(response: Response) -> Self {
+        Self { response, position: None, retry: None, unread: Vec::new() }
     }
 
     /// The next event, `None` when the server ended the stream.
