@@ -7,6 +7,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use mongodb::{Collection, IndexModel};
 use serde_json::json;
 
+use crate::support::mongod::Failure;
 use crate::support::{ONE_TICK, PATIENCE, Setup, Store, TestApp, Viewer, eventually, within};
 
 async fn active_calls(app: &TestApp) -> Collection<Document> {
@@ -209,6 +210,31 @@ async fn a_collection_that_is_dropped_is_told_and_followed_anew() {
     active.insert_one(guides_document("anew")).await.unwrap();
     assert_eq!(within_one_tick(&mut viewer, "call").await["session_id"], "anew");
     assert!(active.insert_one(guides_document("anew")).await.is_err(), "session_id is unique again");
+}
+
+#[tokio::test]
+async fn a_change_stream_whose_history_is_lost_is_told_and_begun_anew() {
+    let app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
+    follows(&app).await;
+    let mut viewer = app.viewer().await;
+    const CHANGE_STREAM_HISTORY_LOST: i32 = 286;
+    let lost = doc! {
+        "failCommands": ["getMore"], "appName": app.database_name(), "errorCode": CHANGE_STREAM_HISTORY_LOST,
+    };
+    let lost = Failure::start(&app.database().await, lost).await;
+    assert_eq!(viewer.wait_for("error").await.data["error"]["code"], "changes_delayed");
+    let active = active_calls(&app).await;
+    active.insert_one(guides_document("meanwhile")).await.unwrap();
+    let meanwhile = viewer.find("the poll goes on", |frame| frame.call()["session_id"] == "meanwhile");
+    tokio::time::timeout(ONE_TICK, meanwhile).await.expect("within one tick");
+    // It is tried again and again, so that it may look well for a moment.
+    eventually("that is said", async || (app.get_json("/health/ready").await["changes"] == "polled").then_some(()))
+        .await;
+    lost.end().await;
+    follows(&app).await;
+    active.insert_one(guides_document("after")).await.unwrap();
+    let after = viewer.find("the next call", |frame| frame.call()["session_id"] == "after");
+    tokio::time::timeout(ONE_TICK, after).await.expect("within one tick");
 }
 
 #[tokio::test]
