@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jsonwebtoken::DecodingKey;
 use reqwest::Url;
 
@@ -110,6 +111,8 @@ pub struct AccessConfig {
     pub jwt_audience: Option<String>,
     /// Origins whose pages may read across origins.
     pub allowed_origins: Vec<String>,
+    /// Proxies that are believed when they say whose request they forward.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// The key of the host application's JWTs. Its kind is the only algorithm they may use.
@@ -215,6 +218,7 @@ mod tests {
             ("RINGCENTRAL_VERIFICATION_TOKEN", "0123456789012345678901234567890123"),
             ("CUSTOMER_URL", "javascript:alert('{id}')"),
             ("MONGODB_URI", "postgres://"),
+            ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/99"),
         ])
         .unwrap_err()
         .to_string();
@@ -225,6 +229,7 @@ mod tests {
             "RINGCENTRAL_VERIFICATION_TOKEN",
             "CUSTOMER_URL",
             "MONGODB_URI",
+            "TRUSTED_PROXIES",
         ] {
             assert!(problems.contains(name), "{name} is missing in {problems}");
         }
@@ -256,6 +261,13 @@ mod tests {
             let problems = read(&vars).unwrap_err().to_string();
             assert!(problems.contains(named) && !problems.contains("guess"), "{problems}");
         }
+    }
+
+    #[test]
+    fn a_proxy_is_an_address_or_a_network() {
+        let config = read(&[("TRUSTED_PROXIES", "127.0.0.1, 10.1.2.3/8,::1")]).unwrap();
+        let written: Vec<_> = config.access.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(written, ["127.0.0.1/32", "10.0.0.0/8", "::1/128"]);
     }
 
     #[test]

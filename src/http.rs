@@ -4,6 +4,7 @@ mod answer;
 mod assets;
 mod auth;
 mod calls;
+mod client_address;
 mod door;
 mod error;
 mod extract;

@@ -1,9 +1,11 @@
 //! Reads the variables, and collects what is wrong with them.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use reqwest::Url;
 
 use super::{AccessConfig, Config, Credentials, CustomersConfig, JwtKey, MongoConfig, RingCentralConfig};
@@ -115,6 +117,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             jwt_key: self.jwt_key(),
             jwt_audience: self.text("JWT_AUDIENCE"),
             allowed_origins: self.list("ALLOWED_ORIGINS", &[]),
+            trusted_proxies: self.trusted_proxies(),
         };
         if access.api_tokens.iter().any(|token| token.len() < 16) {
             self.problem("API_TOKENS", "holds a token that can be guessed", "use at least 16 random characters each");
@@ -133,6 +136,22 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             }
         }
         access
+    }
+
+    fn trusted_proxies(&mut self) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for item in self.list("TRUSTED_PROXIES", &[]) {
+            let address = || item.parse::<IpAddr>().ok().map(IpNet::from);
+            match item.parse::<IpNet>().ok().or_else(address) {
+                Some(network) => networks.push(network.trunc()),
+                None => self.problem(
+                    "TRUSTED_PROXIES",
+                    &format!("holds {item:?}"),
+                    "write addresses or networks such as 127.0.0.1 or 10.0.0.0/8",
+                ),
+            }
+        }
+        networks
     }
 
     fn jwt_key(&mut self) -> Option<JwtKey> {

@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::client_address::Peer;
 use super::door::{Door, Inside};
-use super::strangers::Peer;
 use super::writer::{Opening, Writers, watch_for_silence};
 
 /// A client that has not sent its request's head by then is not one of ours.

@@ -3,7 +3,7 @@
 //! RingCentral gives an address up that answers anything but 200, so a delivery with the right token is never turned
 //! away here. Guesses and noise are limited by address and in total, before their bodies are read.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use tracing::warn;
 
+use super::client_address::Peer;
 use super::error::ApiError;
 use crate::app::App;
 
@@ -26,10 +27,6 @@ const REFUSALS_BY_ADDRESS: u32 = 10;
 const REFUSALS_IN_ALL: u32 = 100;
 /// Addresses remembered before those that went quiet are forgotten.
 const REMEMBERED_ADDRESSES: usize = 10_000;
-
-/// Where a connection comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
 
 /// The limits on what is not authentic. Cheap to clone.
 #[derive(Clone)]
@@ -71,8 +68,10 @@ pub async fn guard(
     if app.is_authentic(presented(request.headers())).await {
         return next.run(request).await;
     }
-    let address = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |Extension(Peer(peer))| peer.ip());
-    if !strangers.admits(address) {
+    // Without a connection it is our own simulator.
+    let proxies = &app.config().access.trusted_proxies;
+    let client = peer.map_or(Ipv4Addr::LOCALHOST.into(), |Extension(peer)| peer.client(request.headers(), proxies));
+    if !strangers.admits(client) {
         return ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many unauthenticated requests.")
             .into_response();
     }

@@ -339,6 +339,28 @@ async fn json_that_means_nothing_to_us_is_taken_and_shows_nothing() {
 }
 
 #[tokio::test]
+async fn guessers_are_slowed_down_each_for_themselves_also_behind_a_proxy() {
+    let app = Setup::on(Store::Sqlite)
+        .with("RINGCENTRAL_VERIFICATION_TOKEN", "expected")
+        .with("TRUSTED_PROXIES", "127.0.0.0/8")
+        .start()
+        .await;
+    let say = async |address: &str, token: &str| {
+        let request = app.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", token);
+        let request = request.header("X-Forwarded-For", address).json(&flat("guessed", "Ringing", json!({})));
+        request.send().await.expect("an answer comes").status()
+    };
+    eventually("one guesser is slowed down", async || {
+        // What it writes in front itself does not make it another.
+        let status = say("192.0.2.1, 203.0.113.9", "guess").await;
+        (status == StatusCode::TOO_MANY_REQUESTS).then_some(())
+    })
+    .await;
+    assert_eq!(say("203.0.113.10", "guess").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(say("203.0.113.9", "expected").await, StatusCode::OK, "what is authentic passes, whatever its address");
+}
+
+#[tokio::test]
 async fn a_caller_who_withholds_the_number_has_none() {
     let app = TestApp::start(Store::Sqlite).await;
     app.deliver_fixture("withheld-caller-ringing").await;
