@@ -7,6 +7,7 @@
 mod away;
 mod link;
 mod others;
+mod proof;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,10 +27,10 @@ use crate::hub::{Hub, Viewer};
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
-use crate::ringcentral::subscription::Verification;
 use crate::store::{Erased, HistoryQuery, Spool, Store, StoreError, calls_of, new_id};
 
 pub use link::Link;
+use proof::Expected;
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; whoever needs
 /// longer follows as an update, and nobody sees a number turn into a name for the sake of a fast database.
@@ -56,8 +57,8 @@ struct Shared {
     pulse: StdMutex<Pulse>,
     /// The newest presence of each extension.
     presence: StdMutex<HashMap<String, Census>>,
-    /// What deliveries must carry; `None` believes them all.
-    verification: RwLock<Option<Verification>>,
+    /// What deliveries must carry.
+    expected: RwLock<Expected>,
     link: Option<Link>,
 }
 
@@ -99,7 +100,7 @@ impl App {
             lookups: StdMutex::default(),
             pulse: StdMutex::default(),
             presence: StdMutex::default(),
-            verification: RwLock::default(),
+            expected: RwLock::default(),
             link,
         }));
         app.meet_store().await?;
@@ -129,46 +130,6 @@ impl App {
     /// The way back to RingCentral, with credentials.
     pub fn link(&self) -> Option<&Link> {
         self.0.link.as_ref()
-    }
-
-    /// Whether a delivery that carries `presented` is RingCentral's. Another instance may have made a new token, so the
-    /// store is asked before anyone is turned away: RingCentral gives an address up that answers 401.
-    pub async fn is_authentic(&self, presented: Option<&[u8]>) -> bool {
-        if self.accepts(presented) {
-            return true;
-        }
-        if let Ok(Some(verification)) = link::known_verification(&self.0.config, &self.0.store).await {
-            self.verify_with(verification);
-        }
-        self.accepts(presented)
-    }
-
-    /// Whether deliveries need no token, because none was ever set or made.
-    pub fn believes_everyone(&self) -> bool {
-        self.accepts(None)
-    }
-
-    fn accepts(&self, presented: Option<&[u8]>) -> bool {
-        let verification = self.0.verification.read().expect("nobody panics while holding the verification");
-        verification.as_ref().is_none_or(|known| presented.is_some_and(|token| known.accepts(token)))
-    }
-
-    fn verify_with(&self, verification: Verification) {
-        *self.0.verification.write().expect("nobody panics while holding the verification") = Some(verification);
-    }
-
-    /// What our own deliveries must carry, for the simulator.
-    pub fn verification_token(&self) -> Option<String> {
-        let verification = self.0.verification.read().expect("nobody panics while holding the verification");
-        verification.as_ref().map(|known| known.token.clone())
-    }
-
-    /// A delivery was turned away for its token.
-    pub fn note_refusal(&self) {
-        self.feel(|pulse| {
-            pulse.refused += 1;
-            pulse.refused_at = Some(Utc::now());
-        });
     }
 
     /// Says that the service is about to end.

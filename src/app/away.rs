@@ -10,7 +10,7 @@ use tracing::{error, info};
 
 use super::{App, link};
 use crate::call::{Call, CallEvent};
-use crate::ringcentral::subscription::Verification;
+use crate::ringcentral::subscription::Digests;
 use crate::store::{Spool, Spooled, StoreError, new_id};
 
 /// RingCentral wants its answer within three seconds, whatever the database does.
@@ -30,19 +30,17 @@ impl App {
             self.refresh().await?;
             link::known_verification(&self.0.config, &self.0.store).await
         };
-        let known = match (first.await, &self.0.spool, &self.0.config.mongodb) {
-            (Ok(known), Some(spool), Some(mongodb)) => {
-                spool.remember(&mongodb.database).await.context("writing the spool in DATA_DIR")?;
-                known
-            }
-            (Ok(known), ..) => known,
-            (Err(cause), Some(spool), Some(mongodb)) if spool.knows(&mongodb.database).await? => {
-                self.lose_store(&cause);
-                self.0.config.ringcentral.verification_token.as_deref().map(|token| Verification::of(Some(token), None))
-            }
-            (Err(cause), ..) => return Err(cause).context("reading active calls"),
+        let cause = match first.await {
+            Ok(known) => return self.expect(known).await.context("writing the spool in DATA_DIR"),
+            Err(cause) => cause,
         };
-        known.into_iter().for_each(|known| self.verify_with(known));
+        let remembered = match (&self.0.spool, &self.0.config.mongodb) {
+            (Some(spool), Some(mongodb)) => spool.remembered(&mongodb.database).await?,
+            _ => None,
+        };
+        let Some(tokens) = remembered else { return Err(cause).context("reading active calls") };
+        self.lose_store(&cause);
+        self.expect_remembered(Digests(tokens));
         Ok(())
     }
 

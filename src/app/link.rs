@@ -142,14 +142,15 @@ impl App {
             Keeper::new(link.client.clone(), webhook_address(public_url), account, Verification::of(None, None))
         });
         if let Some(known) = known {
-            keeper.adopt(known);
+            keeper.adopt(known.clone());
+            // Another instance may have made the first token there ever was.
+            self.learn_tokens(known).await;
         }
         let state = if ours {
             let save = async |verification: &Verification| {
                 let text = serde_json::to_string(verification).context("writing the verification token")?;
                 self.store().put_setting(VERIFICATION, &text).await.context("storing the verification token")?;
-                self.verify_with(verification.clone());
-                Ok(())
+                self.expect(Some(verification.clone())).await.context("remembering the verification token")
             };
             keeper.tick(now, &link.directory.user_ids(), save).await
         } else {

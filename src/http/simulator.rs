@@ -83,7 +83,7 @@ pub async fn play(State(edge): State<Edge>, Json(wish): Json<Wish>) -> Result<An
 /// Posts as RingCentral would: to the same route, with the same header.
 async fn post(edge: &Edge, notification: &Value) {
     let mut request = Request::post("/api/webhooks/ringcentral").header("host", "localhost");
-    if let Some(token) = edge.app.verification_token() {
+    if let Some(token) = edge.app.verification_token().await {
         request = request.header("verification-token", token);
     }
     let request = request.body(Body::from(notification.to_string())).expect("a request of constants is well formed");

@@ -20,7 +20,7 @@ use super::Error;
 use crate::call::millis;
 pub use keeper::{Keeper, keep};
 pub use plan::{Ours, Step, plan};
-pub use verification::Verification;
+pub use verification::{Digests, Verification};
 
 /// RingCentral's own default. Long enough to survive a long weekend without us, as it is renewed at half of it; short
 /// enough that the subscription of a service that is gone for good does not outlive it by years.

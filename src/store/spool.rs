@@ -35,6 +35,11 @@ const SCHEMA: &str = "
         events   TEXT NOT NULL
     ) STRICT;
     CREATE TABLE IF NOT EXISTS databases (name TEXT PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS tokens (
+        database TEXT NOT NULL,
+        digest   TEXT NOT NULL,
+        PRIMARY KEY (database, digest)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The spool. Cheap to clone.
@@ -155,18 +160,28 @@ impl Spool {
         self.leave_no_trace().await
     }
 
-    /// Remembers a database that once worked, so that a start without it is an outage and not a wrong setting.
-    pub async fn remember(&self, database: &str) -> Result<()> {
+    /// Remembers a database that worked, so that a start without it is an outage and not a wrong setting; and what tells
+    /// the tokens deliveries carry, so that an outage is not a time to believe everyone.
+    pub async fn remember(&self, database: &str, tokens: Vec<String>) -> Result<()> {
         let name = database.to_owned();
-        self.file.write(move |db| db.execute("INSERT OR IGNORE INTO databases VALUES (?1)", [name]).map(drop)).await
+        let remember = self.file.write(move |db| {
+            db.execute("INSERT OR IGNORE INTO databases VALUES (?1)", [&name])?;
+            db.execute("DELETE FROM tokens WHERE database = ?1", [&name])?;
+            let mut insert = db.prepare_cached("INSERT OR IGNORE INTO tokens VALUES (?1, ?2)")?;
+            tokens.iter().try_for_each(|digest| insert.execute([&name, digest]).map(drop))
+        });
+        remember.await
     }
 
-    /// Whether this database once worked.
-    pub async fn knows(&self, database: &str) -> Result<bool> {
+    /// What tells the tokens of a database that once worked; `None` for one that never did.
+    pub async fn remembered(&self, database: &str) -> Result<Option<Vec<String>>> {
         let name = database.to_owned();
-        let known = self
-            .file
-            .read(move |db| db.query_row("SELECT 1 FROM databases WHERE name = ?1", [name], |_| Ok(())).optional());
-        Ok(known.await?.is_some())
+        let remembered = self.file.read(move |db| {
+            let known = db.query_row("SELECT 1 FROM databases WHERE name = ?1", [&name], |_| Ok(())).optional()?;
+            let mut tokens = db.prepare_cached("SELECT digest FROM tokens WHERE database = ?1")?;
+            let digests = tokens.query_map([&name], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            Ok(known.map(|()| digests))
+        });
+        remembered.await
     }
 }

@@ -1,7 +1,7 @@
 //! A 200 means the event is kept: over kill -9, and while the database is away.
 
 use mongodb::bson::{Document, doc};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::mongod::Failure;
@@ -101,6 +101,38 @@ async fn a_call_taken_while_the_database_is_away_survives_kill_9() {
     let mut viewer = app.viewer().await;
     assert_eq!(viewer.wait_for("call").await.call()["session_id"], "while-away");
     stored_call(&app, "while-away").await;
+}
+
+#[tokio::test]
+async fn a_start_while_the_database_is_away_believes_no_stranger() {
+    const MADE: &str = "made-by-an-instance-before";
+    let mut app = Setup::on(Store::Mongo).known_to_mongod().start().await;
+    let ring = flat("while-away", "Ringing", json!({ "phoneNumber": "+14165551234" }));
+    let say = async |app: &TestApp, token: &str| {
+        let request = app.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", token);
+        request.json(&ring).send().await.expect("an answer comes").status()
+    };
+    assert_eq!(app.post_webhook(&ring).await.status(), StatusCode::OK, "there is no token yet");
+    let settings = app.database().await.collection::<Document>("caller_popup_settings");
+    let made = json!({ "token": MADE, "previous": null, "subscription_id": null }).to_string();
+    settings.insert_one(doc! { "_id": "verification", "value": made }).await.unwrap();
+    app.kill().await;
+    app.restart().await;
+    assert_eq!(app.post_webhook(&ring).await.status(), StatusCode::UNAUTHORIZED);
+
+    let away = database_away(&app).await;
+    app.kill().await;
+    app.restart().await;
+    assert_eq!(app.post_webhook(&ring).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(say(&app, "a-guess").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(say(&app, MADE).await, StatusCode::OK);
+    let kept = std::fs::read(app.data_dir().join("spool.sqlite")).unwrap();
+    assert!(!kept.windows(MADE.len()).any(|part| part == MADE.as_bytes()), "the token itself stands in the spool");
+    away.end().await;
+    // Who delivers by itself needs the token and not what tells it.
+    let wish = app.request(Method::POST, "/api/simulator/calls").json(&json!({ "scenario": "guide" }));
+    assert_eq!(wish.send().await.unwrap().status(), StatusCode::OK);
+    eventually("the simulated call", async || (app.active_calls().await.len() == 2).then_some(())).await;
 }
 
 /// Waits until this call is an active one in the database.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// RingCentral takes at most 32 characters; so many random hex digits are 128 bits.
@@ -43,9 +44,39 @@ impl Verification {
     }
 }
 
+/// What tells the tokens of a [`Verification`], for a place where they themselves must not be kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Digests(pub Vec<String>);
+
+impl Digests {
+    /// Those of all tokens a delivery may carry.
+    pub fn of(known: &Verification) -> Self {
+        Self([Some(&known.token), known.previous.as_ref()].into_iter().flatten().map(digest).collect())
+    }
+
+    /// Adds a token.
+    pub fn add(&mut self, token: &str) {
+        self.0.push(digest(token));
+    }
+
+    /// Whether `presented` is one of the tokens.
+    pub fn accepts(&self, presented: &[u8]) -> bool {
+        let presented = digest(presented);
+        self.0.iter().fold(false, |found, known| found | bool::from(known.as_bytes().ct_eq(presented.as_bytes())))
+    }
+}
+
+fn digest(token: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(token))
+}
+
 fn generated() -> String {
     let mut bytes = [0; GENERATED_BYTES];
     rand::rng().fill_bytes(&mut bytes);
+    hex(&bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -83,5 +114,16 @@ mod tests {
             changed.accepts(b"new") && changed.accepts(b"old") && !changed.accepts(b"newer") && !changed.accepts(b"")
         );
         assert_eq!(changed.subscription_id, None);
+    }
+
+    #[test]
+    fn digests_accept_the_same_tokens_and_hold_none() {
+        let known = Verification { previous: Some("old".into()), ..Verification::of(Some("new"), None) };
+        let mut digests = Digests::of(&known);
+        digests.add("newest");
+        for (token, accepted) in [("new", true), ("old", true), ("newest", true), ("newer", false), ("", false)] {
+            assert_eq!(digests.accepts(token.as_bytes()), accepted, "{token}");
+        }
+        assert!(digests.0.iter().all(|digest| !digest.contains("new") && !digests.accepts(digest.as_bytes())));
     }
 }

@@ -1,0 +1,109 @@
+//! Whether a delivery is RingCentral's: the token it must carry, as the store knows it, or as this machine remembers it
+//! while the store is away.
+
+use std::sync::RwLockReadGuard;
+
+use chrono::Utc;
+use tracing::warn;
+
+use super::{App, link};
+use crate::ringcentral::subscription::{Digests, Verification};
+use crate::store::StoreError;
+
+/// What deliveries must carry.
+#[derive(Default)]
+pub(super) enum Expected {
+    /// Nothing: no token was ever set or made.
+    #[default]
+    Anything,
+    /// One of these tokens.
+    Tokens(Verification),
+    /// One that has one of these digests: the store was away when we started, and this is what we remember of it.
+    Remembered(Digests),
+}
+
+impl App {
+    /// Whether a delivery that carries `presented` is RingCentral's. Another instance may have made a new token, so the
+    /// store is asked before anyone is turned away: RingCentral gives an address up that answers 401.
+    pub async fn is_authentic(&self, presented: Option<&[u8]>) -> bool {
+        if self.accepts(presented) {
+            return true;
+        }
+        self.ask_for_tokens().await;
+        self.accepts(presented)
+    }
+
+    /// Whether deliveries need no token, because none was ever set or made.
+    pub fn believes_everyone(&self) -> bool {
+        self.accepts(None)
+    }
+
+    /// What our own deliveries must carry, for the simulator.
+    pub async fn verification_token(&self) -> Option<String> {
+        if matches!(*self.expected(), Expected::Remembered(_)) {
+            self.ask_for_tokens().await;
+        }
+        match &*self.expected() {
+            Expected::Tokens(known) => Some(known.token.clone()),
+            Expected::Anything | Expected::Remembered(_) => self.config().ringcentral.verification_token.clone(),
+        }
+    }
+
+    /// A delivery was turned away for its token.
+    pub fn note_refusal(&self) {
+        self.feel(|pulse| {
+            pulse.refused += 1;
+            pulse.refused_at = Some(Utc::now());
+        });
+    }
+
+    /// From now on deliveries carry one of these, also for a start while the database is away. `None` changes nothing.
+    pub(super) async fn expect(&self, known: Option<Verification>) -> Result<(), StoreError> {
+        let digests = known.as_ref().map(Digests::of).unwrap_or_default();
+        if let Some(known) = known {
+            let tokens = Expected::Tokens(known);
+            *self.0.expected.write().expect("nobody panics while holding what is expected") = tokens;
+        }
+        match (&self.0.spool, &self.0.config.mongodb) {
+            (Some(spool), Some(mongodb)) => spool.remember(&mongodb.database, digests.0).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The store is away: deliveries carry what this machine remembers, or what the settings say.
+    pub(super) fn expect_remembered(&self, mut digests: Digests) {
+        self.config().ringcentral.verification_token.iter().for_each(|token| digests.add(token));
+        if !digests.0.is_empty() {
+            let remembered = Expected::Remembered(digests);
+            *self.0.expected.write().expect("nobody panics while holding what is expected") = remembered;
+        }
+    }
+
+    /// Asks the store which tokens there are. While it is away, those known are good.
+    async fn ask_for_tokens(&self) {
+        if let Ok(Some(known)) = link::known_verification(&self.0.config, &self.0.store).await {
+            self.learn_tokens(known).await;
+        }
+    }
+
+    /// The store knows these tokens.
+    pub(super) async fn learn_tokens(&self, known: Verification) {
+        let is_news = !matches!(&*self.expected(), Expected::Tokens(old) if *old == known);
+        if is_news && let Err(cause) = self.expect(Some(known)).await {
+            warn!(error = &cause as &dyn std::error::Error, "the verification token could not be remembered");
+        }
+    }
+
+    fn accepts(&self, presented: Option<&[u8]>) -> bool {
+        match (&*self.expected(), presented) {
+            (Expected::Anything, _) => true,
+            (Expected::Tokens(known), Some(presented)) => known.accepts(presented),
+            (Expected::Remembered(known), Some(presented)) => known.accepts(presented),
+            (_, None) => false,
+        }
+    }
+
+    fn expected(&self) -> RwLockReadGuard<'_, Expected> {
+        self.0.expected.read().expect("nobody panics while holding what is expected")
+    }
+}
