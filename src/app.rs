@@ -320,7 +320,8 @@ impl App {
         if let Some(spool) = &self.0.spool {
             spool.erase(number, self.0.config.region).await?;
         }
-        info!(erased.active_calls, erased.call_history, erased.customers, "a person was erased");
+        let Erased { active_calls, call_history, notification_shapes, customers, .. } = erased;
+        info!(active_calls, call_history, notification_shapes, customers, "a person was erased");
         self.refresh().await?;
         Ok(erased)
     }

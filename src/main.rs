@@ -292,8 +292,12 @@ async fn erase(config: Config, number: &str, with_customers: bool) -> Result<()>
         let spool = Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?;
         spool.erase(&number, config.region).await.context("erasing in the spool in DATA_DIR")?;
     }
-    println!("active_calls  {} removed\ncall_history  {} removed", erased.active_calls, erased.call_history);
-    println!("customers     {} removed of {} who have this number", erased.customers, erased.customers_found);
+    println!(
+        "active_calls         {} removed\ncall_history         {} removed",
+        erased.active_calls, erased.call_history
+    );
+    println!("notification_shapes  {} removed", erased.notification_shapes);
+    println!("customers            {} removed of {} who have this number", erased.customers, erased.customers_found);
     Ok(())
 }
 

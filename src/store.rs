@@ -90,6 +90,9 @@ pub struct Erased {
     pub active_calls: u64,
     /// Calls that had ended.
     pub call_history: u64,
+    /// Shapes of notifications nobody understood: all there were, because a field's name may be a person's, and nobody
+    /// can tell whose.
+    pub notification_shapes: u64,
     /// Customers.
     pub customers: u64,
     /// Customers who have the number, removed or not.
@@ -289,7 +292,7 @@ impl Store {
         }
     }
 
-    /// Forgets calls that ended before `before`; how many.
+    /// Forgets calls that began before `before`, and shapes last seen before; how many calls.
     pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
         match self {
             Self::Mongo(mongo) => mongo.prune_history(before).await,
@@ -297,7 +300,7 @@ impl Store {
         }
     }
 
-    /// Removes every call that holds a number, and on request the customers who have it; in MongoDB those belong to the
+    /// Removes every call that holds a number, every shape, and on request the customers who have it; in MongoDB those belong to the
     /// host application.
     pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
         match self {

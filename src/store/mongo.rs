@@ -218,8 +218,7 @@ impl Mongo {
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
         let at = BsonDateTime::from_millis(at.timestamp_millis());
         let update = doc! { "$inc": { "count": 1 }, "$set": { "last_seen": at }, "$setOnInsert": { "first_seen": at } };
-        let shapes = self.database.collection::<Document>("notification_shapes");
-        shapes.update_one(doc! { "_id": shape }, update).upsert(true).await?;
+        self.shapes().update_one(doc! { "_id": shape }, update).upsert(true).await?;
         Ok(())
     }
 
@@ -275,6 +274,7 @@ impl Mongo {
 
     pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
         let before = BsonDateTime::from_millis(before.timestamp_millis());
+        self.shapes().delete_many(doc! { "last_seen": { "$lt": before } }).await?;
         Ok(self.history.delete_many(doc! { "timestamp": { "$lt": before } }).await?.deleted_count)
     }
 
@@ -291,6 +291,7 @@ impl Mongo {
                 *count += calls.delete_many(doc! { "$or": mentioned.clone() }).await?.deleted_count;
             }
         }
+        erased.notification_shapes = self.shapes().delete_many(doc! {}).await?.deleted_count;
         let fields: Vec<Document> =
             self.fields.phone_fields.iter().map(|field| doc! { field.as_str(): spelled.clone() }).collect();
         let theirs: Vec<Document> = self.customers.find(doc! { "$or": fields }).await?.try_collect().await?;
@@ -310,6 +311,10 @@ impl Mongo {
 
     fn settings(&self) -> Collection<Document> {
         self.database.collection("caller_popup_settings")
+    }
+
+    fn shapes(&self) -> Collection<Document> {
+        self.database.collection("notification_shapes")
     }
 
     fn tickets(&self) -> Collection<Document> {

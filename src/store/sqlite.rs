@@ -173,6 +173,7 @@ impl Sqlite {
                     "DELETE FROM call_sessions WHERE call_id IN (SELECT id FROM call_history WHERE timestamp < ?1)",
                     [&before],
                 )?;
+                db.execute("DELETE FROM notification_shapes WHERE last_seen < ?1", [&before])?;
                 db.execute("DELETE FROM call_history WHERE timestamp < ?1", [&before]).map(|pruned| pruned as u64)
             })
             .await
@@ -368,6 +369,7 @@ fn erase(db: &Connection, number: &PhoneNumber, region: Region, with_customers: 
             *count += 1;
         }
     }
+    erased.notification_shapes = db.execute("DELETE FROM notification_shapes", [])? as u64;
     let theirs = "SELECT customer_id FROM customer_phones WHERE e164 = ?1";
     erased.customers_found =
         db.query_row(&format!("SELECT count(*) FROM ({theirs})"), [number.e164()], |row| row.get::<_, i64>(0))? as u64;
