@@ -22,6 +22,8 @@ use crate::support::{PATIENCE, Setup, Store, TestApp, eventually, flat};
 const PATH: &str = "/api/webhooks/ringcentral";
 const TOKEN: &str = "verification-token-of-tests";
 const API_TOKEN: &str = "an-admins-token-of-these-tests";
+/// Who is called so stands nowhere else.
+const PERSON: &str = "Wilhelmine";
 /// Attackers at work at once.
 const AT_ONCE: usize = 32;
 
@@ -75,7 +77,7 @@ async fn the_log_says_nothing_about_people(store: Store) {
         .start()
         .await;
     let mut secrets: Vec<String> =
-        [TOKEN, API_TOKEN, "Zacharias", "Quillfeather", "zacharias@", "Wilhelmine"].map(str::to_owned).to_vec();
+        [TOKEN, API_TOKEN, "Zacharias", "Quillfeather", "zacharias@", PERSON].map(str::to_owned).to_vec();
     secrets.extend(["+14165550177", "+15879876543"].into_iter().flat_map(spellings));
     for choice in scenarios() {
         for (_, told) in Scenario::named(choice.name).unwrap().notifications(Utc::now(), 7) {
@@ -83,14 +85,13 @@ async fn the_log_says_nothing_about_people(store: Store) {
             assert_eq!(post(&app, TOKEN, told.to_string()).await, StatusCode::OK);
         }
     }
-    let ring = flat("logged", "Ringing", json!({ "phoneNumber": "+14165550177", "name": "Wilhelmine" })).to_string();
+    let ring = flat("logged", "Ringing", json!({ "phoneNumber": "+14165550177", "name": PERSON })).to_string();
     assert_eq!(post(&app, TOKEN, ring.clone()).await, StatusCode::OK);
     let not_json = ring.replace('}', "");
     for (token, body) in [("a-wrong-token-quite", &ring), (TOKEN, &not_json), (TOKEN, &format!("[{ring}]"))] {
         post(&app, token, body.clone()).await;
     }
-    let odd = json!({ "event": "/of/+14165550177", "body": { "who": "Wilhelmine", "+14165550177": 1 } });
-    post(&app, TOKEN, odd.to_string()).await;
+    assert_eq!(post(&app, TOKEN, odd(PERSON).to_string()).await, StatusCode::OK);
     for path in ["/api/ringcentral/calls?number=%2B14165550177", "/api/ringcentral/active-calls?ticket=guessed-ticket"]
     {
         app.request(Method::GET, path).bearer_auth(API_TOKEN).send().await.unwrap();
@@ -98,7 +99,7 @@ async fn the_log_says_nothing_about_people(store: Store) {
     }
     if store == Store::Mongo {
         // A document no program should write: refused by our own reader, and nothing of it belongs in the log.
-        let broken = doc! { "session_id": 5, "from_number": "+14165550177", "from_name": "Wilhelmine" };
+        let broken = doc! { "session_id": 5, "from_number": "+14165550177", "from_name": PERSON };
         app.database().await.collection::<Document>("active_calls").insert_one(broken).await.unwrap();
         eventually("it is read", async || app.log().contains("is no call").then_some(())).await;
     }
@@ -124,7 +125,8 @@ async fn erase_leaves_nothing_behind(store: Store) {
         .start()
         .await;
     let story = async |app: &TestApp, round: &str| {
-        app.ring(&format!("{round}-active"), NUMBER).await;
+        app.ring_as(&format!("{round}-active"), NUMBER, PERSON).await;
+        app.deliver(&odd(PERSON)).await;
         app.ring(&format!("{round}-ended"), "416-555-0177").await;
         app.hang_up(&format!("{round}-ended")).await;
         let mut called = flat(&format!("{round}-called"), "Ringing", json!({ "phoneNumber": "+14165550188" }));
@@ -174,10 +176,10 @@ async fn gone(app: &TestApp, store: Store, number: &str, by: &str) {
     assert_eq!(traces(app, store, number).await, Vec::<String>::new(), "after {by}");
 }
 
-/// Every place that holds the number in any spelling: files as raw bytes, tables, collections.
+/// Every place that holds the number in any spelling, or the person's name: files as raw bytes, tables, collections.
 async fn traces(app: &TestApp, store: Store, number: &str) -> Vec<String> {
-    let spellings = spellings(number);
-    let holds = |text: &[u8]| spellings.iter().any(|it| text.windows(it.len()).any(|part| part == it.as_bytes()));
+    let theirs = [spellings(number), vec![PERSON.to_owned()]].concat();
+    let holds = |text: &[u8]| theirs.iter().any(|it| text.windows(it.len()).any(|part| part == it.as_bytes()));
     let mut found = Vec::new();
     let files: Vec<_> = std::fs::read_dir(app.data_dir()).unwrap().map(|file| file.unwrap().path()).collect();
     for file in files.iter().filter(|file| holds(&std::fs::read(file).unwrap())) {
@@ -230,6 +232,11 @@ fn spellings(e164: &str) -> Vec<String> {
     let mut all = vec![digits.to_owned(), format!("({area}) {exchange}-{line}"), format!("{exchange}-{line}")];
     all.extend(["-", ".", " "].map(|between| [area, exchange, line].join(between)));
     all
+}
+
+/// A notification of no kind that we know, which tells of a person in its fields' names too.
+fn odd(person: &str) -> Value {
+    json!({ "event": "/of/+14165550177", "body": { "who": person, person: 1, "+14165550177": 1 } })
 }
 
 /// Every number and name in a notification.
