@@ -4,6 +4,7 @@ pub mod chromium;
 pub mod cluster;
 mod fixture;
 pub mod mongod;
+pub mod privacy;
 pub mod process;
 pub mod token;
 mod viewer;
@@ -95,6 +96,7 @@ impl Setup {
 
     /// Changes one setting.
     pub fn with(mut self, name: &str, value: &str) -> Self {
+        privacy::hide_setting(name, value);
         self.settings.retain(|(known, _)| known != name);
         self.settings.push((name.into(), value.into()));
         self
@@ -115,6 +117,10 @@ impl Setup {
 
     /// Customers, put where this store's host application would put them: raw documents, or a CSV file for the import.
     pub async fn with_customers(self, customers: &[(&str, &str, &str)]) -> Self {
+        for (name, email, phone) in customers {
+            privacy::hide([email.to_string(), phone.to_string()]);
+            privacy::hide(Some(name.to_string()).filter(|name| name.contains(' ')));
+        }
         match &self.database {
             Some(database) => {
                 let customers = customers
@@ -229,6 +235,7 @@ impl TestApp {
     }
 
     pub async fn post_webhook(&self, notification: &Value) -> Response {
+        privacy::hide_people(notification);
         self.request(Method::POST, "/api/webhooks/ringcentral")
             .json(notification)
             .send()
@@ -382,6 +389,9 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the program on {:?} wrote:\n{}", self.setup.store, self.log());
+        } else {
+            let leaks = privacy::leaks(&self.log());
+            assert!(leaks.is_empty(), "people or secrets stand in the log: {leaks:#?}");
         }
     }
 }

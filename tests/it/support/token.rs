@@ -8,6 +8,8 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use ring::{hmac, signature};
 use serde_json::{Value, json};
 
+use super::privacy;
+
 /// What the host application shares with us.
 pub const SECRET: &str = "a-secret-of-the-host-application";
 
@@ -24,7 +26,9 @@ pub fn signed(claims: Value) -> String {
 pub fn hs256(secret: &[u8], claims: &Value) -> String {
     let message = unsigned("HS256", claims);
     let seal = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
-    format!("{message}.{}", URL_SAFE_NO_PAD.encode(seal))
+    let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(seal));
+    privacy::hide([token.clone()]);
+    token
 }
 
 /// Header and claims, with this `alg`.
