@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use super::token;
 
-/// A shorter secret is a word that stands in honest lines too.
+/// What is shorter stands in honest lines too.
+const SHORTEST: usize = 7;
 const SHORTEST_SECRET: usize = 12;
 /// Settings that hold secrets, some of them several.
 const SECRET_SETTINGS: [&str; 5] = [
@@ -44,7 +45,7 @@ static PRIVATE: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(|| {
 
 /// Nobody may read this in a log from now on.
 pub fn hide(secrets: impl IntoIterator<Item = String>) {
-    let secrets = secrets.into_iter().filter(|secret| !secret.is_empty());
+    let secrets = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST);
     PRIVATE.lock().expect("no test panics while it holds the secrets").extend(secrets);
 }
 
