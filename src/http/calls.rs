@@ -45,22 +45,29 @@ pub struct ActiveCalls {
     path = "/api/ringcentral/active-calls",
     tag = "calls",
     params(ActiveQuery),
-    responses((status = 200, description = "The calls this viewer may see.", body = ActiveCalls)),
+    responses(
+        (status = 200, description = "The calls this viewer may see.", body = ActiveCalls),
+        (status = 400, description = "There is no such status.", body = ErrorBody),
+    ),
 )]
-pub async fn active(State(app): State<App>, viewer: Viewer, Query(query): Query<ActiveQuery>) -> Json<ActiveCalls> {
-    let wanted = query.status.as_deref().map(Status::from_word);
+pub async fn active(
+    State(app): State<App>,
+    viewer: Viewer,
+    Query(query): Query<ActiveQuery>,
+) -> Result<Json<ActiveCalls>, ApiError> {
+    let wanted = query.status.as_deref().map(status).transpose()?;
     let mut calls = app.hub().active_calls(&viewer);
     calls.retain(|call| wanted.is_none_or(|status| call.status == status));
     calls.retain(|call| query.dismissed.unwrap_or(true) || !call.ledger.dismissed_by.contains(&viewer.id));
-    Json(ActiveCalls { calls })
+    Ok(Json(ActiveCalls { calls }))
 }
 
 /// `?limit=`, `?cursor=` and filters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// Calls in a page.
-    #[param(minimum = 1, maximum = 500, default = 50)]
+    /// Calls in a page, from 1 to 500; the nearest of these is taken.
+    #[param(default = 50)]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
@@ -132,7 +139,7 @@ pub async fn history(
             limit: limit + 1,
             before,
             result: query.result,
-            direction: query.direction.as_deref().map(Direction::from_word),
+            direction: query.direction.as_deref().map(direction).transpose()?,
             number: query.number,
             customer_id: query.customer_id,
             extension_ids: match viewer.sees {
@@ -149,6 +156,17 @@ pub async fn history(
         return Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], as_csv(&calls)).into_response());
     }
     Ok(Json(Page { calls, next_cursor }).into_response())
+}
+
+/// Other programs' words mean something too, but whoever filters by one that is unknown is better told.
+fn status(word: &str) -> Result<Status, ApiError> {
+    let known = Some(Status::from_word(word)).filter(|known| known.as_str().eq_ignore_ascii_case(word));
+    known.ok_or_else(|| ApiError::bad_request("bad_status", "There is no call status of that name."))
+}
+
+fn direction(word: &str) -> Result<Direction, ApiError> {
+    let known = Some(Direction::from_word(word)).filter(|known| known.as_str().eq_ignore_ascii_case(word));
+    known.ok_or_else(|| ApiError::bad_request("bad_direction", "A call is Inbound or Outbound."))
 }
 
 /// The viewer puts a popup away, on all of their tabs and devices.

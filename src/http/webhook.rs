@@ -34,7 +34,7 @@ const LONGEST_VALIDATION: usize = 512;
     post,
     path = "/api/webhooks/ringcentral",
     tag = "ringcentral",
-    request_body(content = serde_json::Value, description = "A notification; a handshake has none."),
+    request_body(content = Option<serde_json::Value>, description = "A notification; a handshake has none."),
     params(
         ("Verification-Token" = Option<String>, Header, description = "Proves a notification, where one is configured."),
         ("Validation-Token" = Option<String>, Header, description = "A handshake: comes back in the answer."),

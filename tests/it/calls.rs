@@ -178,6 +178,8 @@ async fn errors_have_one_form() {
         (Method::POST, "/api/simulator/calls", StatusCode::BAD_REQUEST),
         (Method::GET, "/api/ringcentral/calls?cursor=nonsense", StatusCode::BAD_REQUEST),
         (Method::GET, "/api/ringcentral/calls?limit=many", StatusCode::BAD_REQUEST),
+        (Method::GET, "/api/ringcentral/calls?direction=sideways", StatusCode::BAD_REQUEST),
+        (Method::GET, "/api/ringcentral/active-calls?status=gone", StatusCode::BAD_REQUEST),
     ] {
         let answer = app.request(method.clone(), path).send().await.unwrap();
         assert_eq!(answer.status(), status, "{method} {path}");
