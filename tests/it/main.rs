@@ -24,6 +24,7 @@ mod local_mode;
 mod operating;
 mod orders;
 mod pages;
+mod properties;
 mod ringcentral;
 mod scenarios;
 mod script;

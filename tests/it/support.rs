@@ -2,6 +2,7 @@
 
 pub mod chromium;
 pub mod cluster;
+pub mod event_stream;
 mod fixture;
 pub mod mongod;
 pub mod privacy;
