@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use caller_popup::call::{Call, Status};
-use caller_popup::hub::{Hub, Naming, Sees, Viewer};
+use caller_popup::hub::{Hub, Naming, Sees, Told, Viewer};
 use caller_popup::metrics::Metrics;
 use chrono::DateTime;
 use event_stream::EventStream;
@@ -24,7 +24,7 @@ fuzz_target!(|input: (u8, &str)| {
     let told = serde_json::to_value(&call).expect("a call is JSON");
     hub.publish(call, None);
     let mut written = first.to_vec();
-    hub.news(std::iter::once(&mut cursor), |_, frames| written.extend_from_slice(&frames));
+    hub.news(std::iter::once(&mut cursor), &mut Told::default(), |_, frames| written.extend_from_slice(&frames));
     let (mut whole, mut pieces) = (EventStream::default(), EventStream::default());
     whole.feed(&written);
     written.chunks(usize::from(cut).max(1)).for_each(|piece| pieces.feed(piece));

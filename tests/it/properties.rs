@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caller_popup::call::{Call, Status};
 use caller_popup::config::Config;
-use caller_popup::hub::{Hub, Naming, Sees, Viewer};
+use caller_popup::hub::{Hub, Naming, Sees, Told, Viewer};
 use caller_popup::metrics::Metrics;
 use caller_popup::phone::{PhoneNumber, Region};
 use caller_popup::ringcentral::notification::Notification;
@@ -79,9 +79,8 @@ proptest! {
     fn ids_are_the_same_as_texts_and_as_integers(played in select(scenarios()), seed in any::<u64>()) {
         for (_, told) in Scenario::named(played.name).unwrap().notifications(now(), seed) {
             let (mut texts, mut integers) = (told.clone(), told.clone());
-            each_id(&mut texts, &|id| match id {
-                Value::Number(number) => *id = number.to_string().into(),
-                _ => {}
+            each_id(&mut texts, &|id| if let Value::Number(number) = id {
+                *id = number.to_string().into();
             });
             each_id(&mut integers, &|id| {
                 let number = id.as_str().and_then(|id| id.parse::<u64>().ok());
@@ -131,7 +130,7 @@ proptest! {
             (call.status, call.rev, call.from_name) = (Status::Ringing, 1, Some(name.clone()));
             told.push(serde_json::to_value(&call).unwrap());
             hub.publish(call, None);
-            hub.news(std::iter::once(&mut cursor), |_, frames| written.extend_from_slice(&frames));
+            hub.news(std::iter::once(&mut cursor), &mut Told::default(), |_, frames| written.extend_from_slice(&frames));
         }
         let (mut whole, mut pieces) = (EventStream::default(), EventStream::default());
         whole.feed(&written);
