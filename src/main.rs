@@ -149,7 +149,8 @@ async fn serve(config: Config) -> Result<()> {
     let writers = http::Writers::start(app.hub().clone(), poll_interval, http::LIFETIME);
     let gate = http::Gate::open(&app)?;
     let stop = retire(app.clone(), stop_signal()?);
-    let serving = http::serve(listener, http::Door::new(room), http::router(app.clone(), gate), writers, stop);
+    let door = http::Door::new(room, &app.config().access.trusted_proxies);
+    let serving = http::serve(listener, door, http::router(app.clone(), gate), writers, stop);
     tokio::select! {
         () = serving => {}
         () = app.keep_link() => {}

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
@@ -65,6 +66,7 @@ pub struct Door(Arc<Counts>);
 
 struct Counts {
     most: usize,
+    proxies: Vec<IpNet>,
     inside: AtomicUsize,
     by_address: Mutex<ByAddress>,
 }
@@ -82,10 +84,10 @@ pub struct Inside {
 }
 
 impl Door {
-    /// Lets so many in.
-    pub fn new(room: Room) -> Self {
-        let most = room.connections;
-        Self(Arc::new(Counts { most, inside: AtomicUsize::new(0), by_address: Mutex::default() }))
+    /// Lets so many in. Many clients come through each of these proxies.
+    pub fn new(room: Room, proxies: &[IpNet]) -> Self {
+        let (most, proxies) = (room.connections, proxies.to_vec());
+        Self(Arc::new(Counts { most, proxies, inside: AtomicUsize::new(0), by_address: Mutex::default() }))
     }
 
     /// A place for a connection from this address; `None` when it must be closed at once.
@@ -93,7 +95,7 @@ impl Door {
         let in_all = self.0.inside.fetch_add(1, Ordering::Relaxed) + 1;
         let mut place = Inside { door: self.clone(), address: None };
         let mut by_address = self.by_address();
-        let address = one_of_many(peer);
+        let address = self.one_of_many(peer);
         let from_there = address.map_or(0, |address| by_address.inside.get(&address).copied().unwrap_or(0));
         if in_all > self.0.most || from_there >= MOST_FROM_ONE_ADDRESS {
             if by_address.warned_at.is_none_or(|at| at.elapsed() > WARNING_PAUSE) {
@@ -109,6 +111,16 @@ impl Door {
         }
         drop(by_address);
         Some(place)
+    }
+
+    /// What a peer is counted by, if it is one client of many: behind a proxy everyone is the proxy.
+    fn one_of_many(&self, peer: IpAddr) -> Option<IpAddr> {
+        match peer.to_canonical() {
+            peer if peer.is_loopback() || self.0.proxies.iter().any(|proxy| proxy.contains(&peer)) => None,
+            IpAddr::V4(peer) => Some(peer.into()),
+            // A household has a whole /64.
+            IpAddr::V6(peer) => Some(Ipv6Addr::from_bits(peer.to_bits() & !u128::from(u64::MAX)).into()),
+        }
     }
 
     fn by_address(&self) -> MutexGuard<'_, ByAddress> {
@@ -131,17 +143,6 @@ impl Drop for Inside {
     }
 }
 
-/// What a peer is counted by, if it is one client of many: behind a proxy on this machine everyone is loopback. The place
-/// to leave out proxies elsewhere, once a setting names them.
-fn one_of_many(peer: IpAddr) -> Option<IpAddr> {
-    match peer.to_canonical() {
-        peer if peer.is_loopback() => None,
-        IpAddr::V4(peer) => Some(peer.into()),
-        // A household has a whole /64.
-        IpAddr::V6(peer) => Some(Ipv6Addr::from_bits(peer.to_bits() & !u128::from(u64::MAX)).into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_every_place() {
-        let door = Door::new(Room::with(usize::MAX));
+        let door = Door::new(Room::with(usize::MAX), &[]);
         let mut places = fill(&door, std::iter::repeat_n("203.0.113.7", MOST_FROM_ONE_ADDRESS));
         assert!(places.iter().all(Option::is_some));
         assert!(door.enter("203.0.113.7".parse().unwrap()).is_none());
@@ -176,10 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_through_a_proxy_here_is_counted_in_all_only() {
-        let door = Door::new(Room::with(usize::MAX));
+    fn whoever_comes_through_a_proxy_is_counted_in_all_only() {
+        let door = Door::new(Room::with(usize::MAX), &["10.0.0.0/8".parse().unwrap()]);
         let most = Room::with(usize::MAX).connections;
-        let places = fill(&door, std::iter::repeat_n("127.0.0.1", most));
+        let places = fill(&door, ["127.0.0.1", "10.1.2.3"].into_iter().cycle().take(most));
         assert!(places.iter().all(Option::is_some));
         assert!(door.enter("127.0.0.1".parse().unwrap()).is_none());
         drop(places);

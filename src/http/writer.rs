@@ -318,7 +318,7 @@ mod tests {
     const LONG: Range<Duration> = STALLED.saturating_mul(10)..STALLED.saturating_mul(11);
 
     fn room_for(viewers: usize) -> (Hub, Door) {
-        (Hub::new(Arc::default()), Door::new(Room { connections: viewers, viewers }))
+        (Hub::new(Arc::default()), Door::new(Room { connections: viewers, viewers }, &[]))
     }
 
     /// The browser's end of a stream.
