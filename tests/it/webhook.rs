@@ -342,6 +342,14 @@ async fn json_that_means_nothing_to_us_is_taken_and_shows_nothing() {
 }
 
 #[tokio::test]
+async fn a_text_of_any_length_is_kept_and_shown_short() {
+    let app = TestApp::start(Store::Sqlite).await;
+    app.ring_as(&"s".repeat(50_000), "+14165551234", &"n".repeat(500_000)).await;
+    let calls = app.active_calls().await;
+    assert_eq!((&calls[0]["session_id"], &calls[0]["from_name"]), (&json!("s".repeat(256)), &json!("n".repeat(256))));
+}
+
+#[tokio::test]
 async fn guessers_are_slowed_down_each_for_themselves_also_behind_a_proxy() {
     let app = Setup::on(Store::Sqlite)
         .with("RINGCENTRAL_VERIFICATION_TOKEN", "expected")

@@ -6,15 +6,20 @@ use serde_json::Value;
 use crate::call::{EndReason, LegState, millis};
 use crate::phone::is_withheld;
 
+/// No id, number or name of RingCentral's comes near; longer ones would be kept and sent to every viewer as they are.
+const LONGEST_TEXT: usize = 256;
+
 /// Conference bridges have the session id "0", all of them.
 pub(super) fn session_id(json: &Value) -> Option<String> {
     text(&json["sessionId"]).filter(|id| id != "0").or_else(|| text(&json["telephonySessionId"]))
 }
 
-/// Ids and numbers come as strings or as integers.
+/// Ids and numbers come as strings or as integers. What is too long for either is cut.
 pub(super) fn text(json: &Value) -> Option<String> {
     match json {
-        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::String(text) => {
+            Some(text.trim().chars().take(LONGEST_TEXT).collect()).filter(|text: &String| !text.is_empty())
+        }
         Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
         _ => None,
     }
