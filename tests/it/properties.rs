@@ -79,8 +79,10 @@ proptest! {
     fn ids_are_the_same_as_texts_and_as_integers(played in select(scenarios()), seed in any::<u64>()) {
         for (_, told) in Scenario::named(played.name).unwrap().notifications(now(), seed) {
             let (mut texts, mut integers) = (told.clone(), told.clone());
-            each_id(&mut texts, &|id| if let Value::Number(number) = id {
-                *id = number.to_string().into();
+            each_id(&mut texts, &|id| {
+                if let Value::Number(number) = id {
+                    *id = number.to_string().into();
+                }
             });
             each_id(&mut integers, &|id| {
                 let number = id.as_str().and_then(|id| id.parse::<u64>().ok());
