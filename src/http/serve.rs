@@ -5,6 +5,8 @@
 //! write and waits; the connection is taken apart, and the socket goes to the writers.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,8 +25,11 @@ use super::client_address::Peer;
 use super::door::{Door, Inside};
 use super::writer::{Opening, Writers, watch_for_silence};
 
-/// A client that has not sent its request's head by then is not one of ours.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that has not sent its first request's head by then is not one of ours.
+const FIRST_HEAD: Duration = Duration::from_secs(10);
+/// How long a connection may stay idle between requests. Longer than proxies and clients keep theirs (60 s is common): who
+/// ends it while the other side sends the next request makes a webhook fail for nothing.
+const NEXT_HEAD: Duration = Duration::from_secs(90);
 /// Cookies, a JWT and a browser's headers stay far below; hyper answers 431 above.
 const LARGEST_HEAD: usize = 32 * 1024;
 /// What requests get to finish after the signal; streams end sooner.
@@ -92,19 +97,31 @@ async fn connection(
     mut closed: watch::Receiver<bool>,
 ) {
     let (handover, mut taken_over) = mpsc::channel(1);
+    let known = Arc::new(AtomicBool::new(false));
+    let asked = known.clone();
     let routes = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(Handover(handover.clone()));
         request.extensions_mut().insert(peer);
         routes.call(request)
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(NEXT_HEAD)
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(socket), service);
+    let mut first_head = std::pin::pin!(sleep(FIRST_HEAD));
+    let mut waits = true;
     let opening = loop {
         tokio::select! {
+            () = &mut first_head, if waits => {
+                if !known.load(Ordering::Relaxed) {
+                    debug!("a connection sent no request");
+                    return;
+                }
+                waits = false;
+            }
             ended = &mut connection => {
                 if let Err(cause) = ended {
                     debug!(error = &cause as &dyn std::error::Error, "a connection broke");
