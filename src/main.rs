@@ -25,6 +25,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How often calls are looked over for those that are over; the grace of a call is three seconds.
 const SWEEP: Duration = Duration::from_secs(1);
 

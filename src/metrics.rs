@@ -55,6 +55,9 @@ pub struct Metrics {
     /// Viewers whose line took nothing for so long that it was closed.
     pub stalled: Counter,
 
+    /// From a change of `active_calls`, by whoever, until the change stream told it.
+    pub change_lag: Histogram,
+
     ringcentral: Family<StatusLabel, Counter>,
 
     viewers: Gauge,
@@ -179,6 +182,7 @@ impl Default for Metrics {
             deliveries: Counter::default(),
             resyncs: Counter::default(),
             stalled: Counter::default(),
+            change_lag: latency(),
             ringcentral: Family::default(),
             viewers: Gauge::default(),
             active_calls: Family::default(),
@@ -206,6 +210,7 @@ impl Metrics {
         };
         seconds("webhook_stored", "From a notification to its facts on disk", &self.webhook_stored);
         seconds("webhook_pushed", "From a notification to the sockets of a writer's viewers", &self.webhook_pushed);
+        seconds("change_stream_lag", "From a change in MongoDB until its change stream told it", &self.change_lag);
         seconds("customer_lookup", "How long the customer database took", &self.lookup);
 
         let mut count = |name, help, metric: &Counter| ours.register(name, help, metric.clone());

@@ -94,16 +94,24 @@ impl Drop for Server {
 }
 
 fn ours(folder: &Path, settings: &[(&str, &str)]) -> (Child, SocketAddr) {
+    let log = folder.join("log");
     let mut child = Command::new(env!("CARGO_BIN_EXE_caller-popup"))
         .current_dir(folder)
         .env("DATA_DIR", folder)
         .envs([("BIND", "127.0.0.1:0"), ("LOG", "info"), ("LOG_FORMAT", "json")])
         .envs(settings.iter().copied())
-        .stderr(Stdio::piped())
+        // A file takes a line for what it costs; whoever reads a pipe would be measured with us.
+        .stderr(fs::File::create(&log).expect("a file for the log"))
         .spawn()
         .expect("the binary runs");
-    let log = child.stderr.take().expect("stderr is piped");
-    let line = line_with(log, "\"listening\"");
+    let line = loop {
+        let said = fs::read_to_string(&log).expect("the log can be read");
+        if let Some(line) = said.lines().find(|line| line.contains("\"listening\"")) {
+            break line.to_owned();
+        }
+        assert!(child.try_wait().is_ok_and(|ended| ended.is_none()), "the server stopped: {said}");
+        thread::sleep(Duration::from_millis(10));
+    };
     let address = line.split(r#""address":""#).nth(1).and_then(|rest| rest.split('"').next());
     (child, parsed(address.expect("the log says where it listens")))
 }

@@ -96,6 +96,8 @@ impl App {
     async fn take_in_change(&self, watch: &mut Watch) -> Result<(), StoreError> {
         let since = self.0.hub.head();
         let seen = watch.next().await?;
+        // Clocks of two machines differ; what would be negative says nothing.
+        seen.told_after.into_iter().for_each(|lag| self.0.metrics.change_lag.observe(lag.as_secs_f64()));
         match seen.call.map(|call| self.0.hub.compare(*call, since)) {
             Some(Some(foreign)) => self.adopt(foreign).await?,
             Some(None) => {}

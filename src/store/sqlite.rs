@@ -1,11 +1,12 @@
 //! The embedded store: the default, so that the program runs with no server at all.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::advance::{Held, Place, keys, mentions, no_more, settle};
@@ -305,7 +306,8 @@ fn put_ended(db: &Connection, call: &Call) -> rusqlite::Result<()> {
 
 fn put(db: &Connection, call: &Call, sql: &str, with_result: bool) -> rusqlite::Result<()> {
     let (timestamp, result) = (millis::format(&call.timestamp), call.result.map(|result| result.as_str()));
-    let more = json!({ "call": call, "ledger": call.ledger }).to_string();
+    let more = serde_json::to_string(&More { call: Cow::Borrowed(call), ledger: Cow::Borrowed(&call.ledger) })
+        .expect("a call has text keys and finite numbers only");
     let values: [&dyn ToSql; 14] = [
         &call.id,
         &call.session_id,
@@ -331,10 +333,10 @@ fn select(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result
 }
 
 /// What the columns do not hold.
-#[derive(Deserialize)]
-struct More {
-    call: Call,
-    ledger: Ledger,
+#[derive(Deserialize, Serialize)]
+struct More<'a> {
+    call: Cow<'a, Call>,
+    ledger: Cow<'a, Ledger>,
 }
 
 /// Columns win over `more`, because another program changes columns.
@@ -342,9 +344,9 @@ fn read_call(row: &Row<'_>) -> rusqlite::Result<Call> {
     let (id, session_id): (String, String) = (row.get("id")?, row.get("session_id")?);
     let timestamp = row.get::<_, String>("timestamp")?;
     let timestamp = millis::parse(&timestamp).unwrap_or_default();
-    let more = row.get_ref("more")?.as_str_or_null()?.and_then(|more| serde_json::from_str::<More>(more).ok());
+    let more = row.get_ref("more")?.as_str_or_null()?.and_then(|more| serde_json::from_str::<More<'_>>(more).ok());
     let mut call = match more {
-        Some(more) => Call { ledger: more.ledger, ..more.call },
+        Some(more) => Call { ledger: more.ledger.into_owned(), ..more.call.into_owned() },
         None => Call::new(id.clone(), session_id.clone(), timestamp),
     };
     (call.id, call.session_id, call.timestamp) = (id, session_id, timestamp);

@@ -1,5 +1,7 @@
 //! What others do to `active_calls`, as MongoDB tells it.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use mongodb::Client;
 use mongodb::bson::{Document, Timestamp, doc};
@@ -33,6 +35,8 @@ pub struct Seen {
     pub rev: Option<i64>,
     /// When, by the database's own clock: the same to every instance, and growing with each change.
     pub at: Option<u64>,
+    /// The same by the clock on its wall, for measuring; MongoDB tells it since 6.0.
+    pub told_after: Option<Duration>,
 }
 
 impl Watch {
@@ -64,17 +68,20 @@ impl Watch {
             let change = self.changes.next().await.ok_or(StoreError::Closed)??;
             let id = change.document_key.as_ref().map(|key| id_text(key.get("_id"))).unwrap_or_default();
             let at = change.cluster_time.map(cluster_time);
+            let told_after = change.wall_time.map(|at| at.to_system_time()).and_then(|at| at.elapsed().ok());
             let updated = change.update_description.map(|update| update.updated_fields);
             let rev = updated.as_ref().or(change.full_document.as_ref()).map_or(0, rev);
             match change.operation_type {
                 OperationType::Insert | OperationType::Replace | OperationType::Update => {
                     match change.full_document.and_then(from_document) {
-                        Some(call) => return Ok(Seen { id, call: Some(Box::new(call)), rev: Some(rev), at }),
+                        Some(call) => {
+                            return Ok(Seen { id, call: Some(Box::new(call)), rev: Some(rev), at, told_after });
+                        }
                         // Changed and deleted before the lookup, or no call at all.
                         None => continue,
                     }
                 }
-                OperationType::Delete => return Ok(Seen { id, call: None, rev: None, at }),
+                OperationType::Delete => return Ok(Seen { id, call: None, rev: None, at, told_after }),
                 // The collection was dropped or renamed: this stream tells no more.
                 OperationType::Invalidate
                 | OperationType::Drop

@@ -32,6 +32,12 @@ async fn a_call_leaves_its_trace_in_the_metrics(store: Store) {
     ] {
         eventually(line, async || metrics(&app).await.lines().find(|found| *found == line).map(str::to_owned)).await;
     }
+    let lag = "caller_popup_change_stream_lag_seconds_count ";
+    let told = async || metrics(&app).await.lines().find_map(|line| line.strip_prefix(lag)?.parse::<u64>().ok());
+    match store {
+        Store::Mongo => eventually("the change stream told it", async || told().await.filter(|told| *told > 0)).await,
+        Store::Sqlite => told().await.filter(|told| *told == 0).expect("the file has no change stream"),
+    };
     assert!(!metrics(&app).await.contains("4165551234"));
 }
 
