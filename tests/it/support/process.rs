@@ -17,7 +17,9 @@ pub const DESCRIPTORS: &str = "TEST_DESCRIPTORS";
 
 /// The program with these settings and nothing else: no environment of ours, no `.env` of a developer's checkout.
 pub fn program(home: &TempDir, settings: &[(String, String)]) -> Command {
-    let program = env!("CARGO_BIN_EXE_caller-popup");
+    // What is measured is measured on a release build, which `scripts/long` names here.
+    let built = std::env::var("CALLER_POPUP");
+    let program = built.as_deref().unwrap_or(env!("CARGO_BIN_EXE_caller-popup"));
     let mut command = if settings.iter().any(|(name, _)| name == DESCRIPTORS) {
         let mut limited = Command::new("/bin/sh");
         limited.args(["-c", r#"ulimit -n "$TEST_DESCRIPTORS"; exec "$0" "$@""#, program]);
