@@ -38,8 +38,9 @@
 //!    [`call::CallEvent`]s: facts about legs, not states of calls.
 //! 2. [`app::App::ingest`] looks the caller up, for at most 25 ms, while nothing else waits for it.
 //! 3. Facts wait their turn: those of one call, whichever of its sessions they name, are taken in one after the other.
-//! 4. [`store::Store::apply`] reads the call, lets [`call::Call::apply`] derive the next one, and writes it if nobody
-//!    else did meanwhile. Only now does RingCentral get its 200.
+//! 4. [`store::Store::apply`] looks at every call that the sessions lead to, lets [`call::Call::apply`] derive the next
+//!    one, and writes it if nobody else did meanwhile. Two calls that turn out to be one are joined whenever they are met
+//!    together. Only now does RingCentral get its 200.
 //! 5. [`hub::Hub::publish`] appends the call to a log if its `rev` is news. Each viewer is a cursor into that log.
 //! 6. Two seconds later at most, the poll of `active_calls` would have found it too: what other programs and instances
 //!    write comes in that way.
