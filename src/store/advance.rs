@@ -105,7 +105,8 @@ fn parts<'a>(held: &'a [Held], first: &CallEvent) -> Vec<&'a Held> {
     let belongs = |it: &&Held| {
         let flat = it.call.ledger.parties.iter().all(|party| party.source == Source::Guide);
         let moving = parts.iter().any(|part| part.call.id == it.call.id);
-        let ended_since = parts[0].place == Place::Active && began.is_some_and(|began| it.call.ledger.heard_at > began);
+        // Else it would have begun anew, and not be looked at beside a call that goes on: it ended elsewhere meanwhile.
+        let ended_since = parts[0].place == Place::Active && it.call.ended_at >= began;
         moving || !flat || ended_since
     };
     let also: Vec<&Held> = ended.into_iter().filter(belongs).collect();

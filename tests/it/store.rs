@@ -16,6 +16,7 @@ on_both_stores!(
     an_ended_call_leaves_the_active_ones_and_stands_in_the_history_once,
     a_late_fact_amends_the_history_and_opens_nothing,
     a_session_that_joins_another_becomes_one_call,
+    a_flat_session_told_long_after_it_happened_rings_again,
     a_reopened_store_knows_what_was_acknowledged,
     the_history_is_paged_without_gaps,
     what_the_service_remembers_is_remembered,
@@ -78,6 +79,26 @@ async fn a_session_that_joins_another_becomes_one_call(store: support::Store) {
     assert_eq!(active.iter().map(|call| &call.id).collect::<Vec<_>>(), [&first[0].id]);
     kept.store.apply(&[leg("s2", "b", 6, LegState::OnHold)]).await.unwrap();
     assert_eq!(kept.store.active().await.unwrap()[0].status, Status::OnHold, "the other session still tells");
+}
+
+async fn a_flat_session_told_long_after_it_happened_rings_again(store: support::Store) {
+    let kept = Kept::new(store).await;
+    let told = |minute: i64, state: LegState| {
+        let mut event = leg("s1", "a", minute, state);
+        if let Fact::Leg(leg) = &mut event.fact {
+            (leg.source, leg.at) = (Source::Guide, leg.at - TimeDelta::minutes(60 - minute));
+        }
+        event
+    };
+    for event in [told(1, LegState::Ringing), told(2, LegState::Ended(EndReason::Finished)), told(3, LegState::Ringing)]
+    {
+        kept.store.apply(&[event]).await.unwrap();
+    }
+    let second = kept.store.active().await.unwrap();
+    assert_eq!((second.len(), kept.history().await.len()), (1, 1), "{second:?}");
+    kept.store.apply(&[told(4, LegState::Connected)]).await.unwrap();
+    let active = kept.store.active().await.unwrap();
+    assert_eq!((&active[0].id, active[0].status), (&second[0].id, Status::Connected));
 }
 
 async fn a_reopened_store_knows_what_was_acknowledged(store: support::Store) {
