@@ -39,10 +39,22 @@ async fn an_attack_neither_breaks_the_server_nor_slows_honest_calls() {
     let attacks = if is_long() { 10_000 } else { 500 };
     let calm = p99(honest(&app, "calm", if is_long() { 1_000 } else { 50 }).await);
     // The first attacks fill buffers and caches that are kept for good; what as many more add would be growth.
-    attack(&app, 0..attacks).await;
+    attack(&app.address, 0..attacks).await;
     let before = resident(&app);
-    let attacked = attack(&app, attacks..2 * attacks);
-    let (took, ()) = tokio::join!(honest(&app, "attacked", if is_long() { 3_000 } else { 100 }), attacked);
+    // Strangers do not share RingCentral's machine: what they wait for themselves must not count as our answer's time.
+    let address = app.address.clone();
+    let attackers = std::thread::spawn(move || {
+        let attackers = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let begun = Instant::now();
+        attackers.block_on(attack(&address, attacks..2 * attacks));
+        begun.elapsed()
+    });
+    let mut took = Vec::new();
+    while !attackers.is_finished() {
+        took.extend(honest(&app, &format!("attacked-{}", took.len()), 50).await);
+    }
+    let lasted = attackers.join().expect("the attackers come to an end");
+    eprintln!("{} honest calls in {lasted:?}", took.len());
     let (under_attack, after) = (p99(took), resident(&app));
     eprintln!("{attacks} attacks: p99 {calm:?} calm, {under_attack:?} attacked; {before} kB before, {after} kB after");
     assert!(!app.log().contains("panic"), "something panicked");
@@ -266,12 +278,12 @@ fn resident(app: &TestApp) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-async fn attack(app: &TestApp, seeds: std::ops::Range<u64>) {
+async fn attack(address: &str, seeds: std::ops::Range<u64>) {
     stream::iter(seeds)
         .for_each_concurrent(AT_ONCE, async |seed| {
             let mut random = SmallRng::seed_from_u64(seed);
-            let request = malice(&mut random, &app.address);
-            let Ok(mut socket) = TcpStream::connect(&app.address).await else { panic!("no connection for {seed}") };
+            let request = malice(&mut random, address);
+            let Ok(mut socket) = TcpStream::connect(address).await else { panic!("no connection for {seed}") };
             // Whoever is refused early may be hung up on in the middle of what it says.
             for part in request {
                 if socket.write_all(&part).await.is_err() {
