@@ -1,8 +1,10 @@
-//! From webhook to viewer: 1,000 calls, one viewer, the release binary on each store.
+//! From webhook to viewer, on the release binary.
 //!
 //! Open loop: calls are sent at fixed moments whatever the answers do, and each is timed from the moment it was meant to
-//! be sent to the moment its `call` event is read from the stream. `cargo bench --bench latency`; MongoDB is measured
-//! where `MONGODB_TEST_URI` names a replica set.
+//! be sent to the moment its `call` event is read from a viewer's stream. Two loads: one viewer and a call every 10 ms,
+//! and a hundred viewers and a call every 100 ms. On MongoDB also through another instance: the webhook goes to one
+//! process and the viewers are at a second one. `cargo bench --bench latency [RUNS]`; MongoDB is measured where
+//! `MONGODB_TEST_URI` names a replica set.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,65 +14,92 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const CALLS: usize = 1_000;
-const PACE: Duration = Duration::from_millis(10);
+use tempfile::TempDir;
+
+/// Viewers, calls, and how far apart these are.
+const LOADS: [(usize, u32, Duration); 2] =
+    [(1, 1_000, Duration::from_millis(10)), (100, 300, Duration::from_millis(100))];
+/// The shares of deliveries that are shown.
+const SHARES: [f64; 4] = [0.5, 0.99, 0.999, 1.0];
 
 fn main() {
-    println!("webhook → event of one viewer, {CALLS} calls, one every {PACE:?}");
-    println!("{:<8} {:>9} {:>9} {:>9} {:>9}  lost", "store", "p50", "p99", "p99.9", "max");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let data_dir = folder.path().display().to_string();
-    measure("sqlite", &[("DATA_DIR", &data_dir)]);
-    match std::env::var("MONGODB_TEST_URI") {
-        Ok(uri) => {
-            // A database of this run's own: calls that an earlier one left ringing would be told first.
-            let database = format!("caller_popup_bench_{}", std::process::id());
-            let settings = [("MONGODB_URI", &*uri), ("MONGODB_DATABASE", &database), ("DATA_DIR", &data_dir)];
-            measure("mongodb", &settings);
-        }
-        Err(_) => println!("mongodb  not measured: set MONGODB_TEST_URI to a replica set"),
+    let runs = std::env::args().find_map(|it| it.parse().ok()).unwrap_or(3);
+    println!("webhook → event in a viewer's hands, milliseconds, medians of {runs} runs");
+    println!("store              viewers  calls/s      p50      p99    p99.9      max   lost");
+    let uri = std::env::var("MONGODB_TEST_URI").ok();
+    for load in LOADS {
+        report("sqlite", load, runs, |_| {
+            let server = Server::start(&[]);
+            play(&server, &server, load)
+        });
+        let Some(uri) = &uri else { continue };
+        report("mongodb", load, runs, |run| {
+            let server = Server::start(&mongodb(uri, run, load));
+            play(&server, &server, load)
+        });
+        report("mongodb, elsewhere", load, runs, |run| {
+            let (here, elsewhere) = (Server::start(&mongodb(uri, run, load)), Server::start(&mongodb(uri, run, load)));
+            play(&here, &elsewhere, load)
+        });
+    }
+    if uri.is_none() {
+        println!("mongodb is not measured: set MONGODB_TEST_URI to a replica set");
     }
 }
 
-fn measure(store: &str, settings: &[(&str, &str)]) {
-    let server = Server::start(settings);
+/// A database of this run's own: calls that an earlier one left ringing would be told first.
+fn mongodb(uri: &str, run: usize, (viewers, ..): (usize, u32, Duration)) -> Vec<(&'static str, String)> {
+    let database = format!("caller_popup_bench_{}_{viewers}_{run}", std::process::id());
+    vec![("MONGODB_URI", uri.to_owned()), ("MONGODB_DATABASE", database)]
+}
+
+/// What came of a run: milliseconds of every delivery, in order, and how many are missing.
+struct Outcome {
+    taken: Vec<f64>,
+    lost: usize,
+}
+
+fn report(store: &str, (viewers, _, pace): (usize, u32, Duration), runs: usize, run: impl Fn(usize) -> Outcome) {
+    let outcomes: Vec<Outcome> = (0..runs).map(run).collect();
+    print!("{store:<18} {viewers:>7} {:>8.0}", 1.0 / pace.as_secs_f64());
+    for share in SHARES {
+        let at = |taken: &[f64]| taken[((taken.len() as f64 * share) as usize).min(taken.len() - 1)];
+        let mut figures: Vec<f64> = outcomes.iter().map(|outcome| at(&outcome.taken)).collect();
+        figures.sort_by(f64::total_cmp);
+        print!(" {:>8.2}", figures[figures.len() / 2]);
+    }
+    println!(" {:>6}", outcomes.iter().map(|outcome| outcome.lost).sum::<usize>());
+}
+
+/// Calls come in `here`, viewers watch `elsewhere`.
+fn play(here: &Server, elsewhere: &Server, (viewers, calls, pace): (usize, u32, Duration)) -> Outcome {
     let (seen, arrivals) = mpsc::channel();
     let (ready, connected) = mpsc::channel();
-    let address = server.address.clone();
-    thread::spawn(move || watch(&address, &ready, &seen));
-    connected.recv().expect("the stream opens");
+    for _ in 0..viewers {
+        let (address, ready, seen) = (elsewhere.address.clone(), ready.clone(), seen.clone());
+        thread::spawn(move || watch(&address, &ready, &seen));
+    }
+    connected.iter().take(viewers).for_each(drop);
 
-    let start = Instant::now() + Duration::from_millis(50);
-    let run = std::process::id();
-    let mut webhook = TcpStream::connect(&server.address).expect("the server listens");
+    let start = Instant::now() + Duration::from_millis(500);
+    let due: HashMap<String, Instant> = (0..calls).map(|call| (format!("bench-{call}"), start + pace * call)).collect();
+    let mut webhook = TcpStream::connect(&here.address).expect("the server listens");
     webhook.set_nodelay(true).expect("a socket takes options");
     let mut answers = BufReader::new(webhook.try_clone().expect("a socket can be shared"));
-    for call in 0..CALLS {
-        thread::sleep((start + PACE * call as u32).saturating_duration_since(Instant::now()));
-        post(&mut webhook, &mut answers, &format!("bench-{run}-{call}"));
+    for call in 0..calls {
+        let session = format!("bench-{call}");
+        thread::sleep(due[&session].saturating_duration_since(Instant::now()));
+        post(&mut webhook, &mut answers, &session);
     }
-    let mut at: HashMap<String, Instant> = HashMap::new();
-    while at.len() < CALLS
+    let expected = viewers * calls as usize;
+    let mut taken = Vec::with_capacity(expected);
+    while taken.len() < expected
         && let Ok((session, moment)) = arrivals.recv_timeout(Duration::from_secs(2))
     {
-        at.entry(session).or_insert(moment);
+        taken.push((moment - due[&session]).as_secs_f64() * 1_000.0);
     }
-    let mut taken: Vec<f64> = (0..CALLS)
-        .filter_map(|call| {
-            let arrived = at.get(&format!("bench-{run}-{call}"))?;
-            Some((*arrived - (start + PACE * call as u32)).as_secs_f64() * 1_000.0)
-        })
-        .collect();
     taken.sort_by(f64::total_cmp);
-    let at = |share: f64| taken[((taken.len() as f64 * share) as usize).min(taken.len() - 1)];
-    println!(
-        "{store:<8} {:>6.2} ms {:>6.2} ms {:>6.2} ms {:>6.2} ms  {}",
-        at(0.5),
-        at(0.99),
-        at(0.999),
-        at(1.0),
-        CALLS - taken.len()
-    );
+    Outcome { lost: expected - taken.len(), taken }
 }
 
 fn post(webhook: &mut TcpStream, answers: &mut BufReader<TcpStream>, session: &str) {
@@ -94,6 +123,7 @@ fn post(webhook: &mut TcpStream, answers: &mut BufReader<TcpStream>, session: &s
     answers.read_exact(&mut vec![0; length]).expect("the whole answer");
 }
 
+/// Tells when every call first came up, until the stream ends.
 fn watch(address: &str, ready: &mpsc::Sender<()>, seen: &mpsc::Sender<(String, Instant)>) {
     let mut socket = TcpStream::connect(address).expect("the server listens");
     socket
@@ -122,12 +152,15 @@ fn watch(address: &str, ready: &mpsc::Sender<()>, seen: &mpsc::Sender<(String, I
 struct Server {
     child: Child,
     address: String,
+    _folder: TempDir,
 }
 
 impl Server {
-    fn start(settings: &[(&str, &str)]) -> Self {
+    fn start(settings: &[(&'static str, String)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let mut child = Command::new(env!("CARGO_BIN_EXE_caller-popup"))
-            .envs(settings.iter().copied())
+            .env("DATA_DIR", folder.path())
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .envs([("BIND", "127.0.0.1:0"), ("LOG", "info"), ("LOG_FORMAT", "json")])
             .stderr(Stdio::piped())
             .spawn()
@@ -142,7 +175,7 @@ impl Server {
         let address = address.expect("the log says where it listens").to_owned();
         // Somebody must read the log, or the server waits for room in the pipe.
         thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Self { child, address }
+        Self { child, address, _folder: folder }
     }
 }
 

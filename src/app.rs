@@ -59,6 +59,8 @@ struct Shared {
     presence: StdMutex<HashMap<String, Census>>,
     /// What deliveries must carry.
     expected: RwLock<Expected>,
+    /// When the store was last asked for that.
+    asked: Mutex<Instant>,
     link: Option<Link>,
 }
 
@@ -101,6 +103,7 @@ impl App {
             pulse: StdMutex::default(),
             presence: StdMutex::default(),
             expected: RwLock::default(),
+            asked: Mutex::new(Instant::now()),
             link,
         }));
         app.meet_store().await?;

@@ -4,6 +4,7 @@
 import { formatSpan } from "./call.js";
 
 const DAY = 86_400_000;
+const HOUR = 3_600_000;
 
 const STREAM = {
   connecting: ["quiet", "Connecting…"],
@@ -29,8 +30,17 @@ export function statusLight(feed, health, now) {
   const live = feed.state === "polling" ? "Checking every few seconds · a proxy holds the stream back" : "Live";
   const said = [live, lastEvent(health, now)];
   const subscription = aboutSubscription(health?.subscription, now);
-  const tone = subscription.tone ?? (feed.state === "polling" ? "amber" : "green");
-  return { tone, text: [...said, subscription.text].filter(Boolean).join(" · ") };
+  const webhooks = subscription.tone ? {} : aboutWebhooks(health, now);
+  const tone = subscription.tone ?? webhooks.tone ?? (feed.state === "polling" ? "amber" : "green");
+  return { tone, text: [...said, webhooks.text ?? subscription.text].filter(Boolean).join(" · ") };
+}
+
+/** What somebody should look at before RingCentral gives the address up. */
+function aboutWebhooks(health, now) {
+  const refused = now - Date.parse(health?.last_refused_at ?? "");
+  if (refused < HOUR) return { tone: "amber", text: `a webhook was turned away ${formatSpan(refused)} ago · check the verification token` };
+  if (health?.spooled > 0) return { tone: "amber", text: "calls wait on this machine’s disk for the database" };
+  return {};
 }
 
 function lastEvent(health, now) {

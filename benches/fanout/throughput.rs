@@ -1,13 +1,15 @@
 //! Webhooks accepted a second, beside plain writes to the same database by as many writers.
 
-use std::io::{BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll};
 use mongodb::bson::{Document, doc};
 use mongodb::options::{Acknowledgment, WriteConcern};
 use rusqlite::Connection;
@@ -77,24 +79,70 @@ fn webhooks(settings: &[(&'static str, String)], seconds: u64) -> u64 {
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("the senders say how many were accepted")
 }
 
-/// The senders' process.
+/// The senders' process: one thread, because it shares the cores with the server. Each sender waits for its answer
+/// before it sends on.
 pub fn send(plan: &Plan) {
-    let accepted = at_once(Duration::from_secs(plan.seconds), |writer| {
-        let mut socket = TcpStream::connect(plan.address).expect("the server listens");
-        socket.set_nodelay(true).expect("a socket takes options");
-        let mut answers = BufReader::new(socket.try_clone().expect("a socket can be shared"));
-        move |number| {
-            let (call, stage) = (number / LIFE.len() as u64, LIFE[number as usize % LIFE.len()]);
-            // A caller of its own for each call, as in life.
-            let caller = 5_550_000 + (writer as u64 * 997 + call * 7) % 10_000;
-            let body = format!(
-                r#"{{"event":"/restapi/v1.0/account/~/extension/~/presence","body":{{"telephonyStatus":"{stage}","sessionId":"{writer}-{call}","from":{{"phoneNumber":"+1416{caller}","name":"Test Caller"}},"to":{{"phoneNumber":"+15879876543"}},"direction":"Inbound"}}}}"#
-            );
-            socket.write_all(&post(WEBHOOK, "", body.as_bytes())).expect("the server reads");
-            read_answer(&mut answers).expect("the server takes a webhook");
+    let mut poll = Poll::new().expect("the kernel has an epoll");
+    let mut senders: Vec<Sender> = (0..WRITERS).map(|number| Sender::connect(plan.address, number)).collect();
+    for (index, sender) in senders.iter_mut().enumerate() {
+        poll.registry().register(&mut sender.socket, mio::Token(index), Interest::READABLE).expect("epoll takes a socket");
+        sender.send();
+    }
+    let deadline = Instant::now() + Duration::from_secs(plan.seconds);
+    let mut events = Events::with_capacity(WRITERS);
+    while Instant::now() < deadline {
+        poll.poll(&mut events, Some(Duration::from_millis(20))).expect("epoll waits");
+        events.iter().for_each(|event| senders[event.token().0].read_and_send_on());
+    }
+    println!("{}", senders.iter().map(|sender| sender.sent - 1).sum::<u64>());
+}
+
+struct Sender {
+    socket: TcpStream,
+    number: usize,
+    sent: u64,
+    /// An answer whose end has not come yet.
+    answer: Vec<u8>,
+}
+
+impl Sender {
+    fn connect(address: SocketAddr, number: usize) -> Self {
+        let socket = std::net::TcpStream::connect(address).expect("the server listens");
+        socket.set_nodelay(true).and_then(|()| socket.set_nonblocking(true)).expect("a socket takes options");
+        Self { socket: TcpStream::from_std(socket), number, sent: 0, answer: Vec::new() }
+    }
+
+    fn send(&mut self) {
+        let (number, stages) = (self.number as u64, LIFE.len() as u64);
+        let (call, stage) = (self.sent / stages, LIFE[(self.sent % stages) as usize]);
+        // A caller of its own for each call, as in life.
+        let caller = 5_550_000 + (number * 997 + call * 7) % 10_000;
+        let body = format!(
+            r#"{{"event":"/restapi/v1.0/account/~/extension/~/presence","body":{{"telephonyStatus":"{stage}","sessionId":"{number}-{call}","from":{{"phoneNumber":"+1416{caller}","name":"Test Caller"}},"to":{{"phoneNumber":"+15879876543"}},"direction":"Inbound"}}}}"#
+        );
+        self.socket.write_all(&post(WEBHOOK, "", body.as_bytes())).expect("an idle socket takes a request");
+        self.sent += 1;
+    }
+
+    fn read_and_send_on(&mut self) {
+        let mut bytes = [0; 4_096];
+        loop {
+            match self.socket.read(&mut bytes) {
+                Ok(0) => panic!("the server hung up on a sender"),
+                Ok(read) => self.answer.extend_from_slice(&bytes[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => panic!("a sender's line broke: {error}"),
+            }
+            match read_answer(&mut self.answer.as_slice()) {
+                Ok(()) => {
+                    self.answer.clear();
+                    self.send();
+                }
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+                Err(error) => panic!("the server takes every webhook: {error}"),
+            }
         }
-    });
-    println!("{accepted}");
+    }
 }
 
 /// Has every writer write again and again; answers how many writes were done in the time.

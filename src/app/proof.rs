@@ -2,6 +2,7 @@
 //! while the store is away.
 
 use std::sync::RwLockReadGuard;
+use std::time::Instant;
 
 use chrono::Utc;
 use tracing::warn;
@@ -79,8 +80,15 @@ impl App {
         }
     }
 
-    /// Asks the store which tokens there are. While it is away, those known are good.
+    /// Asks the store which tokens there are, once for all who wait: however many come with a wrong one, it is a single
+    /// question at a time. While the store is away, those known are good.
     async fn ask_for_tokens(&self) {
+        let came = Instant::now();
+        let mut asked = self.0.asked.lock().await;
+        if *asked > came {
+            return;
+        }
+        *asked = Instant::now();
         if let Ok(Some(known)) = link::known_verification(&self.0.config, &self.0.store).await {
             self.learn_tokens(known).await;
         }

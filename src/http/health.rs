@@ -46,6 +46,9 @@ pub struct Readiness {
     viewers: usize,
     /// Deliveries turned away for a wrong verification token, since the start.
     refused_webhooks: u64,
+    /// When the last one was.
+    #[schema(format = DateTime)]
+    last_refused_at: Option<String>,
     /// When RingCentral last told anything, since the start.
     #[schema(format = DateTime)]
     last_event_at: Option<String>,
@@ -92,6 +95,7 @@ pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
         spooled: app.spooled(),
         viewers: app.hub().viewers(),
         refused_webhooks: pulse.refused,
+        last_refused_at: pulse.refused_at.as_ref().map(millis::format),
         last_event_at: pulse.last_event_at.as_ref().map(millis::format),
         subscription,
     };

@@ -89,6 +89,7 @@ async fn a_wrong_token_at_the_webhook_is_counted_and_told() {
     assert!(metrics(&app).await.contains("caller_popup_webhooks_total{kind=\"unread\",status=\"401\"} 1"));
     let health = app.get_json("/health/ready").await;
     assert_eq!((&health["ready"], &health["refused_webhooks"]), (&json!(true), &json!(1)));
+    assert!(health["last_refused_at"].is_string(), "{health}");
     assert!(health["warnings"][0].as_str().unwrap().contains("verification token"), "{health}");
 }
 

@@ -44,6 +44,19 @@ test("a missing or blacklisted subscription says what to do", () => {
   assert.match(subscription({ state: "blacklisted", detail: "The webhook answered 404." }).text, /The webhook answered 404\.$/);
 });
 
+test("a webhook that was turned away is shown for an hour, unless there is worse", () => {
+  const refused = { last_refused_at: ago(300) };
+  const text = "Live · last event 12 s ago · a webhook was turned away 5 min ago · check the verification token";
+  assert.deepEqual(light({}, refused), { tone: "amber", text });
+  assert.equal(light({}, { last_refused_at: ago(3_601) }).tone, "green");
+  assert.equal(light({}, { ...refused, subscription: { ...healthy.subscription, state: "blacklisted" } }).tone, "red");
+});
+
+test("calls that wait for the database are shown", () => {
+  assert.deepEqual(light({}, { spooled: 3 }).tone, "amber");
+  assert.match(light({}, { spooled: 3 }).text, /wait on this machine’s disk/);
+});
+
 test("what the service complains about is said alone and in red", () => {
   assert.deepEqual(light({}, { ready: false, reasons: ["The database does not answer."] }), { tone: "red", text: "The database does not answer." });
   assert.equal(light({ trouble: { code: "store_lost", message: "The store is lost." } }, {}).text, "The store is lost.");
