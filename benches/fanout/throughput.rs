@@ -85,7 +85,9 @@ pub fn send(plan: &Plan) {
     let mut poll = Poll::new().expect("the kernel has an epoll");
     let mut senders: Vec<Sender> = (0..WRITERS).map(|number| Sender::connect(plan.address, number)).collect();
     for (index, sender) in senders.iter_mut().enumerate() {
-        poll.registry().register(&mut sender.socket, mio::Token(index), Interest::READABLE).expect("epoll takes a socket");
+        poll.registry()
+            .register(&mut sender.socket, mio::Token(index), Interest::READABLE)
+            .expect("epoll takes a socket");
         sender.send();
     }
     let deadline = Instant::now() + Duration::from_secs(plan.seconds);

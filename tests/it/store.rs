@@ -6,6 +6,8 @@ use caller_popup::call::{
 use caller_popup::config::Config;
 use caller_popup::store::{HistoryQuery, Position, Store};
 use chrono::{DateTime, TimeDelta, Utc};
+use mongodb::bson::{Document, doc};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::support;
@@ -156,6 +158,24 @@ async fn old_history_is_forgotten(store: support::Store) {
     assert_eq!(kept.store.prune_history(Utc::now() - TimeDelta::days(1)).await.unwrap(), 0);
     assert_eq!(kept.store.prune_history(Utc::now() + TimeDelta::days(1)).await.unwrap(), 1);
     assert!(kept.history().await.is_empty());
+
+    kept.store.record_shape("{}", Utc::now() - TimeDelta::days(3)).await.unwrap();
+    let shapes = async || match store {
+        support::Store::Sqlite => {
+            let file = Connection::open(kept.config.data_dir.join("caller-popup.sqlite")).unwrap();
+            file.query_row("SELECT count(*) FROM notification_shapes", [], |row| row.get::<_, i64>(0)).unwrap() as u64
+        }
+        support::Store::Mongo => {
+            let mongodb = kept.config.mongodb.as_ref().unwrap();
+            let client = mongodb::Client::with_uri_str(&mongodb.uri).await.unwrap();
+            let shapes = client.database(&mongodb.database).collection::<Document>("notification_shapes");
+            shapes.count_documents(doc! {}).await.unwrap()
+        }
+    };
+    kept.store.prune_history(Utc::now() - TimeDelta::days(4)).await.unwrap();
+    assert_eq!(shapes().await, 1);
+    kept.store.prune_history(Utc::now() - TimeDelta::days(2)).await.unwrap();
+    assert_eq!(shapes().await, 0);
 }
 
 /// A store of a test's own.

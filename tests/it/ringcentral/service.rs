@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use caller_popup::ringcentral::subscription::Verification;
+use mongodb::bson::{DateTime, Document, doc};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -71,4 +73,32 @@ async fn a_blacklisting_is_mended_at_the_next_look(store: Store) {
         (all.len() == 1 && all[0].blacklisted.is_none()).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_instance_that_looks_on_learns_the_first_token_there_is() {
+    let fake = FakeRingCentral::start().await;
+    let first = TestApp::start(Store::Mongo).await;
+    let settings = first.database().await.collection::<Document>("caller_popup_settings");
+    // Somebody else looks after the subscription.
+    let until = DateTime::from_millis(DateTime::now().timestamp_millis() + 3_600_000);
+    settings.insert_one(doc! { "_id": "lease:subscription", "holder": "another", "until": until }).await.unwrap();
+    let mut ours: Vec<_> = fake.settings().into_iter().filter(|it| it.0 != "RINGCENTRAL_REDIRECT_URI").collect();
+    ours.push(("PUBLIC_URL", "http://127.0.0.1:9".into()));
+    let ours: Vec<_> = ours.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let app = first.second_instance_with(&ours).await;
+    let reminder = &fixture("subscription-reminder")[0];
+    app.deliver(reminder).await;
+
+    let token = "the-first-token-there-ever-was";
+    let known = serde_json::to_string(&Verification::of(Some(token), None)).unwrap();
+    settings.insert_one(doc! { "_id": "verification", "value": known }).await.unwrap();
+    app.deliver(reminder).await;
+    eventually("strangers are refused", async || {
+        (app.post_webhook(reminder).await.status() == StatusCode::UNAUTHORIZED).then_some(())
+    })
+    .await;
+    let theirs = app.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", token);
+    assert_eq!(theirs.json(reminder).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(fake.subscriptions().len(), 0, "it only looks on");
 }
