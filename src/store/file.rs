@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Result, StoreError};
@@ -23,14 +24,41 @@ const STATEMENTS: usize = 64;
 /// The file. Cheap to clone.
 #[derive(Clone)]
 pub struct File {
-    writer: mpsc::Sender<Write>,
+    writer: mpsc::Sender<Box<dyn Write>>,
     reader: Arc<Mutex<Connection>>,
 }
 
-/// Runs inside the transaction; what it returns runs after the commit and answers whoever waits.
-type Write = Box<dyn FnOnce(&Connection) -> (Worked, Answer) + Send>;
+/// What somebody wants written, and waits for.
+trait Write: Send {
+    /// Writes inside a transaction. Runs again if that transaction comes to nothing.
+    fn run(&mut self, db: &Connection) -> Worked;
+    /// Answers whoever waits: with what the last run came to if that is on disk, else with an error.
+    fn answer(self: Box<Self>, committed: bool);
+}
+
 type Worked = bool;
-type Answer = Box<dyn FnOnce(bool) + Send>;
+
+struct Job<T, W> {
+    work: W,
+    result: Option<rusqlite::Result<T>>,
+    answer: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, W: FnMut(&Connection) -> rusqlite::Result<T> + Send> Write for Job<T, W> {
+    fn run(&mut self, db: &Connection) -> Worked {
+        self.result.insert((self.work)(db)).is_ok()
+    }
+
+    fn answer(self: Box<Self>, committed: bool) {
+        let result = match self.result {
+            Some(Err(cause)) => Err(cause.into()),
+            Some(Ok(done)) if committed => Ok(done),
+            _ => Err(StoreError::Closed),
+        };
+        // Whoever asked may be gone; the work is done all the same.
+        let _ = self.answer.send(result);
+    }
+}
 
 impl File {
     /// Opens or creates the file at `path` with its tables.
@@ -48,29 +76,21 @@ impl File {
         Ok(Self { writer, reader })
     }
 
-    /// Runs `work` in the next transaction; when this answers, it is on disk.
+    /// Runs `work` in the next transaction; when this answers, it is on disk. May run it more than once; only what the last
+    /// run wrote counts.
     pub async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let write: Write = Box::new(move |db| {
-            let result = work(db);
-            let worked = result.is_ok();
-            let reply = move |committed| {
-                // Whoever asked may be gone; the work is done all the same.
-                let result = result.map_err(StoreError::from);
-                let _ = answer.send(if committed || result.is_err() { result } else { Err(StoreError::Closed) });
-            };
-            (worked, Box::new(reply))
-        });
-        self.writer.send(write).await.map_err(|_| StoreError::Closed)?;
+        self.writer.send(Box::new(Job { work, result: None, answer })).await.map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Empties the write-ahead log, which still holds what was deleted from the tables.
     pub async fn leave_no_trace(&self) -> Result<()> {
-        self.read(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))).await
+        let busy: bool = self.read(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))).await?;
+        if busy { Err(StoreError::Slow) } else { Ok(()) }
     }
 
     /// Runs `work` on what is committed.
@@ -90,6 +110,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA busy_timeout = 5000;",
     )?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else a statement is planned anew each time its parameters change, which costs more than running it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
@@ -98,25 +120,106 @@ fn run(db: &Connection, sql: &str) -> rusqlite::Result<usize> {
 }
 
 /// The writer's thread: ends when the last handle is dropped and everything queued is on disk.
-fn write_all(db: Connection, mut queue: mpsc::Receiver<Write>) {
+fn write_all(db: Connection, mut queue: mpsc::Receiver<Box<dyn Write>>) {
     while let Some(first) = queue.blocking_recv() {
-        let mut answers = Vec::new();
-        // IMMEDIATE, so that another program writing to the file makes us wait here and not fail halfway.
-        let mut committed = run(&db, "BEGIN IMMEDIATE").is_ok();
-        let mut next = Some(first);
-        while let Some(write) = next {
+        let mut batch = vec![first];
+        let mut gather = |batch: &mut Vec<_>| {
+            let room = MOST_IN_A_COMMIT - batch.len();
+            batch.extend(std::iter::from_fn(|| queue.try_recv().ok()).take(room));
+        };
+        if !begin(&db) {
+            gather(&mut batch);
+            batch.into_iter().for_each(|write| write.answer(false));
+            continue;
+        }
+        let mut done = 0;
+        let all_work = loop {
+            let Some(write) = batch.get_mut(done) else { break true };
+            if !write.run(&db) {
+                break false;
+            }
+            done += 1;
+            // What came meanwhile shares the commit.
+            gather(&mut batch);
+        };
+        let committed = end(&db, all_work);
+        for mut write in batch {
             // Each write stands alone: one that fails takes nothing of the others with it.
-            committed = committed && run(&db, "SAVEPOINT one").is_ok();
-            let (worked, answer) = write(&db);
-            answers.push(answer);
-            committed = committed && (worked || run(&db, "ROLLBACK TO one").is_ok()) && run(&db, "RELEASE one").is_ok();
-            next = if answers.len() < MOST_IN_A_COMMIT { queue.try_recv().ok() } else { None };
+            let committed = committed
+                || !all_work && begin(&db) && {
+                    let works = write.run(&db);
+                    end(&db, works)
+                };
+            write.answer(committed);
         }
-        committed = committed && run(&db, "COMMIT").is_ok();
-        if !committed {
-            tracing::error!("the embedded store could not commit");
-            let _ = db.execute_batch("ROLLBACK");
+    }
+}
+
+/// IMMEDIATE, so that another program writing to the file makes us wait here and not fail halfway.
+fn begin(db: &Connection) -> bool {
+    let begun = run(db, "BEGIN IMMEDIATE");
+    if let Err(cause) = &begun {
+        tracing::error!(error = cause as &dyn std::error::Error, "the embedded store cannot be written to");
+    }
+    begun.is_ok()
+}
+
+/// Whether what was written is on disk; else nothing of it is.
+fn end(db: &Connection, worked: bool) -> bool {
+    if worked {
+        match run(db, "COMMIT") {
+            Ok(_) => return true,
+            Err(cause) => {
+                tracing::error!(error = &cause as &dyn std::error::Error, "the embedded store could not commit");
+            }
         }
-        answers.into_iter().for_each(|answer| answer(committed));
+    }
+    // Some failures have rolled back already.
+    let _ = run(db, "ROLLBACK");
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(folder: &tempfile::TempDir) -> File {
+        File::open(&folder.path().join("file"), "CREATE TABLE IF NOT EXISTS words (word TEXT UNIQUE) STRICT;").unwrap()
+    }
+
+    async fn put(file: &File, word: &'static str) -> Result<usize> {
+        file.write(move |db| db.execute("INSERT INTO words VALUES (?1)", [word])).await
+    }
+
+    async fn words(file: &File) -> Vec<String> {
+        let read = |db: &Connection| {
+            let mut all = db.prepare("SELECT word FROM words ORDER BY word")?;
+            all.query_map([], |row| row.get(0))?.collect()
+        };
+        file.read(read).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_takes_nothing_of_the_others_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(&folder);
+        let (one, two, same, three) =
+            tokio::join!(put(&file, "one"), put(&file, "two"), put(&file, "one"), put(&file, "three"));
+        assert!(one.is_ok() && two.is_ok() && same.is_err() && three.is_ok());
+        assert_eq!(words(&file).await, ["one", "three", "two"]);
+    }
+
+    #[tokio::test]
+    async fn while_another_program_holds_the_file_nothing_is_written_in_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(&folder);
+        let other = Connection::open(folder.path().join("file")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (first, second) = tokio::join!(put(&file, "one"), put(&file, "two"));
+        assert!(first.is_err() && second.is_err(), "nobody is told that it is written");
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(words(&file).await, Vec::<String>::new());
+        put(&file, "three").await.unwrap();
+        assert_eq!(words(&file).await, ["three"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The embedded store: the default, so that the program runs with no server at all.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,12 @@ use super::{CustomerRecord, Erased, HistoryQuery, Result};
 use crate::call::{Call, CallEvent, Direction, Ledger, Status, millis};
 use crate::customer::{Customer, Match, rank};
 use crate::phone::{PhoneNumber, Region};
+
+/// Rows or records of one read or write, so that nobody waits long for the file.
+const ROWS_AT_A_TIME: i64 = 500;
+const CUSTOMERS_AT_A_TIME: usize = 500;
+/// In SQLite's words.
+const NO_LIMIT: i64 = -1;
 
 /// The embedded store. Cheap to clone.
 #[derive(Clone)]
@@ -52,7 +59,7 @@ impl Sqlite {
                     return Ok(None);
                 }
                 put_active(db, &next)?;
-                Ok(Some(next))
+                Ok(Some(next.clone()))
             })
             .await
     }
@@ -77,30 +84,13 @@ impl Sqlite {
 
     /// Adds or replaces customers; answers how many, and how many of their numbers can never match.
     pub async fn import_customers(&self, records: Vec<CustomerRecord>) -> Result<(usize, usize)> {
-        let region = self.region;
-        self.file
-            .write(move |db| {
-                let mut unusable = 0;
-                for record in &records {
-                    db.execute("DELETE FROM customers WHERE id = ?1", [&record.id])?;
-                    db.execute(
-                        "INSERT INTO customers (id, name, email) VALUES (?1, ?2, ?3)",
-                        params![record.id, record.name, record.email],
-                    )?;
-                    for written in &record.phones {
-                        let Some(number) = PhoneNumber::parse(written, region) else {
-                            unusable += 1;
-                            continue;
-                        };
-                        db.execute(
-                            "INSERT OR IGNORE INTO customer_phones (e164, customer_id, written) VALUES (?1, ?2, ?3)",
-                            params![number.e164(), record.id, written],
-                        )?;
-                    }
-                }
-                Ok((records.len(), unusable))
-            })
-            .await
+        let (region, all) = (self.region, records.len());
+        let mut unusable = 0;
+        for some in records.chunks(CUSTOMERS_AT_A_TIME) {
+            let some = some.to_vec();
+            unusable += self.file.write(move |db| import(db, &some, region)).await?;
+        }
+        Ok((all, unusable))
     }
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
@@ -150,7 +140,7 @@ impl Sqlite {
         let now = millis::format(&Utc::now());
         self.file
             .write(move |db| {
-                db.execute("DELETE FROM tickets WHERE until <= ?1", [now])?;
+                db.execute("DELETE FROM tickets WHERE until <= ?1", [&now])?;
                 db.execute("INSERT INTO tickets VALUES (?1, ?2, ?3)", params![id, value, until]).map(drop)
             })
             .await
@@ -161,7 +151,7 @@ impl Sqlite {
         self.file
             .write(move |db| {
                 let take = "DELETE FROM tickets WHERE id = ?1 AND until > ?2 RETURNING value";
-                db.query_row(take, [id, now], |row| row.get(0)).optional()
+                db.query_row(take, [&id, &now], |row| row.get(0)).optional()
             })
             .await
     }
@@ -181,8 +171,11 @@ impl Sqlite {
     }
 
     pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
-        let (number, region) = (number.clone(), self.region);
-        let erased = self.file.write(move |db| erase(db, &number, region, with_customers)).await?;
+        let mut theirs = Theirs { number: number.clone(), region: self.region, ended: BTreeSet::new(), read_to: 0 };
+        while let Some(next) = self.file.read(theirs.clone().search()).await? {
+            theirs = next;
+        }
+        let erased = self.file.write(move |db| erase(db, &theirs, with_customers)).await?;
         self.file.leave_no_trace().await?;
         Ok(erased)
     }
@@ -190,6 +183,30 @@ impl Sqlite {
     pub async fn ping(&self) -> Result<()> {
         self.file.read(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await
     }
+}
+
+/// Answers how many of their numbers can never match.
+fn import(db: &Connection, records: &[CustomerRecord], region: Region) -> rusqlite::Result<usize> {
+    let mut unusable = 0;
+    for record in records {
+        db.prepare_cached("DELETE FROM customers WHERE id = ?1")?.execute([&record.id])?;
+        db.prepare_cached("INSERT INTO customers (id, name, email) VALUES (?1, ?2, ?3)")?.execute(params![
+            record.id,
+            record.name,
+            record.email
+        ])?;
+        for written in &record.phones {
+            let Some(number) = PhoneNumber::parse(written, region) else {
+                unusable += 1;
+                continue;
+            };
+            db.prepare_cached(
+                "INSERT OR IGNORE INTO customer_phones (e164, customer_id, written) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![number.e164(), record.id, written])?;
+        }
+    }
+    Ok(unusable)
 }
 
 fn apply(db: &Connection, events: &[CallEvent], known: Option<&Call>, new_id: &str) -> rusqlite::Result<Vec<Call>> {
@@ -362,14 +379,50 @@ fn read_call(row: &Row<'_>) -> rusqlite::Result<Call> {
     Ok(call)
 }
 
-fn erase(db: &Connection, number: &PhoneNumber, region: Region, with_customers: bool) -> rusqlite::Result<Erased> {
-    let mut erased = Erased::default();
-    for (table, count) in [("active_calls", &mut erased.active_calls), ("call_history", &mut erased.call_history)] {
-        let calls = select(db, &format!("SELECT * FROM {table}"), &[])?;
-        for call in calls.iter().filter(|call| mentions(call, number, region)) {
-            forget(db, &call.id)?;
-            *count += 1;
+/// What is known of a person's calls while the history is searched, on the reader: webhooks must not wait for it.
+#[derive(Clone)]
+struct Theirs {
+    number: PhoneNumber,
+    region: Region,
+    /// Ids of ended calls.
+    ended: BTreeSet<String>,
+    /// The last row looked at.
+    read_to: i64,
+}
+
+impl Theirs {
+    /// Looks at the next rows of the history; `None` at its end.
+    fn search(mut self) -> impl FnOnce(&Connection) -> rusqlite::Result<Option<Self>> {
+        move |db| Ok((self.look_on(db, ROWS_AT_A_TIME)? > 0).then_some(self))
+    }
+
+    /// Answers how many rows there were.
+    fn look_on(&mut self, db: &Connection, most: i64) -> rusqlite::Result<usize> {
+        let mut some =
+            db.prepare_cached("SELECT rowid, * FROM call_history WHERE rowid > ?1 ORDER BY rowid LIMIT ?2")?;
+        let mut rows = some.query(params![self.read_to, most])?;
+        let mut looked_at = 0;
+        while let Some(row) = rows.next()? {
+            (self.read_to, looked_at) = (row.get("rowid")?, looked_at + 1);
+            let call = read_call(row)?;
+            if mentions(&call, &self.number, self.region) {
+                self.ended.insert(call.id);
+            }
         }
+        Ok(looked_at)
+    }
+}
+
+fn erase(db: &Connection, found: &Theirs, with_customers: bool) -> rusqlite::Result<Erased> {
+    let Theirs { number, region, .. } = found;
+    let mut found = found.clone();
+    // What ended since it was searched.
+    found.look_on(db, NO_LIMIT)?;
+    let mut erased = Erased { call_history: found.ended.len() as u64, ..Erased::default() };
+    found.ended.iter().try_for_each(|id| forget(db, id))?;
+    for call in select(db, "SELECT * FROM active_calls", &[])?.iter().filter(|call| mentions(call, number, *region)) {
+        forget(db, &call.id)?;
+        erased.active_calls += 1;
     }
     erased.notification_shapes = db.execute("DELETE FROM notification_shapes", [])? as u64;
     let theirs = "SELECT customer_id FROM customer_phones WHERE e164 = ?1";
