@@ -210,7 +210,7 @@ impl App {
             Some(spool) => self.store_or_spool(spool, &events).await?,
             None => {
                 let known = self.0.hub.call_of_session(&events[0].session_id);
-                self.0.store.apply_to(&events, known.as_deref(), new_id()).await?
+                self.0.store.apply_to(&events, known.as_ref(), new_id()).await?
             }
         };
         for call in changed {
@@ -242,7 +242,7 @@ impl App {
             return None;
         }
         let (store, metrics) = (self.0.store.clone(), self.0.metrics.clone());
-        let mut lookup = tokio::spawn(async move {
+        let mut lookup = Box::pin(async move {
             let asked = Instant::now();
             let answer = store.customers_by_phone(&number).await;
             metrics.lookup.observe(asked.elapsed().as_secs_f64());
@@ -388,18 +388,9 @@ fn fact(session_id: &str, fact: Fact) -> CallEvent {
     CallEvent { session_id: session_id.to_owned(), heard_at: Utc::now(), fact }
 }
 
-type Lookup = Result<Result<Vec<Customer>, StoreError>, tokio::task::JoinError>;
-
 /// A lookup that fails leaves the caller unknown for now; the popup comes all the same.
-fn answered(lookup: Lookup) -> Option<Vec<Customer>> {
-    match lookup {
-        Ok(Ok(customers)) => Some(customers),
-        Ok(Err(cause)) => {
-            warn!(error = &cause as &dyn std::error::Error, "the caller could not be looked up");
-            None
-        }
-        Err(_) => None,
-    }
+fn answered(lookup: Result<Vec<Customer>, StoreError>) -> Option<Vec<Customer>> {
+    lookup.inspect_err(|cause| warn!(error = cause as &dyn std::error::Error, "the caller could not be looked up")).ok()
 }
 
 /// One line for each thing that happens in a call's life, without numbers or names.

@@ -86,7 +86,10 @@ impl PhoneNumber {
         let country_code = parsed.country().code();
         // The numbering plan of North America is closed: ten digits, neither more nor fewer.
         let fits = if country_code == 1 { national.len() == 10 } else { national.len() >= SHORTEST_NATIONAL };
-        (fits && national.len() <= 15).then_some(Self { country_code, national })
+        let number = (fits && national.len() <= 15).then_some(Self { country_code, national })?;
+        // Whoever reads a number shows it, and half of what that takes is done here.
+        SHOWN.insert((region, number.clone()), shown(&parsed, region));
+        Some(number)
     }
 
     /// `+` and digits, as RingCentral writes it.
@@ -115,12 +118,15 @@ impl PhoneNumber {
     }
 
     fn show(&self, region: Region) -> String {
-        let Ok(number) = phonenumber::parse(None, self.e164()) else { return self.e164() };
-        let home = phonenumber::metadata::DATABASE
-            .by_id(region.0.as_ref())
-            .is_some_and(|plan| plan.country_code() == self.country_code);
-        number.format().mode(if home { Mode::National } else { Mode::International }).to_string()
+        phonenumber::parse(None, self.e164()).map_or_else(|_| self.e164(), |number| shown(&number, region))
     }
+}
+
+fn shown(number: &phonenumber::PhoneNumber, region: Region) -> String {
+    let home = phonenumber::metadata::DATABASE
+        .by_id(region.0.as_ref())
+        .is_some_and(|plan| plan.country_code() == number.country().code());
+    number.format().mode(if home { Mode::National } else { Mode::International }).to_string()
 }
 
 /// Debug output ends up in logs, so it keeps a number private.
@@ -155,6 +161,28 @@ mod tests {
 
     fn parse(raw: &str) -> Option<String> {
         PhoneNumber::parse(raw, Region::default()).map(|n| n.e164())
+    }
+
+    #[test]
+    fn a_number_is_shown_the_same_however_it_was_written() {
+        for region in ["US", "DE", "IT", "GB", "BR", "AR"].map(|region| region.parse().unwrap()) {
+            for raw in
+                ["+14165551234", "+4930123456", "+390612345678", "+442079460958", "+5491123456789", "+551123456789"]
+            {
+                let number = PhoneNumber::parse(raw, region).unwrap();
+                let international =
+                    phonenumber::parse(None, raw).unwrap().format().mode(Mode::International).to_string();
+                for spelled in [raw, &international, &format!("{raw} ext. 12"), &raw.replace('+', "00")] {
+                    if let Some(same) = PhoneNumber::parse(spelled, region).filter(|same| *same == number) {
+                        assert_eq!(same.display(region), number.show(region), "{spelled} in {region:?}");
+                    }
+                }
+                let shown = number.show(region);
+                if let Some(same) = PhoneNumber::read(&shown, region) {
+                    assert_eq!((same == number, same.display(region)), (true, shown), "{raw} in {region:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod spool;
 mod sqlite;
 mod watch;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -179,7 +181,7 @@ impl Store {
 
     /// The same for who has the call at hand and spares the store a look: `known` is the active call these belong to, as
     /// far as the caller knows, and `new_id` is what a call that begins is to be called.
-    pub async fn apply_to(&self, events: &[CallEvent], known: Option<&Call>, new_id: String) -> Result<Vec<Call>> {
+    pub async fn apply_to(&self, events: &[CallEvent], known: Option<&Arc<Call>>, new_id: String) -> Result<Vec<Call>> {
         match self {
             Self::Mongo(mongo) => mongo.apply(events, known, new_id).await,
             Self::Sqlite(sqlite) => sqlite.apply(events, known, new_id).await,

@@ -49,7 +49,7 @@ impl App {
         let known = self.0.hub.call_of_session(&events[0].session_id);
         let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
         if spool.depth() == 0 && !self.pulse().store_lost {
-            match timeout(STORE_PATIENCE, self.0.store.apply_to(events, known.as_deref(), id.clone())).await {
+            match timeout(STORE_PATIENCE, self.0.store.apply_to(events, known.as_ref(), id.clone())).await {
                 Ok(Ok(changed)) => return Ok(changed),
                 Ok(Err(cause)) => self.lose_store(&cause),
                 Err(_) => self.lose_store(&StoreError::Slow),

@@ -5,6 +5,7 @@
 //! or lose a race, and whoever comes next finishes the work.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::call::{Call, CallEvent, Source, Status};
 use crate::phone::{PhoneNumber, Region};
@@ -23,8 +24,8 @@ pub enum Place {
 pub struct Held {
     /// Where.
     pub place: Place,
-    /// The call.
-    pub call: Call,
+    /// The call, which its readers share.
+    pub call: Arc<Call>,
 }
 
 /// What has to be written for facts to be taken in.
@@ -69,14 +70,14 @@ pub fn settle(held: &[Held], events: &[CallEvent], new_id: &str) -> Option<Chang
     let parts = parts(held, first);
     let oldest = parts.iter().copied().reduce(keeps);
     let mut call = match oldest {
-        Some(oldest) => oldest.call.clone(),
+        Some(oldest) => Call::clone(&oldest.call),
         None if first.can_begin_a_call() => Call::new(new_id.to_owned(), first.session_id.clone(), first.heard_at),
         None => return None,
     };
     let known: BTreeSet<String> = oldest.iter().flat_map(|it| it.call.sessions()).cloned().collect();
     let rev = parts.iter().map(|part| part.call.rev).max().unwrap_or(0);
     let others = parts.iter().copied().filter(|part| oldest.is_none_or(|oldest| !std::ptr::eq(*part, oldest)));
-    others.clone().for_each(|other| call.absorb(other.call.clone()));
+    others.clone().for_each(|other| call.absorb(Call::clone(&other.call)));
     let mut changed = others.clone().next().is_some();
     for event in events {
         changed |= call.apply(event);
@@ -123,7 +124,10 @@ fn keeps<'a>(one: &'a Held, other: &'a Held) -> &'a Held {
 
 /// What became part of another call, as its readers must see it.
 pub fn no_more(gone: Vec<Held>) -> Vec<Call> {
-    gone.into_iter().map(|it| Call { status: Status::Ended, rev: it.call.rev + 1, ..it.call }).collect()
+    gone.into_iter()
+        .map(|it| Arc::unwrap_or_clone(it.call))
+        .map(|it| Call { status: Status::Ended, rev: it.rev + 1, ..it })
+        .collect()
 }
 
 /// Whether a call holds this number anywhere: as caller, as called line, on any of its legs.

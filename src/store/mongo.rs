@@ -97,7 +97,7 @@ impl Mongo {
         Ok(())
     }
 
-    pub async fn apply(&self, events: &[CallEvent], known: Option<&Call>, new_id: String) -> Result<Vec<Call>> {
+    pub async fn apply(&self, events: &[CallEvent], known: Option<&Arc<Call>>, new_id: String) -> Result<Vec<Call>> {
         let mut looked: BTreeSet<String> = keys(events).into_iter().collect();
         // What the caller knows is tried once; if it is no longer so, the comparison of `rev` says it. A tick looks all the
         // same, so that what somebody left twice is met and mended.

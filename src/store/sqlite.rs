@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ToSql;
@@ -37,7 +38,7 @@ impl Sqlite {
         Ok(Self { file, region })
     }
 
-    pub async fn apply(&self, events: &[CallEvent], known: Option<&Call>, new_id: String) -> Result<Vec<Call>> {
+    pub async fn apply(&self, events: &[CallEvent], known: Option<&Arc<Call>>, new_id: String) -> Result<Vec<Call>> {
         let (events, known) = (events.to_vec(), known.cloned());
         self.file.write(move |db| apply(db, &events, known.as_ref(), &new_id)).await
     }
@@ -209,7 +210,12 @@ fn import(db: &Connection, records: &[CustomerRecord], region: Region) -> rusqli
     Ok(unusable)
 }
 
-fn apply(db: &Connection, events: &[CallEvent], known: Option<&Call>, new_id: &str) -> rusqlite::Result<Vec<Call>> {
+fn apply(
+    db: &Connection,
+    events: &[CallEvent],
+    known: Option<&Arc<Call>>,
+    new_id: &str,
+) -> rusqlite::Result<Vec<Call>> {
     let mut looked = keys(events);
     let mut held = match known {
         Some(call) if is_held(db, call)? => vec![Held { place: Place::Active, call: call.clone() }],
@@ -283,7 +289,7 @@ fn look(db: &Connection, names: &[String]) -> rusqlite::Result<Vec<Held>> {
     for (name, (place, sql)) in names.iter().flat_map(|name| LOOKS.iter().map(move |look| (name, look))) {
         for call in select(db, sql, &[name])? {
             if held.iter().all(|it| it.call.id != call.id) {
-                held.push(Held { place: *place, call });
+                held.push(Held { place: *place, call: Arc::new(call) });
             }
         }
     }

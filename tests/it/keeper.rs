@@ -2,6 +2,7 @@
 //! pure functions, and watches what viewers would see. Its clock is the test's.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use caller_popup::call::{Call, CallEvent, Fact, GRACE, Ledger};
 use caller_popup::phone::Region;
@@ -101,7 +102,7 @@ impl Keeper {
     fn look(&self, names: &[String]) -> Vec<Held> {
         let ids: BTreeSet<&String> = names.iter().filter_map(|name| self.index.get(name)).flatten().collect();
         let calls = ids.into_iter().filter_map(|id| self.calls.get(id));
-        calls.map(|call| Held { place: Place::of(call), call: call.clone() }).collect()
+        calls.map(|call| Held { place: Place::of(call), call: Arc::new(call.clone()) }).collect()
     }
 
     /// A call that ended stays ended, whatever is told of it later.

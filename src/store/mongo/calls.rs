@@ -1,6 +1,7 @@
 //! The two collections of calls, asked and written for many at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
@@ -140,7 +141,7 @@ async fn look(
     // the other order.
     let active: Vec<_> = active.find(filter.clone()).await?.try_collect().await?;
     let ended: Vec<_> = history.find(filter).sort(newest).limit(most_ended as i64).await?.try_collect().await?;
-    let held = |place| move |document| Some(Held { place, call: from_document(document)? });
+    let held = |place| move |document| Some(Held { place, call: Arc::new(from_document(document)?) });
     let active = active.into_iter().filter_map(held(Place::Active));
     Ok(active.chain(ended.into_iter().filter_map(held(Place::History))).collect())
 }
@@ -197,5 +198,5 @@ pub(super) fn by_rev(id: &str, rev: i64) -> Document {
 
 /// The calls as they are found, for who cannot say what of it was theirs.
 pub(super) fn as_found(held: Vec<Held>) -> Vec<Call> {
-    held.into_iter().map(|it| it.call).collect()
+    held.into_iter().map(|it| Arc::unwrap_or_clone(it.call)).collect()
 }
