@@ -87,9 +87,19 @@ impl PhoneNumber {
         // The numbering plan of North America is closed: ten digits, neither more nor fewer.
         let fits = if country_code == 1 { national.len() == 10 } else { national.len() >= SHORTEST_NATIONAL };
         let number = (fits && national.len() <= 15).then_some(Self { country_code, national })?;
+        // Zeros that belong to a number, as in Italy, are kept in E.164; others would make it unreadable.
+        if number.national.starts_with('0') && !number.is_read_again(region) {
+            return None;
+        }
         // Whoever reads a number shows it, and half of what that takes is done here.
         SHOWN.insert((region, number.clone()), shown(&parsed, region));
         Some(number)
+    }
+
+    fn is_read_again(&self, region: Region) -> bool {
+        phonenumber::parse(Some(region.0), self.e164()).is_ok_and(|again| {
+            (again.country().code(), again.national().to_string()) == (self.country_code, self.national.clone())
+        })
     }
 
     /// `+` and digits, as RingCentral writes it.
@@ -211,6 +221,8 @@ mod tests {
         {
             assert_eq!(parse(raw), None, "{raw}");
         }
+        assert_eq!(PhoneNumber::parse("0000121 6", "GB".parse().unwrap()), None, "zeros too many");
+        assert!(PhoneNumber::parse("06 1234 5678", "IT".parse().unwrap()).is_some(), "a zero that belongs to it");
     }
 
     #[test]

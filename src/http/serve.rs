@@ -70,7 +70,12 @@ pub async fn serve(
                 // A popup is one small write; waiting for more to send along would only delay it.
                 let _ = socket.set_nodelay(true);
                 let _ = watch_for_silence(&socket);
-                tracker.spawn(connection(socket, Peer(peer), inside, router.clone(), writers.clone(), closed.clone()));
+                let (router, writers, closed) = (router.clone(), writers.clone(), closed.clone());
+                tracker.spawn(async move {
+                    if says_something(&socket, closed.clone()).await {
+                        Box::pin(connection(socket, Peer(peer), inside, router, writers, closed)).await;
+                    }
+                });
             }
             Err(cause) => {
                 warn!(error = &cause as &dyn std::error::Error, "a connection could not be accepted");
@@ -84,6 +89,15 @@ pub async fn serve(
     let finished = async { tokio::join!(tracker.wait(), writers.close()) };
     if timeout(DRAIN, finished).await.is_err() {
         warn!("some connections did not finish in time");
+    }
+}
+
+/// Waits for the first byte. Until then a connection costs no more than its socket: browsers open some that they never
+/// use, and when thousands come back at once most of them are still on their way.
+async fn says_something(socket: &TcpStream, mut closed: watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        readable = timeout(FIRST_HEAD, socket.readable()) => matches!(readable, Ok(Ok(()))),
+        _ = closed.changed() => false,
     }
 }
 
