@@ -6,10 +6,11 @@
 //! process and the viewers are at a second one. `cargo bench --bench latency [RUNS]`; MongoDB is measured where
 //! `MONGODB_TEST_URI` names a replica set.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,20 +26,21 @@ const SHARES: [f64; 4] = [0.5, 0.99, 0.999, 1.0];
 fn main() {
     let runs = std::env::args().find_map(|it| it.parse().ok()).unwrap_or(3);
     println!("webhook → event in a viewer's hands, milliseconds, medians of {runs} runs");
-    println!("store              viewers  calls/s      p50      p99    p99.9      max   lost");
+    println!("store              viewers  calls/s      p50      p99    p99.9      max   lost  doubled");
     let uri = std::env::var("MONGODB_TEST_URI").ok();
     for load in LOADS {
-        report("sqlite", load, runs, |_| {
+        report("sqlite", load, runs, || {
             let server = Server::start(&[]);
             play(&server, &server, load)
         });
         let Some(uri) = &uri else { continue };
-        report("mongodb", load, runs, |run| {
-            let server = Server::start(&mongodb(uri, run, load));
+        report("mongodb", load, runs, || {
+            let server = Server::start(&mongodb(uri));
             play(&server, &server, load)
         });
-        report("mongodb, elsewhere", load, runs, |run| {
-            let (here, elsewhere) = (Server::start(&mongodb(uri, run, load)), Server::start(&mongodb(uri, run, load)));
+        report("mongodb, elsewhere", load, runs, || {
+            let database = mongodb(uri);
+            let (here, elsewhere) = (Server::start(&database), Server::start(&database));
             play(&here, &elsewhere, load)
         });
     }
@@ -47,20 +49,22 @@ fn main() {
     }
 }
 
-/// A database of this run's own: calls that an earlier one left ringing would be told first.
-fn mongodb(uri: &str, run: usize, (viewers, ..): (usize, u32, Duration)) -> Vec<(&'static str, String)> {
-    let database = format!("caller_popup_bench_{}_{viewers}_{run}", std::process::id());
+/// A database of one run's own: calls that an earlier one left ringing would be told first.
+fn mongodb(uri: &str) -> Vec<(&'static str, String)> {
+    static RUN: AtomicUsize = AtomicUsize::new(0);
+    let database = format!("caller_popup_bench_{}_{}", std::process::id(), RUN.fetch_add(1, Ordering::Relaxed));
     vec![("MONGODB_URI", uri.to_owned()), ("MONGODB_DATABASE", database)]
 }
 
-/// What came of a run: milliseconds of every delivery, in order, and how many are missing.
+/// What came of a run: milliseconds of every delivery, in order, and how many are missing or came twice.
 struct Outcome {
     taken: Vec<f64>,
     lost: usize,
+    doubled: usize,
 }
 
-fn report(store: &str, (viewers, _, pace): (usize, u32, Duration), runs: usize, run: impl Fn(usize) -> Outcome) {
-    let outcomes: Vec<Outcome> = (0..runs).map(run).collect();
+fn report(store: &str, (viewers, _, pace): (usize, u32, Duration), runs: usize, run: impl Fn() -> Outcome) {
+    let outcomes: Vec<Outcome> = (0..runs).map(|_| run()).collect();
     print!("{store:<18} {viewers:>7} {:>8.0}", 1.0 / pace.as_secs_f64());
     for share in SHARES {
         let at = |taken: &[f64]| taken[((taken.len() as f64 * share) as usize).min(taken.len() - 1)];
@@ -68,16 +72,17 @@ fn report(store: &str, (viewers, _, pace): (usize, u32, Duration), runs: usize, 
         figures.sort_by(f64::total_cmp);
         print!(" {:>8.2}", figures[figures.len() / 2]);
     }
-    println!(" {:>6}", outcomes.iter().map(|outcome| outcome.lost).sum::<usize>());
+    let sum = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>();
+    println!(" {:>6} {:>8}", sum(|outcome| outcome.lost), sum(|outcome| outcome.doubled));
 }
 
 /// Calls come in `here`, viewers watch `elsewhere`.
 fn play(here: &Server, elsewhere: &Server, (viewers, calls, pace): (usize, u32, Duration)) -> Outcome {
     let (seen, arrivals) = mpsc::channel();
     let (ready, connected) = mpsc::channel();
-    for _ in 0..viewers {
+    for viewer in 0..viewers {
         let (address, ready, seen) = (elsewhere.address.clone(), ready.clone(), seen.clone());
-        thread::spawn(move || watch(&address, &ready, &seen));
+        thread::spawn(move || watch(viewer, &address, &ready, &seen));
     }
     connected.iter().take(viewers).for_each(drop);
 
@@ -86,23 +91,27 @@ fn play(here: &Server, elsewhere: &Server, (viewers, calls, pace): (usize, u32, 
     let mut webhook = TcpStream::connect(&here.address).expect("the server listens");
     webhook.set_nodelay(true).expect("a socket takes options");
     let mut answers = BufReader::new(webhook.try_clone().expect("a socket can be shared"));
-    for call in 0..calls {
-        let session = format!("bench-{call}");
-        thread::sleep(due[&session].saturating_duration_since(Instant::now()));
-        post(&mut webhook, &mut answers, &session);
-    }
+    thread::scope(|scope| {
+        scope.spawn(move || (0..calls).for_each(|_| read_answer(&mut answers)));
+        for call in 0..calls {
+            let session = format!("bench-{call}");
+            thread::sleep(due[&session].saturating_duration_since(Instant::now()));
+            post(&mut webhook, &session);
+        }
+    });
     let expected = viewers * calls as usize;
-    let mut taken = Vec::with_capacity(expected);
+    let (mut told, mut taken, mut doubled) = (HashSet::new(), Vec::with_capacity(expected), 0);
     while taken.len() < expected
-        && let Ok((session, moment)) = arrivals.recv_timeout(Duration::from_secs(2))
+        && let Ok((viewer, session, moment)) = arrivals.recv_timeout(Duration::from_secs(2))
     {
-        taken.push((moment - due[&session]).as_secs_f64() * 1_000.0);
+        let after = (moment - due[&session]).as_secs_f64() * 1_000.0;
+        if told.insert((viewer, session)) { taken.push(after) } else { doubled += 1 }
     }
     taken.sort_by(f64::total_cmp);
-    Outcome { lost: expected - taken.len(), taken }
+    Outcome { lost: expected - taken.len(), doubled, taken }
 }
 
-fn post(webhook: &mut TcpStream, answers: &mut BufReader<TcpStream>, session: &str) {
+fn post(webhook: &mut TcpStream, session: &str) {
     let body = format!(
         r#"{{"event":"/restapi/v1.0/account/~/extension/~/presence","body":{{"telephonyStatus":"Ringing","sessionId":"{session}","from":{{"phoneNumber":"+14165551234","name":"Test Caller"}},"to":{{"phoneNumber":"+15879876543"}},"direction":"Inbound"}}}}"#
     );
@@ -111,6 +120,9 @@ fn post(webhook: &mut TcpStream, answers: &mut BufReader<TcpStream>, session: &s
         body.len()
     );
     webhook.write_all(request.as_bytes()).expect("the server reads");
+}
+
+fn read_answer(answers: &mut BufReader<TcpStream>) {
     let mut length = 0;
     let mut line = String::new();
     while answers.read_line(&mut line).expect("the server answers") > 2 {
@@ -123,8 +135,11 @@ fn post(webhook: &mut TcpStream, answers: &mut BufReader<TcpStream>, session: &s
     answers.read_exact(&mut vec![0; length]).expect("the whole answer");
 }
 
-/// Tells when every call first came up, until the stream ends.
-fn watch(address: &str, ready: &mpsc::Sender<()>, seen: &mpsc::Sender<(String, Instant)>) {
+/// A viewer, a call's session, and when it came up.
+type Arrival = (usize, String, Instant);
+
+/// Tells when every call came up, until the stream ends.
+fn watch(viewer: usize, address: &str, ready: &mpsc::Sender<()>, seen: &mpsc::Sender<Arrival>) {
     let mut socket = TcpStream::connect(address).expect("the server listens");
     socket
         .write_all(b"GET /api/ringcentral/call-stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -140,7 +155,7 @@ fn watch(address: &str, ready: &mpsc::Sender<()>, seen: &mpsc::Sender<(String, I
             "connected" => ready.send(()).expect("the benchmark waits"),
             "call" => {
                 let session = data.split(r#""session_id":""#).nth(1).and_then(|rest| rest.split('"').next());
-                if seen.send((session.unwrap_or_default().to_owned(), now)).is_err() {
+                if seen.send((viewer, session.unwrap_or_default().to_owned(), now)).is_err() {
                     return;
                 }
             }
