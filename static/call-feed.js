@@ -216,7 +216,7 @@ export class CallFeed extends EventTarget {
   #dismissHere(id) {
     const call = this.calls.find((other) => other.id === id);
     if (!call || call.status === "ended") return;
-    this.#become({}, reduce(this.calls, { type: "call_ended", call }));
+    this.#become({}, reduce(this.calls, { type: "dismissed", call }));
   }
 
   // --- The leader's stream ---------------------------------------------------------------------------------------

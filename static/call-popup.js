@@ -56,6 +56,7 @@ export class CallPopup extends HTMLElement {
   #config = { customer_url: "/customers/{id}" };
   #cards = [];
   #hidden = new Set();
+  #lapsed = new Set();
   #expanded = false;
   #cameFrom = null;
   #stack = document.createElement("section");
@@ -144,9 +145,11 @@ export class CallPopup extends HTMLElement {
   #show(calls) {
     for (const card of [...this.#cards]) {
       const call = calls.find((other) => other.id === card.call.id);
-      if (!call || call.dismissed) this.#remove(card);
+      if (!call || call.dismissed || call.status === "setup") this.#remove(card);
       else if (call !== card.call) card.update(call);
     }
+    // Put away by its timer, not by the person: when it rings anew, it is news again.
+    for (const call of calls) if (call.status !== "ringing" && this.#lapsed.delete(call.id)) this.#hidden.delete(call.id);
     // Oldest first, so that the newest ends on top.
     const arrived = calls.filter((call) => this.#arrives(call)).reverse();
     for (const call of arrived) this.#add(call);
@@ -167,7 +170,7 @@ export class CallPopup extends HTMLElement {
       onView: (event) => this.#view(event, card),
       onDismiss: () => this.#dismiss(card),
       onGone: (_, timedOut) => {
-        if (timedOut) this.#hide(card.call.id);
+        if (timedOut) this.#lapse(card.call.id);
         this.#remove(card);
       },
     });
@@ -250,6 +253,11 @@ export class CallPopup extends HTMLElement {
   #hide(id) {
     this.#hidden.add(id);
     if (this.#ownFeed) remember(this.#hidden);
+  }
+
+  #lapse(id) {
+    this.#lapsed.add(id);
+    this.#hide(id);
   }
 
   #onEscape(event) {

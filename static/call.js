@@ -5,7 +5,7 @@
  * to which `reduce` adds one field: `dismissed`, true once this viewer closed it here or on another device.
  */
 
-/** Ended and dismissed calls kept, so that a late event cannot bring one back. Active calls are never dropped for space. */
+/** Calls off the screen that are kept, so that a late event cannot bring one back. Those on it are never dropped for space. */
 const REMEMBERED = 50;
 
 /** How long a card stays to say what became of its call, in milliseconds. */
@@ -34,7 +34,7 @@ const RESULT = {
  *
  * An event about a call whose `rev` is not higher than the known one is dropped, whatever order the network chose.
  * Returns the same array when nothing changed. Beside the stream's events it knows `snapshot`, `{calls}`: the whole
- * answer of active-calls, for viewers that poll.
+ * answer of active-calls, for viewers that poll; and `dismissed`, `{call}`: what this viewer does here.
  */
 export function reduce(calls, event) {
   switch (event.type) {
@@ -48,8 +48,10 @@ export function reduce(calls, event) {
     case "call_updated":
       return put(calls, event.call, false);
     case "call_ended":
-      // A call that "ended" without being over was dismissed by this viewer; its rev did not grow for that.
-      return put(calls, event.call, event.call.status !== "ended");
+      // It left the screen. Over, or back in a queue where no phone rings, it says so; anything else this viewer dismissed.
+      return put(calls, event.call, isOnScreen(event.call));
+    case "dismissed":
+      return put(calls, event.call, true);
     default:
       return calls;
   }
@@ -62,19 +64,20 @@ function put(calls, call, dismissed) {
   const newer = { ...(stale ? known : call), dismissed: dismissed || Boolean(known?.dismissed) };
   const list = [newer, ...calls.filter((other) => other !== known)];
   list.sort((a, b) => Date.parse(b.timestamp) - Date.parse(a.timestamp));
-  let over = 0;
-  return list.filter((other) => !isOver(other) || ++over <= REMEMBERED);
+  let away = 0;
+  return list.filter((other) => isShown(other) || ++away <= REMEMBERED);
 }
 
 function keep(calls, ids = []) {
-  const kept = calls.filter((call) => isOver(call) || ids.includes(call.id));
+  const kept = calls.filter((call) => !isShown(call) || ids.includes(call.id));
   return kept.length === calls.length ? calls : kept;
 }
 
-const isOver = (call) => call.dismissed || call.status === "ended";
+/** Whether a call of this status stands on screens. `setup` is one that nobody's phone rings for yet, or any more. */
+const isOnScreen = (call) => call.status !== "setup" && call.status !== "ended";
 
-/** Is somebody still on the line (or on the way to it)? */
-export const isActive = (call) => call.status !== "ended";
+/** Does this viewer see it: on screen, and not dismissed? */
+export const isShown = (call) => isOnScreen(call) && !call.dismissed;
 
 /**
  * The rows of an "active now" table: `{rows, silent}`, newest first.
@@ -83,11 +86,17 @@ export const isActive = (call) => call.status !== "ended";
  * this viewer dismissed, so those come from `read` until it is read again; `silent` says that there are such rows.
  */
 export function activeRows(followed, read) {
-  const live = followed.filter((call) => !isOver(call));
-  const ended = followed.filter((call) => !isActive(call));
-  const other = read.filter((call) => isActive(call) && ![...live, ...ended].some(({ id }) => id === call.id));
+  const live = followed.filter(isShown);
+  const told = (call) => followed.some((other) => other.id === call.id && supersedes(other, call));
+  const other = read.filter((call) => isOnScreen(call) && !told(call));
   const rows = [...live, ...other].sort((a, b) => Date.parse(b.timestamp) - Date.parse(a.timestamp));
   return { rows, silent: other.length > 0 };
+}
+
+/** Does the stream's last word on a call count, and not the reading? One that waits in a queue may ring again since. */
+function supersedes(followed, read) {
+  if (followed.status === "setup") return followed.rev >= read.rev;
+  return followed.status === "ended" || !followed.dismissed;
 }
 
 /** `[label, tone]` of a call for a table; the tone names a colour: ringing, connected, hold, missed or neutral. */

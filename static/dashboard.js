@@ -5,7 +5,7 @@
  * stream leaves out (calls this viewer dismissed, and calls from before) is read over HTTP.
  */
 import "./call-popup.js";
-import { activeRows } from "./call.js";
+import { activeRows, isShown } from "./call.js";
 import { CallTable } from "./call-table.js";
 import { History } from "./history.js";
 import { get, readiness } from "./service.js";
@@ -43,7 +43,7 @@ function follow() {
   followed = feed.calls;
   if (followed !== before) {
     const now = new Map(followed.map((call) => [call.id, call]));
-    const live = before.filter((call) => !call.dismissed && call.status !== "ended");
+    const live = before.filter(isShown);
     // Dismissed just now: the row stays, from what we know. Gone without an end: we missed it, and history knows.
     read = (read ?? []).concat(live.filter((call) => now.get(call.id)?.dismissed));
     const lost = live.filter((call) => !now.has(call.id));

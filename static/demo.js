@@ -21,7 +21,7 @@ class HandFeed extends EventTarget {
 
   dismiss(id) {
     const call = this.calls.find((other) => other.id === id);
-    if (call) this.send({ type: "call_ended", call });
+    if (call) this.send({ type: "dismissed", call });
   }
 }
 
@@ -70,6 +70,7 @@ const CHANGES = {
   "Customer found": () => sarah,
   "Caller hung up: missed": () => end("missed"),
   "Call ended": () => end("answered"),
+  "Back in the queue": () => ({ status: "setup" }),
   "Rings again": () => ({ status: "ringing", answered_by: null, answered_at: null }),
   "Dismissed on another device": "dismiss",
 };
@@ -108,7 +109,7 @@ function change(what) {
   if (!call) return;
   if (what === "dismiss") return feed.dismiss(call.id);
   const changed = { ...call, ...what(), rev: call.rev + 1 };
-  feed.send({ type: changed.status === "ended" ? "call_ended" : "call_updated", call: changed });
+  feed.send({ type: ["setup", "ended"].includes(changed.status) ? "call_ended" : "call_updated", call: changed });
 }
 
 function button(name, action) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::chromium::Browser;
-use crate::support::{Setup, Store, TestApp, eventually};
+use crate::support::{Setup, Store, TestApp, eventually, fixture};
 
 /// The cards on screen, newest on top; one that fades out is gone already.
 const CARDS: &str =
@@ -169,6 +169,27 @@ async fn a_hang_up_removes_the_card() {
     browser.until("the card says connected", &format!("{CARDS}[0]?.innerText.includes('Connected')")).await;
     app.hang_up("answered").await;
     until_cards(&browser, 0).await;
+}
+
+#[tokio::test]
+async fn a_call_that_goes_back_to_its_queue_pops_up_again_when_the_next_phone_rings() {
+    let app = TestApp::start(Store::Sqlite).await;
+    let browser = open(&app).await;
+    let told = fixture("queue-call-answered-by-second-agent");
+    let [caller, first, second, ..] = &told[..] else { panic!("a caller and two agents") };
+    app.deliver(caller).await;
+    app.deliver(first).await;
+    until_cards(&browser, 1).await;
+    let mut gave_up = first.clone();
+    gave_up["body"]["sequence"] = json!(first["body"]["sequence"].as_i64().expect("telephony numbers its events") + 1);
+    gave_up["body"]["parties"][0]["status"]["code"] = "Disconnected".into();
+    app.deliver(&gave_up).await;
+    until_cards(&browser, 0).await;
+    let rows = "document.querySelectorAll('#active tbody tr').length";
+    browser.until("no call in the list", &format!("{rows} === 0")).await;
+    app.deliver(second).await;
+    until_cards(&browser, 1).await;
+    browser.until("the call in the list", &format!("{rows} === 1")).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  activeRows, agentOf, callerName, cardOf, customerUrl, dialled, formatDuration, formatNumber, formatSpan, formatWhen, initials, reduce, stateOf,
+  activeRows, agentOf, callerName, cardOf, customerUrl, dialled, formatDuration, formatNumber, formatSpan, formatWhen, initials, isShown, reduce,
+  stateOf,
 } from "../../static/call.js";
 
 const at = (seconds) => new Date(Date.UTC(2025, 9, 19, 0, 47, seconds)).toISOString();
@@ -36,6 +37,34 @@ test("a change with a lower or equal rev is dropped and changes nothing at all",
 test("a call that ended does not ring again when an old event comes late", () => {
   const calls = after(rings(), ends({ status: "ended", result: "missed", rev: 2 }), rings({ rev: 1 }));
   assert.deepEqual(calls.map(({ status, dismissed }) => [status, dismissed]), [["ended", false]]);
+});
+
+test("a call that goes back to its queue is off the screen, and pops up when it rings again", () => {
+  const waits = after(rings(), ends({ status: "setup", rev: 2 }));
+  assert.deepEqual(waits.map(({ status, dismissed, rev }) => [status, dismissed, rev]), [["setup", false, 2]]);
+  assert.equal(isShown(waits[0]), false);
+  assert.equal(reduce(waits, rings({ rev: 1 })), waits, "an older event does not bring it back");
+  const again = reduce(waits, rings({ rev: 3 }));
+  assert.deepEqual([again[0].status, isShown(again[0])], ["ringing", true]);
+});
+
+test("a call that was dismissed does not pop up again after it was in the queue", () => {
+  const calls = after(rings(), ends({ rev: 2 }), ends({ status: "setup", rev: 3 }), rings({ rev: 4 }));
+  assert.equal(isShown(calls[0]), false);
+  const there = after(rings(), ends({ status: "setup", rev: 2 }), { type: "dismissed", call: call() }, rings({ rev: 3 }));
+  assert.equal(isShown(there[0]), false);
+});
+
+test("what is dismissed on another device stays dismissed, though its rev grows", () => {
+  const calls = after(rings(), ends({ rev: 2 }), updates({ status: "connected", rev: 3 }));
+  assert.deepEqual([calls[0].dismissed, isShown(calls[0])], [true, false]);
+});
+
+test("calls that wait in queues are forgotten past fifty, and a full picture does not forget them", () => {
+  const waiting = Array.from({ length: 80 }, (_, n) => ends({ id: `q${n}`, status: "setup", timestamp: at(n) }));
+  const calls = after(...waiting, { type: "resync", active: [] });
+  assert.equal(calls.length, 50);
+  assert.equal(after(...waiting, rings({ id: "q79", rev: 1 })).find(({ id }) => id === "q79").status, "setup");
 });
 
 test("an end that is not ended is this viewer's dismissal, though its rev did not grow", () => {
@@ -107,6 +136,12 @@ test("the table keeps a dismissed call from the last reading and says the stream
 test("the table believes the stream before an older reading", () => {
   const followed = after(rings(), ends({ status: "ended", result: "answered", rev: 2 }));
   assert.deepEqual(activeRows(followed, [call()]), { rows: [], silent: false });
+});
+
+test("the table leaves out a call that went back to its queue, until it is read as ringing again", () => {
+  const followed = after(rings(), ends({ status: "setup", rev: 2 }));
+  assert.deepEqual(activeRows(followed, [call()]), { rows: [], silent: false });
+  assert.deepEqual(activeRows(followed, [call({ rev: 3 })]).rows.map(({ rev }) => rev), [3]);
 });
 
 test("a known caller is shown by name with the number once", () => {
