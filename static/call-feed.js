@@ -5,8 +5,12 @@
  * BroadcastChannel after every event, so all tabs hold the same list. When it closes, the lock passes on and the next
  * leader resumes at the same event id. Without Web Locks or BroadcastChannel (plain http, old browsers) each tab leads
  * itself. No DOM here; the popup and the dashboard listen to `change`.
+ *
+ * Calls are somebody's: whoever may see them no more, or signs in anew, begins with an empty list and no position.
  */
+import { backoff } from "./backoff.js";
 import { reduce } from "./call.js";
+import { CallPoll } from "./call-poll.js";
 
 /** The server says something at least every 15 s; two silent rounds and a little mean the line is dead. */
 const SILENCE_MS = 35_000;
@@ -20,11 +24,8 @@ const MUTE_LINES = 2;
 const BROWSER_RETRY_MS = 45_000;
 /** A connection this old proved itself: the next failure starts with a short wait again. */
 const PROVEN_MS = 30_000;
-const BACKOFF_MIN_MS = 1_000;
-const BACKOFF_MAX_MS = 30_000;
 /** Longer than a leader's longest honest pause, a full backoff and an opening. After that its lock is taken. */
 const LEADER_SILENCE_MS = 60_000;
-const POLL_MS = 2_000;
 
 const EVENTS = ["connected", "call", "call_updated", "call_ended", "heartbeat", "resync", "error"];
 
@@ -41,8 +42,6 @@ const EVENTS = ["connected", "call", "call_updated", "call_ended", "heartbeat", 
  */
 export class CallFeed extends EventTarget {
   calls = [];
-  /** How often to ask while polling, in milliseconds. */
-  pollMs = POLL_MS;
   status = { state: "connecting", trouble: null, troubleAt: 0, heardAt: 0, clockOffset: 0 };
 
   #src;
@@ -52,14 +51,13 @@ export class CallFeed extends EventTarget {
   #leading = false;
   #source = null;
   #lastEventId = "";
+  #poll;
   #openedAt = 0;
   #attempt = 0;
   #proven = false;
   #unopened = 0;
   #muted = 0;
   #alarm;
-  #pollAlarm;
-  #polling = false;
   #leaderAlarm;
   #saidShared = false;
 
@@ -75,6 +73,8 @@ export class CallFeed extends EventTarget {
       log: (line) => console.log(line),
       ...options,
     };
+    const read = () => this.fetch("api/ringcentral/active-calls?dismissed=false", { cache: "no-store" });
+    this.#poll = new CallPoll(read, this.#with.random, (answer) => this.#polled(answer));
   }
 
   /** Starts following; harmless when already started. */
@@ -102,12 +102,30 @@ export class CallFeed extends EventTarget {
     this.#channel = null;
   }
 
-  /** Starts over at once, for all tabs: after signing in, or when the network is back. */
-  restart() {
-    if (!this.#leading) return void this.#channel?.postMessage({ kind: "restart" });
-    this.#silence();
+  /** Connects at once, for all tabs. `anew` when somebody signed in or out: nothing known so far is theirs. */
+  restart({ anew = false } = {}) {
+    if (!this.#leading) this.#channel?.postMessage({ kind: "restart", anew });
+    else this.#silence();
+    if (anew) this.#forget("connecting");
+    if (!this.#leading) return;
     this.#attempt = 0;
     this.#connect();
+  }
+
+  /** Somebody else, or nobody, looks at this page now. */
+  #forget(state) {
+    this.#lastEventId = "";
+    this.#become({ state, trouble: null }, []);
+  }
+
+  /** How often to ask while no stream comes through, in milliseconds. */
+  set pollMs(ms) {
+    this.#poll.everyMs = ms;
+  }
+
+  /** Asks the service as this viewer; `path` is relative to `src`. */
+  fetch(path, request) {
+    return this.#with.fetch(`${this.#src}${path}`, { credentials: "include", ...request });
   }
 
   /** A page in the back-forward cache must hold no lock and no stream; one whose network is back need not wait. */
@@ -134,8 +152,8 @@ export class CallFeed extends EventTarget {
     this.#dismissHere(id);
     try {
       // keepalive: "Dismiss" is often the last thing done before leaving the page.
-      const request = { method: "POST", credentials: "include", keepalive: true };
-      return (await this.#with.fetch(`${this.#src}api/ringcentral/calls/${encodeURIComponent(id)}/dismiss`, request)).ok;
+      const request = { method: "POST", keepalive: true };
+      return (await this.fetch(`api/ringcentral/calls/${encodeURIComponent(id)}/dismiss`, request)).ok;
     } catch {
       return false;
     }
@@ -184,7 +202,7 @@ export class CallFeed extends EventTarget {
     if (message.kind === "dismiss") return this.#dismissHere(message.id);
     if (this.#leading) {
       if (message.kind === "hello") this.#share();
-      if (message.kind === "restart") this.restart();
+      if (message.kind === "restart") this.restart(message);
     } else if (message.kind === "state") {
       this.#watchLeader();
       this.#lastEventId = message.lastEventId;
@@ -223,13 +241,18 @@ export class CallFeed extends EventTarget {
 
   #connect() {
     this.#source?.close();
+    this.#source = null;
+    this.#openedAt = 0;
+    this.#proven = false;
+    this.#wake(OPENING_MS, () => {
+      this.#countUnopened();
+      this.#retry();
+    });
     const { EventSource } = this.#with;
     const url = new URL("api/ringcentral/call-stream", this.#src);
     if (this.#lastEventId) url.searchParams.set("last_event_id", this.#lastEventId);
     const source = new EventSource(url.href, { withCredentials: true });
     this.#source = source;
-    this.#openedAt = 0;
-    this.#proven = false;
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
         if (source !== this.#source) return;
@@ -238,10 +261,6 @@ export class CallFeed extends EventTarget {
         else this.#receive(event);
       });
     }
-    this.#wake(OPENING_MS, () => {
-      this.#countUnopened();
-      this.#retry();
-    });
   }
 
   #wake(ms, then) {
@@ -269,7 +288,7 @@ export class CallFeed extends EventTarget {
       this.#muted = 0;
     }
     if (this.#openedAt && this.#muted < MUTE_LINES) {
-      this.#stopPolling();
+      this.#poll.stop();
       changes.state = "live";
     }
     if (this.#openedAt) this.#wake(SILENCE_MS, () => this.#silent());
@@ -288,20 +307,20 @@ export class CallFeed extends EventTarget {
     this.#openedAt = 0;
     if (source.readyState !== 2) {
       if (refused) this.#countUnopened();
-      this.#become({ state: this.#polling ? this.status.state : "reconnecting" });
+      this.#become({ state: this.#poll.running ? this.status.state : "reconnecting" });
       return this.#wake(BROWSER_RETRY_MS, () => this.#connect());
     }
     // EventSource does not tell 401 from 502; asking for active-calls does, and brings the calls meanwhile.
-    if (refused) this.#startPolling();
+    if (refused) this.#poll.start();
     this.#retry();
   }
 
   #countUnopened() {
-    if (++this.#unopened >= MUTE_LINES) this.#startPolling();
+    if (++this.#unopened >= MUTE_LINES) this.#poll.start();
   }
 
   #silent() {
-    if (!this.#proven && ++this.#muted >= MUTE_LINES) this.#startPolling();
+    if (!this.#proven && ++this.#muted >= MUTE_LINES) this.#poll.start();
     this.#retry();
   }
 
@@ -313,55 +332,27 @@ export class CallFeed extends EventTarget {
     this.#forgive();
     this.#source?.close();
     this.#source = null;
-    if (!this.#polling) this.#become({ state: "reconnecting" });
-    this.#wake(this.#backoff(this.#attempt++), () => this.#connect());
+    if (!this.#poll.running) this.#become({ state: "reconnecting" });
+    this.#wake(this.#waitAgain(), () => this.#connect());
   }
 
-  /** Full jitter: anywhere between 1 s and a ceiling that doubles up to 30 s, so that a thousand browsers spread out. */
-  #backoff(attempt) {
-    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** (attempt + 1));
-    return BACKOFF_MIN_MS + this.#with.random() * (ceiling - BACKOFF_MIN_MS);
+  #waitAgain() {
+    return backoff(this.#attempt++, this.#with.random());
   }
 
-  // --- Polling, while no stream comes through --------------------------------------------------------------------
-
-  #startPolling() {
-    if (this.#polling) return;
-    this.#polling = true;
-    this.#pollAlarm = setTimeout(() => this.#poll(0), this.#with.random() * 1_000);
-  }
-
-  #stopPolling() {
-    this.#polling = false;
-    clearTimeout(this.#pollAlarm);
-  }
-
-  async #poll(failures) {
-    const life = this.#life;
-    let changes;
-    let seen = null;
-    try {
-      const url = `${this.#src}api/ringcentral/active-calls?dismissed=false`;
-      const answer = await this.#with.fetch(url, { credentials: "include", cache: "no-store" });
-      if (answer.ok) {
-        seen = { type: "snapshot", calls: (await answer.json()).calls };
-        changes = { state: "polling", heardAt: Date.now() };
-      } else {
-        changes = { state: [401, 403].includes(answer.status) ? "denied" : "offline" };
-      }
-    } catch {
-      changes = { state: "offline" };
-    }
-    if (!this.#polling || this.#life !== life) return;
-    this.#become(changes, seen ? reduce(this.calls, seen) : this.calls);
-    const next = changes.state === "polling" ? 0 : failures + 1;
-    this.#pollAlarm = setTimeout(() => this.#poll(next), next ? this.#backoff(next) : this.pollMs);
+  #polled({ status, calls }) {
+    if (isDenied(status)) this.#forget("denied");
+    else if (calls) this.#become({ state: "polling", heardAt: Date.now() }, reduce(this.calls, { type: "snapshot", calls }));
+    else this.#become({ state: "offline" });
   }
 
   #silence() {
     clearTimeout(this.#alarm);
-    this.#stopPolling();
+    this.#poll.stop();
     this.#source?.close();
     this.#source = null;
   }
 }
+
+/** The viewer has to sign in, or may not see calls. */
+const isDenied = (status) => status === 401 || status === 403;

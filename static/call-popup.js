@@ -143,6 +143,8 @@ export class CallPopup extends HTMLElement {
   }
 
   #show(calls) {
+    // What one person put away may be another's to see.
+    if (this.feed.status?.state === "denied") this.#bringBack();
     for (const card of [...this.#cards]) {
       const call = calls.find((other) => other.id === card.call.id);
       if (!call || call.dismissed || call.status === "setup") this.#remove(card);
@@ -252,6 +254,12 @@ export class CallPopup extends HTMLElement {
 
   #hide(id) {
     this.#hidden.add(id);
+    if (this.#ownFeed) remember(this.#hidden);
+  }
+
+  #bringBack() {
+    this.#hidden.clear();
+    this.#lapsed.clear();
     if (this.#ownFeed) remember(this.#hidden);
   }
 

@@ -26,7 +26,7 @@ const context = () => ({ now: feed.now(), customerUrl: config.customer_url });
 const active = new CallTable(element("active"), ["status", "caller", "line", "agent", "time"], context);
 const recent = new CallTable(element("recent"), ["result", "caller", "line", "answeredBy", "when"], context);
 const history = new History(context, complain);
-const signIn = new SignIn(again);
+const signIn = new SignIn(enter);
 const simulator = new Simulator(complain);
 
 let followed = feed.calls;
@@ -34,12 +34,14 @@ let read = null;
 let past = null;
 let health = null;
 let silentAlarm;
+/** Stands for whoever looks at this page; another object once it may be somebody else. */
+let viewer = {};
 
 // --- Live ----------------------------------------------------------------------------------------------------------
 
 function follow() {
   const before = followed;
-  if (feed.status.state === "denied") signIn.ask();
+  if (feed.status.state === "denied") leave();
   followed = feed.calls;
   if (followed !== before) {
     const now = new Map(followed.map((call) => [call.id, call]));
@@ -82,8 +84,7 @@ function showRecent() {
 }
 
 async function loadActive() {
-  await asking(async () => {
-    const { calls } = await get("api/ringcentral/active-calls");
+  await asking("api/ringcentral/active-calls", ({ calls }) => {
     const gone = (read ?? []).some((call) => !calls.some((other) => other.id === call.id));
     read = calls;
     if (gone) loadRecent();
@@ -91,20 +92,26 @@ async function loadActive() {
 }
 
 async function loadRecent() {
-  await asking(async () => {
-    past = (await get(`api/ringcentral/calls?limit=${RECENT}`)).calls;
+  await asking(`api/ringcentral/calls?limit=${RECENT}`, ({ calls }) => {
+    past = calls;
   });
 }
 
-/** Runs a read, shows what it brought, and says in a sentence what went wrong. */
-async function asking(work) {
+/** Reads, shows what that brought, and says in a sentence what went wrong. */
+async function asking(path, take) {
+  const asker = viewer;
   try {
-    await work();
+    const answer = await get(path);
+    if (asker !== viewer) return;
+    take(answer);
     signIn.done();
     complain(null);
     show();
+    // Somebody signed in where this browser's leader has not seen it: in another tab, or on the way over RingCentral.
+    if (feed.status.state === "denied") feed.restart({ anew: true });
   } catch (error) {
-    if (error.denied) signIn.ask(error);
+    if (asker !== viewer) return;
+    if (error.denied) leave(error);
     else complain(`Calls could not be read. ${error.message}`, again);
   }
 }
@@ -153,10 +160,29 @@ function route() {
 
 // --- Start ---------------------------------------------------------------------------------------------------------
 
-/** After signing in, or when a person does not want to wait. */
+/** When a person does not want to wait. */
 function again() {
   feed.restart();
   start();
+}
+
+/** Somebody signed in. */
+function enter() {
+  viewer = {};
+  feed.restart({ anew: true });
+  start();
+}
+
+/** Nobody may see calls here any more; `error` is the service's refusal, if it said more than "no". */
+function leave(error) {
+  viewer = {};
+  [read, past] = [null, null];
+  active.load();
+  recent.load();
+  history.forget();
+  document.title = "Calls";
+  clearTimeout(silentAlarm);
+  signIn.ask(error);
 }
 
 async function start() {

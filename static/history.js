@@ -26,19 +26,31 @@ export class History {
     await this.#more();
   }
 
+  /** Shows nothing, until it is loaded for whoever comes next. */
+  forget() {
+    this.#calls = [];
+    this.#cursor = null;
+    this.#older.hidden = true;
+    this.#table.load();
+  }
+
   async #more() {
+    const before = this.#calls;
     const after = this.#cursor ? `&cursor=${encodeURIComponent(this.#cursor)}` : "";
     this.#older.disabled = true;
     try {
       const page = await get(`api/ringcentral/calls?limit=${PAGE}${after}`);
+      // Loaded anew meanwhile, or forgotten.
+      if (before !== this.#calls) return;
       this.#complain(null);
       this.#calls = [...this.#calls, ...page.calls];
       this.#cursor = page.next_cursor;
       this.#show();
     } catch (error) {
-      if (!error.denied) this.#complain(`The history could not be read. ${error.message}`, () => this.#more());
+      if (!error.denied && before === this.#calls) this.#complain(`The history could not be read. ${error.message}`, () => this.#more());
+    } finally {
+      this.#older.disabled = false;
     }
-    this.#older.disabled = false;
   }
 
   #show() {

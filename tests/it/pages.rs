@@ -150,6 +150,31 @@ async fn a_person_signs_in_with_a_token_and_sees_calls() {
     assert_eq!(browser.run("return document.cookie").await, Value::from(""), "no script reads the cookie");
 }
 
+#[tokio::test]
+async fn whoever_signs_in_next_sees_nothing_of_the_one_before() {
+    let app = Setup::on(Store::Sqlite).with("JWT_SECRET", token::SECRET).start().await;
+    app.ring_at("101", "of-dana").await;
+    app.ring_at("102", "of-kim").await;
+    let browser = Browser::open(&app, "/").await;
+    let shown = "JSON.stringify([document.querySelector('call-popup').feed.calls.map(call => call.session_id), \
+                 document.querySelector('call-popup').shadowRoot.querySelectorAll('[part~=card]:not(.leaving)').length, \
+                 document.querySelectorAll('#active [data-column=caller] bdi[dir=ltr]').length])";
+    let sign_in = |token: String| {
+        format!(
+            "document.querySelector('#token').value = '{token}'; document.querySelector('#sign-in form').requestSubmit();"
+        )
+    };
+    browser.until("the way in", "!document.querySelector('#sign-in').hidden").await;
+    browser.run(&sign_in(token::agent("dana", &["101"]))).await;
+    browser.until("Dana's call", &format!("{shown} === '[[\"of-dana\"],1,1]'")).await;
+    // Her session ends, and the stream with it.
+    browser.run("fetch('/api/auth/session', { method: 'DELETE' }).then(() => document.querySelector('call-popup').feed.restart())").await;
+    browser.until("the way in again", "!document.querySelector('#sign-in').hidden").await;
+    browser.until("nothing of hers", &format!("{shown} === '[[],0,0]'")).await;
+    browser.run(&sign_in(token::agent("kim", &["102"]))).await;
+    browser.until("Kim's call and no other", &format!("{shown} === '[[\"of-kim\"],1,1]'")).await;
+}
+
 fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
     answer.headers().get(name).map_or("", |value| value.to_str().expect("headers are text"))
 }

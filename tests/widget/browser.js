@@ -12,7 +12,7 @@ export class Browser {
   logged = [];
   answer = () => ({ ok: true, status: 200, json: async () => ({ calls: [] }) });
   #channels = new Set();
-  #lock = { holder: null, queue: [] };
+  #locks = new Map();
   #tabs = [];
 
   tab(options = {}) {
@@ -23,7 +23,7 @@ export class Browser {
       fetch: async (url, request) => {
         this.requests.push([request?.method ?? "GET", url]);
         this.lastRequest = request;
-        return this.answer(url);
+        return this.answer(url, request);
       },
       random: () => 0.5,
       log: (line) => this.logged.push(line),
@@ -32,6 +32,14 @@ export class Browser {
     this.#tabs.push(feed);
     feed.open();
     return feed;
+  }
+
+  /** A tab whose stream has said `connected`. */
+  async connectedTab(options) {
+    const tab = this.tab(options);
+    await settle();
+    this.stream.says("connected", { resumed: false, active: [] }, "1");
+    return tab;
   }
 
   get stream() {
@@ -89,40 +97,45 @@ export class Browser {
     };
   }
 
-  #request(_, { signal, steal }, held) {
+  #request(name, { signal, steal }, held) {
+    if (!this.#locks.has(name)) this.#locks.set(name, { holder: null, queue: [] });
+    const lock = this.#locks.get(name);
     return new Promise((resolve, reject) => {
       const wish = { held, resolve, reject };
       const aborted = () => Object.assign(new Error("aborted"), { name: "AbortError" });
       signal?.addEventListener("abort", () => {
-        this.#lock.queue = this.#lock.queue.filter((other) => other !== wish);
-        if (this.#lock.holder !== wish) reject(aborted());
+        lock.queue = lock.queue.filter((other) => other !== wish);
+        if (lock.holder !== wish) reject(aborted());
       });
       if (steal) {
-        const before = this.#lock.holder;
-        this.#grant(wish);
+        const before = lock.holder;
+        this.#grant(lock, wish);
         before?.reject(aborted());
       } else {
-        this.#lock.queue.push(wish);
-        this.#next();
+        lock.queue.push(wish);
+        this.#next(lock);
       }
     });
   }
 
-  #next() {
-    if (!this.#lock.holder && this.#lock.queue.length) this.#grant(this.#lock.queue.shift());
+  #next(lock) {
+    if (!lock.holder && lock.queue.length) this.#grant(lock, lock.queue.shift());
   }
 
-  #grant(wish) {
-    this.#lock.holder = wish;
+  #grant(lock, wish) {
+    lock.holder = wish;
     queueMicrotask(async () => {
       await wish.held();
-      if (this.#lock.holder !== wish) return;
-      this.#lock.holder = null;
+      if (lock.holder !== wish) return;
+      lock.holder = null;
       wish.resolve();
-      this.#next();
+      this.#next(lock);
     });
   }
 }
+
+/** An answer of the service. */
+export const answers = (status, body = {}) => ({ ok: status < 300, status, json: async () => body });
 
 /** Lets everything run that waits for nothing but its turn. */
 export const settle = () => new Promise((resolve) => setImmediate(resolve));

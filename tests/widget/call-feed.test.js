@@ -14,12 +14,7 @@ afterEach(() => {
   startClock();
 });
 
-async function connectedTab(options) {
-  const tab = browser.tab(options);
-  await settle();
-  browser.stream.says("connected", { resumed: false, active: [] }, "1");
-  return tab;
-}
+const connectedTab = (options) => browser.connectedTab(options);
 
 test("two tabs open one stream and hold the same calls", async () => {
   const first = await connectedTab();

@@ -1,0 +1,80 @@
+/** Calls are somebody's: what one person saw is not for the next one on the same browser. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { Browser, answers, pass, settle, startClock, stopClock } from "./browser.js";
+
+const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
+
+let browser;
+beforeEach(() => {
+  stopClock(Date.UTC(2025, 9, 19));
+  browser = new Browser();
+});
+afterEach(() => {
+  browser.closeTabs();
+  startClock();
+});
+
+const position = () => new URL(browser.stream.url).searchParams.get("last_event_id");
+
+async function twoTabsWithACall() {
+  const tabs = [await browser.connectedTab(), browser.tab()];
+  await settle();
+  browser.stream.says("call", { call: call() }, "of-dana-7");
+  await settle();
+  assert.deepEqual(tabs.map(({ calls }) => calls.length), [1, 1]);
+  return tabs;
+}
+
+test("whoever is signed out sees no calls any more, in any tab, and the next one does not go on where they were", async () => {
+  const tabs = await twoTabsWithACall();
+  browser.answer = () => answers(401);
+  browser.stream.breaks(2);
+  await pass(1_500);
+  browser.stream.breaks(2);
+  await pass(500);
+  assert.deepEqual(tabs.map(({ status, calls }) => [status.state, calls]), [["denied", []], ["denied", []]]);
+  tabs[1].restart();
+  await settle();
+  assert.equal(position(), null);
+  tabs[0].close();
+  await settle();
+  assert.equal(position(), null, "nor in the tab that leads next");
+});
+
+test("whoever signs in begins with nothing, in all tabs, whichever tab it was", async () => {
+  for (const which of [0, 1]) {
+    browser = new Browser();
+    const tabs = await twoTabsWithACall();
+    const before = browser.stream;
+    tabs[which].restart({ anew: true });
+    await settle();
+    assert.equal(before.readyState, 2);
+    assert.equal(position(), null);
+    assert.deepEqual(tabs.map(({ status, calls }) => [status.state, calls]), [["connecting", []], ["connecting", []]]);
+    browser.closeTabs();
+  }
+});
+
+test("whoever only tries again goes on where they were", async () => {
+  const tabs = await twoTabsWithACall();
+  tabs[0].restart();
+  assert.equal(position(), "of-dana-7");
+  assert.equal(tabs[0].calls.length, 1);
+});
+
+test("an answer that was asked for before somebody signed out is not shown after it", async () => {
+  let reply;
+  const tab = browser.tab();
+  await settle();
+  browser.answer = () => ({ ok: true, json: () => new Promise((resolve) => (reply = resolve)) });
+  browser.stream.breaks(2);
+  await pass(500);
+  tab.restart({ anew: true });
+  browser.answer = () => answers(401);
+  browser.stream.breaks(2);
+  await settle();
+  reply({ calls: [call()] });
+  await pass(500);
+  assert.deepEqual([tab.status.state, tab.calls], ["denied", []]);
+});
