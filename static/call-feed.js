@@ -26,6 +26,8 @@ const BROWSER_RETRY_MS = 45_000;
 const PROVEN_MS = 30_000;
 /** Longer than a leader's longest honest pause, a full backoff and an opening. After that its lock is taken. */
 const LEADER_SILENCE_MS = 60_000;
+/** A network that comes back does so for the whole office, so its browsers come back within this. */
+const ONLINE_MS = 2_000;
 
 const EVENTS = ["connected", "call", "call_updated", "call_ended", "heartbeat", "resync", "error"];
 
@@ -58,6 +60,7 @@ export class CallFeed extends EventTarget {
   #unopened = 0;
   #muted = 0;
   #alarm;
+  #onlineAlarm;
   #leaderAlarm;
   #saidShared = false;
 
@@ -98,6 +101,7 @@ export class CallFeed extends EventTarget {
     this.#leading = false;
     this.#silence();
     clearTimeout(this.#leaderAlarm);
+    clearTimeout(this.#onlineAlarm);
     this.#channel?.close();
     this.#channel = null;
   }
@@ -131,11 +135,17 @@ export class CallFeed extends EventTarget {
   /** A page in the back-forward cache must hold no lock and no stream; one whose network is back need not wait. */
   #followPage(signal) {
     const listen = globalThis.addEventListener?.bind(globalThis);
-    listen?.("online", () => this.status.state === "live" || this.restart(), { signal });
+    listen?.("online", () => this.#comeBack(), { signal });
     listen?.("pagehide", () => {
       this.close();
       listen("pageshow", () => this.open(), { once: true });
     }, { signal });
+  }
+
+  #comeBack() {
+    clearTimeout(this.#onlineAlarm);
+    const wanted = () => this.#leading && this.status.state !== "live";
+    if (wanted()) this.#onlineAlarm = setTimeout(() => wanted() && this.restart(), this.#with.random() * ONLINE_MS);
   }
 
   /** The server's idea of now, in epoch milliseconds. */

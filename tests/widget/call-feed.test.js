@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { Browser, SRC, pass, settle, startClock, stopClock } from "./browser.js";
+import { Browser, SRC, answers, pass, settle, startClock, stopClock } from "./browser.js";
 
 const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
 
@@ -179,9 +179,35 @@ test("a network that is back ends the waiting, and a live stream is left alone",
     assert.equal(browser.streams.length, 1);
     browser.stream.breaks(2);
     listeners.online();
+    assert.equal(browser.open.length, 0, "the whole office is back at this moment");
+    await pass(1_000);
     assert.equal(browser.open.length, 1);
-    await pass(9_000);
+    await pass(8_000);
     assert.equal(browser.streams.length, 2, "the old wait is over too");
+  } finally {
+    delete globalThis.addEventListener;
+  }
+});
+
+test("a network that is back brings one stream of the browser back, at a moment of its own", async () => {
+  const pages = [];
+  globalThis.addEventListener = (name, listener) => name === "online" && pages.push(listener);
+  try {
+    browser.answer = () => answers(503);
+    await connectedTab({ random: () => 0.999 });
+    browser.tab({ random: () => 0 });
+    await settle();
+    for (let failure = 0; failure < 5; failure += 1) {
+      browser.stream.breaks(2);
+      await pass(30_000);
+    }
+    browser.stream.breaks(2);
+    const before = browser.streams.length;
+    for (const online of pages) online();
+    await pass(1_900);
+    assert.equal(browser.streams.length, before, "the follower does not hurry the leader");
+    await pass(100);
+    assert.equal(browser.streams.length, before + 1);
   } finally {
     delete globalThis.addEventListener;
   }
