@@ -11,6 +11,7 @@
 import { backoff } from "./backoff.js";
 import { reduce } from "./call.js";
 import { CallPoll } from "./call-poll.js";
+import { tellDismissal } from "./dismissal.js";
 
 /** The server says something at least every 15 s; two silent rounds and a little mean the line is dead. */
 const SILENCE_MS = 35_000;
@@ -155,18 +156,17 @@ export class CallFeed extends EventTarget {
 
   /**
    * Dismisses a call for this viewer: at once in every tab, and on the server for their other devices.
-   * Resolves to whether the server took it; the card stays away in this browser either way.
+   * Resolves to whether the server took it; the card stays away in this browser either way, and the server is told again
+   * while it cannot take it and the call goes on.
    */
-  async dismiss(id) {
+  dismiss(id) {
     this.#channel?.postMessage({ kind: "dismiss", id });
     this.#dismissHere(id);
-    try {
-      // keepalive: "Dismiss" is often the last thing done before leaving the page.
-      const request = { method: "POST", keepalive: true };
-      return (await this.fetch(`api/ringcentral/calls/${encodeURIComponent(id)}/dismiss`, request)).ok;
-    } catch {
-      return false;
-    }
+    const life = this.#life;
+    const goesOn = () => this.#life === life && this.calls.some((call) => call.id === id && call.dismissed && call.status !== "ended");
+    // keepalive: "Dismiss" is often the last thing done before leaving the page.
+    const post = () => this.fetch(`api/ringcentral/calls/${encodeURIComponent(id)}/dismiss`, { method: "POST", keepalive: true });
+    return tellDismissal(post, goesOn, this.#with.random);
   }
 
   // --- One leader among the tabs ---------------------------------------------------------------------------------

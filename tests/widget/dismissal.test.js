@@ -1,0 +1,96 @@
+/** A dismissal is for all devices of the viewer, so one that the service could not take is told again. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { Browser, answers, pass, settle, startClock, stopClock } from "./browser.js";
+
+const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
+
+let browser;
+let tab;
+beforeEach(async () => {
+  stopClock(Date.UTC(2025, 9, 19));
+  browser = new Browser();
+  tab = await browser.connectedTab();
+  browser.stream.says("call", { call: call() });
+});
+afterEach(() => {
+  browser.closeTabs();
+  startClock();
+});
+
+const told = () => browser.requests.length;
+
+/** A quarter of an hour on a stream that lives. */
+async function passLong() {
+  for (let beat = 0; beat < 30; beat += 1) {
+    await pass(30_000);
+    browser.stream.says("heartbeat");
+  }
+}
+
+test("it is told again when the service is away, until it is heard", async () => {
+  for (const failing of [() => answers(503), () => Promise.reject(new TypeError("network"))]) {
+    const before = told();
+    browser.answer = failing;
+    assert.equal(await tab.dismiss("a"), false);
+    await pass(1_499);
+    assert.equal(told() - before, 1);
+    await pass(1);
+    assert.equal(told() - before, 2, "after a wait with jitter");
+    browser.answer = () => answers(200);
+    await passLong();
+    assert.equal(told() - before, 3, "heard once is enough");
+    assert.equal(tab.calls[0].dismissed, true);
+  }
+});
+
+test("it is told a few times only, fewer where nobody knows the call, and once where it may not be", async () => {
+  for (const [status, times] of [[503, 6], [429, 6], [404, 3], [401, 1], [403, 1], [400, 1]]) {
+    const before = told();
+    browser.answer = () => answers(status);
+    await tab.dismiss("a");
+    await passLong();
+    assert.equal(told() - before, times, `${status}`);
+  }
+});
+
+test("the waits grow and have jitter", async () => {
+  browser.answer = () => answers(503);
+  const waits = [];
+  await tab.dismiss("a");
+  for (let tries = 2; tries <= 6; tries += 1) {
+    let waited = 0;
+    for (; told() < tries; waited += 100) await pass(100);
+    waits.push(waited);
+    browser.stream.says("heartbeat");
+  }
+  assert.deepEqual(waits, [1_500, 2_500, 4_500, 8_500, 15_500]);
+});
+
+test("nobody is told of a call that ended meanwhile", async () => {
+  browser.answer = () => answers(503);
+  await tab.dismiss("a");
+  browser.stream.says("call_ended", { call: call({ status: "ended", rev: 2 }) });
+  await passLong();
+  assert.equal(told(), 1);
+});
+
+test("one person's dismissal is not told as the next one's", async () => {
+  browser.answer = () => answers(503);
+  await tab.dismiss("a");
+  tab.restart({ anew: true });
+  await settle();
+  browser.stream.says("connected", { resumed: false, active: ["a"] });
+  browser.stream.says("call", { call: call() });
+  await passLong();
+  assert.equal(told(), 1);
+  assert.equal(tab.calls[0].dismissed, false);
+});
+
+test("a tab that is closed tells nothing any more", async () => {
+  browser.answer = () => answers(503);
+  await tab.dismiss("a");
+  tab.close();
+  await pass(60_000);
+  assert.equal(told(), 1);
+});
