@@ -11,6 +11,7 @@
 import { backoff } from "./backoff.js";
 import { reduce } from "./call.js";
 import { CallPoll } from "./call-poll.js";
+import { Credential } from "./credential.js";
 import { tellDismissal } from "./dismissal.js";
 
 /** The server says something at least every 15 s; two silent rounds and a little mean the line is dead. */
@@ -54,7 +55,10 @@ export class CallFeed extends EventTarget {
   #leading = false;
   #source = null;
   #lastEventId = "";
+  #credential;
   #poll;
+  #viewer = null;
+  #opening = null;
   #openedAt = 0;
   #attempt = 0;
   #proven = false;
@@ -77,8 +81,23 @@ export class CallFeed extends EventTarget {
       log: (line) => console.log(line),
       ...options,
     };
+    this.#credential = new Credential(this.#with.fetch);
     const read = () => this.fetch("api/ringcentral/active-calls?dismissed=false", { cache: "no-store" });
     this.#poll = new CallPoll(read, this.#with.random, (answer) => this.#polled(answer));
+  }
+
+  /**
+   * What proves who this viewer is where the cookie does not reach, on pages of other sites: a token, or a function that
+   * returns one or a promise of one and is asked again when the service refuses it. Set anew, it may be another person's.
+   */
+  get token() {
+    return this.#credential.token;
+  }
+
+  set token(token) {
+    if (token === this.token) return;
+    this.#credential.token = token;
+    this.#beginAnew();
   }
 
   /** Starts following; harmless when already started. */
@@ -87,6 +106,20 @@ export class CallFeed extends EventTarget {
     this.#life = new AbortController();
     this.status = { ...this.status, state: "connecting" };
     this.#followPage(this.#life.signal);
+    if (this.token) this.#introduce(this.#life);
+    else this.#join();
+  }
+
+  /** The tabs of one person share a stream; the tabs of somebody who is known by no name each have one. */
+  async #introduce(life) {
+    const viewer = await this.#credential.viewer();
+    if (this.#life !== life) return;
+    this.#viewer = viewer;
+    if (viewer === null) this.#lead();
+    else this.#join();
+  }
+
+  #join() {
     const { locks, BroadcastChannel } = this.#with;
     if (!locks || !BroadcastChannel) return this.#lead();
     this.#channel = new BroadcastChannel(this.#name);
@@ -105,6 +138,7 @@ export class CallFeed extends EventTarget {
     clearTimeout(this.#onlineAlarm);
     this.#channel?.close();
     this.#channel = null;
+    this.#viewer = null;
   }
 
   /** Connects at once, for all tabs. `anew` when somebody signed in or out: nothing known so far is theirs. */
@@ -123,6 +157,15 @@ export class CallFeed extends EventTarget {
     this.#become({ state, trouble: null }, []);
   }
 
+  /** Another token: what is known was for the one before. */
+  #beginAnew() {
+    const opened = Boolean(this.#life);
+    this.close();
+    this.#forget("connecting");
+    this.#attempt = 0;
+    if (opened) this.open();
+  }
+
   /** How often to ask while no stream comes through, in milliseconds. */
   set pollMs(ms) {
     this.#poll.everyMs = ms;
@@ -130,7 +173,7 @@ export class CallFeed extends EventTarget {
 
   /** Asks the service as this viewer; `path` is relative to `src`. */
   fetch(path, request) {
-    return this.#with.fetch(`${this.#src}${path}`, { credentials: "include", ...request });
+    return this.#credential.fetch(`${this.#src}${path}`, request);
   }
 
   /** A page in the back-forward cache must hold no lock and no stream; one whose network is back need not wait. */
@@ -172,7 +215,7 @@ export class CallFeed extends EventTarget {
   // --- One leader among the tabs ---------------------------------------------------------------------------------
 
   get #name() {
-    return `caller-popup ${this.#src}`;
+    return `caller-popup ${[this.#src, this.#viewer ?? []].flat().join(" ")}`;
   }
 
   #follow({ steal = false } = {}) {
@@ -258,10 +301,33 @@ export class CallFeed extends EventTarget {
       this.#countUnopened();
       this.#retry();
     });
+    this.#opening = {};
+    if (this.token) this.#connectWithTicket(this.#opening);
+    else this.#listen(null);
+  }
+
+  /** An EventSource sends no token, so each line is opened with a ticket that the token buys. */
+  async #connectWithTicket(opening) {
+    const answer = await this.fetch("api/auth/ticket", { method: "POST" }).catch(() => ({ ok: false, status: 0 }));
+    const ticket = answer.ok ? (await answer.json().catch(() => ({}))).ticket : null;
+    const viewer = await this.#credential.viewer();
+    if (this.#opening !== opening) return;
+    if (ticket && viewer !== this.#viewer) return this.#beginAnew();
+    if (ticket) return this.#listen(ticket);
+    if (isDenied(answer.status)) {
+      this.#forget("denied");
+      return this.#wake(this.#waitAgain(), () => this.#connect());
+    }
+    this.#countUnopened();
+    this.#retry();
+  }
+
+  #listen(ticket) {
     const { EventSource } = this.#with;
     const url = new URL("api/ringcentral/call-stream", this.#src);
     if (this.#lastEventId) url.searchParams.set("last_event_id", this.#lastEventId);
-    const source = new EventSource(url.href, { withCredentials: true });
+    if (ticket) url.searchParams.set("ticket", ticket);
+    const source = new EventSource(url.href, { withCredentials: !ticket });
     this.#source = source;
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
@@ -315,13 +381,15 @@ export class CallFeed extends EventTarget {
     const refused = !this.#openedAt;
     this.#forgive();
     this.#openedAt = 0;
-    if (source.readyState !== 2) {
+    // A ticket opens one line, so with one the browser must not come back by itself.
+    if (source.readyState !== 2 && !this.token) {
       if (refused) this.#countUnopened();
       this.#become({ state: this.#poll.running ? this.status.state : "reconnecting" });
       return this.#wake(BROWSER_RETRY_MS, () => this.#connect());
     }
     // EventSource does not tell 401 from 502; asking for active-calls does, and brings the calls meanwhile.
-    if (refused) this.#poll.start();
+    if (refused && source.readyState === 2) this.#poll.start();
+    else if (refused) this.#countUnopened();
     this.#retry();
   }
 
@@ -359,6 +427,7 @@ export class CallFeed extends EventTarget {
   #silence() {
     clearTimeout(this.#alarm);
     this.#poll.stop();
+    this.#opening = null;
     this.#source?.close();
     this.#source = null;
   }

@@ -17,6 +17,10 @@
  * | `extension`    | none                    | the viewer's own extension ids, by spaces: their cards stay while they talk |
  * | `theme`        | the page's color-scheme | `light`, `dark`, or `system` |
  *
+ * Property `token`: what proves to the service who the viewer is on a page of another site, where the service's cookie does
+ * not reach: a JWT of the host application, or a function that returns one or a promise of one. A function is asked again
+ * when its token is refused. Set it anew when another person signs in.
+ *
  * Property `feed`: where the calls come from. By default a `CallFeed` on `src`; set another object with `calls`, `now()`,
  * `dismiss(id)` and a `change` event to bring your own (demo.html does).
  *
@@ -35,6 +39,8 @@ const ANNOUNCED_MS = 15_000;
 /** How many dismissed calls this tab remembers across page loads. */
 const REMEMBERED = 50;
 const STORE = "call-popup hidden";
+/** The guide's; the service says its own. */
+const CUSTOMER_URL = "/customers/{id}";
 
 const DEFAULTS = {
   src: new URL(".", import.meta.url).href,
@@ -52,8 +58,9 @@ export class CallPopup extends HTMLElement {
 
   #feed = null;
   #ownFeed = null;
+  #token = null;
   #connection = null;
-  #config = { customer_url: "/customers/{id}" };
+  #config = null;
   #cards = [];
   #hidden = new Set();
   #lapsed = new Set();
@@ -108,6 +115,17 @@ export class CallPopup extends HTMLElement {
     if (name === "customer-url" || name === "extension") this.#refresh();
   }
 
+  get token() {
+    return this.#token;
+  }
+
+  set token(token) {
+    if (token === this.#token) return;
+    this.#token = token;
+    this.#bringBack();
+    if (this.#ownFeed) this.#ownFeed.token = token;
+  }
+
   get feed() {
     return this.#feed ?? this.#ownFeed;
   }
@@ -125,17 +143,25 @@ export class CallPopup extends HTMLElement {
     const { feed } = this;
     const { signal } = this.#connection;
     feed.addEventListener("change", () => feed === this.feed && this.#show(feed.calls), { signal });
-    this.#ownFeed?.open();
-    if (this.#ownFeed) this.#configure(signal);
+    if (this.#ownFeed) this.#open(this.#ownFeed, signal);
     this.#show(feed.calls);
   }
 
-  async #configure(signal) {
+  #open(feed, signal) {
+    this.#config = null;
+    feed.token = this.#token;
+    feed.open();
+    this.#configure(feed, signal);
+    // Whoever had to sign in first is told the settings now.
+    feed.addEventListener("fresh", () => this.#config || this.#configure(feed, signal), { signal });
+  }
+
+  async #configure(feed, signal) {
     try {
-      const answer = await fetch(new URL("api/ringcentral/config", this.src.replace(/\/?$/, "/")), { credentials: "include", signal });
-      if (!answer.ok) return;
+      const answer = await feed.fetch("api/ringcentral/config", { signal });
+      if (!answer.ok || feed !== this.feed) return;
       this.#config = await answer.json();
-      if (this.#ownFeed && this.#config.poll_interval_ms) this.#ownFeed.pollMs = this.#config.poll_interval_ms;
+      if (this.#config.poll_interval_ms) feed.pollMs = this.#config.poll_interval_ms;
       this.#refresh();
     } catch {
       // Without an answer the guide's defaults hold; the feed tells about the connection.
@@ -168,7 +194,7 @@ export class CallPopup extends HTMLElement {
     const card = new CallCard(call, {
       lifeMs: this.autoDismiss * 1000,
       extensions: () => this.extension.split(/[\s,]+/).filter(Boolean),
-      urlTemplate: () => this.customerUrl || this.#config.customer_url,
+      urlTemplate: () => this.customerUrl || this.#config?.customer_url || CUSTOMER_URL,
       onView: (event) => this.#view(event, card),
       onDismiss: () => this.#dismiss(card),
       onGone: (_, timedOut) => {
@@ -296,7 +322,7 @@ export class CallPopup extends HTMLElement {
 
   /** A property set before this module was loaded sits on the object itself and hides the accessor. */
   #adoptEarlyProperties() {
-    for (const name of ["feed", "autoDismiss", ...Object.keys(DEFAULTS).map(camelCase)]) {
+    for (const name of ["feed", "token", "autoDismiss", ...Object.keys(DEFAULTS).map(camelCase)]) {
       if (!Object.hasOwn(this, name)) continue;
       const value = this[name];
       delete this[name];

@@ -1,10 +1,15 @@
 //! Pages: our own under their policy, allowed ones elsewhere, and foreign ones.
 
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::support::chromium::Browser;
-use crate::support::{Setup, Store, TestApp, Viewer, token};
+use crate::support::{Setup, Store, TestApp, Viewer, eventually, token};
 
 const TOKEN: &str = "a-token-nobody-guesses";
 const CRM: &str = "https://crm.example.com";
@@ -173,6 +178,77 @@ async fn whoever_signs_in_next_sees_nothing_of_the_one_before() {
     browser.until("nothing of hers", &format!("{shown} === '[[],0,0]'")).await;
     browser.run(&sign_in(token::agent("kim", &["102"]))).await;
     browser.until("Kim's call and no other", &format!("{shown} === '[[\"of-kim\"],1,1]'")).await;
+}
+
+#[tokio::test]
+async fn whoever_had_to_sign_in_first_views_customers_where_the_settings_say() {
+    let setup = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("CUSTOMER_URL", "/crm/{id}");
+    let app = setup.with_customers(&[("Sarah Customer", "sarah@example.com", "+14165551234")]).await.start().await;
+    let browser = Browser::open(&app, "/").await;
+    browser.until("the way in", "!document.querySelector('#sign-in').hidden").await;
+    let sign_in = format!(
+        "document.querySelector('#token').value = '{TOKEN}'; document.querySelector('#sign-in form').requestSubmit();"
+    );
+    browser.run(&sign_in).await;
+    app.ring("known", "+14165551234").await;
+    let link = "document.querySelector('call-popup').shadowRoot.querySelector('[part~=view]')?.href";
+    browser.until("the customer's page", &format!("{link}?.includes('/crm/')")).await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_shows_calls_with_the_token_it_gives() {
+    let (host, page) = host_application().await;
+    let app = Setup::on(Store::Sqlite)
+        .with("JWT_SECRET", token::SECRET)
+        .with("ALLOWED_ORIGINS", &page)
+        .with("CUSTOMER_URL", "https://crm.example.com/{id}")
+        .with_customers(&[("Sarah Customer", "sarah@example.com", "+14165551234")])
+        .await
+        .start()
+        .await;
+    let browser = Browser::open(&app, "/health/live").await;
+    browser.go(&format!("{page}/?src={}", app.url("/"))).await;
+    let state = "document.querySelector('call-popup')?.feed?.status.state";
+    browser.until("it is signed out", &format!("{state} === 'denied'")).await;
+    // The person signs in on the host page, whose next token is good.
+    browser.run(&format!("sessionStorage.token = '{}'", token::agent("dana", &["101"]))).await;
+    browser.until("the stream is connected", &format!("{state} === 'live'")).await;
+    app.ring_at("102", "of-kim").await;
+    app.ring_at("101", "of-dana").await;
+    let cards = "[...document.querySelector('call-popup').shadowRoot.querySelectorAll('[part~=card]:not(.leaving)')]";
+    browser.until("one card", &format!("{cards}.length === 1")).await;
+    let link = format!("{cards}[0].querySelector('[part~=view]').href.startsWith('https://crm.example.com/')");
+    browser.until("the customer's page", &link).await;
+    browser.run(&format!("{cards}[0].querySelector('[part~=dismiss]').click()")).await;
+    let dana = token::agent("dana", &["101"]);
+    eventually("the service knows of the dismissal", async || {
+        let path = format!("{ACTIVE}?dismissed=false");
+        let answer = app.request(Method::GET, &path).bearer_auth(&dana).send().await.unwrap();
+        let left: Value = answer.json().await.unwrap();
+        left["calls"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
+    // Its line ends, as it does every few hours; the next has a ticket of its own.
+    browser.run("document.querySelector('call-popup').feed.restart()").await;
+    app.ring_at("101", "of-dana-again").await;
+    browser.until("one more card", &format!("{cards}.length === 1")).await;
+    host.abort();
+}
+
+/// Another web application, and its origin. Its page shows the popup of the service at `?src=` and keeps its person's token
+/// in `sessionStorage`.
+async fn host_application() -> (JoinHandle<()>, String) {
+    const PAGE: &str = r#"<!doctype html><script type="module">
+        await import(new URLSearchParams(location.search).get("src") + "call-popup.js");
+        const popup = document.createElement("call-popup");
+        popup.token = async () => sessionStorage.token;
+        document.documentElement.append(popup);
+    </script>"#;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let page = format!("http://localhost:{}", listener.local_addr().expect("it is bound").port());
+    let site = Router::new().route("/", get(async || Html(PAGE)));
+    let host = tokio::spawn(async { axum::serve(listener, site).await.expect("it serves") });
+    (host, page)
 }
 
 fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
