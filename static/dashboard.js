@@ -8,6 +8,7 @@ import "./call-popup.js";
 import { activeRows, isShown } from "./call.js";
 import { CallTable } from "./call-table.js";
 import { History } from "./history.js";
+import { Reading } from "./reading.js";
 import { get, readiness } from "./service.js";
 import { SignIn } from "./sign-in.js";
 import { Simulator } from "./simulator.js";
@@ -16,6 +17,8 @@ import { statusLight } from "./status-light.js";
 /** The stream is silent about dismissed calls, so while one is still going on the list is read again this often. */
 const SILENT_CALLS_MS = 5_000;
 const HEALTH_MS = 10_000;
+/** What every dashboard wants to read after the same event, such as a restart of the service, they read within this. */
+const SPREAD_MS = 4_000;
 const RECENT = 10;
 
 const element = (id) => document.getElementById(id);
@@ -29,6 +32,10 @@ const history = new History(context, complain);
 const signIn = new SignIn(enter);
 const simulator = new Simulator(complain);
 
+const activeReading = new Reading(loadActive, () => !document.hidden);
+const recentReading = new Reading(loadRecent, () => !document.hidden && !element("live").hidden);
+const healthReading = new Reading(loadHealth, () => !document.hidden);
+
 let followed = feed.calls;
 let read = null;
 let past = null;
@@ -41,17 +48,16 @@ let viewer = {};
 
 function follow() {
   const before = followed;
-  if (feed.status.state === "denied") leave();
   followed = feed.calls;
-  if (followed !== before) {
+  if (feed.status.state === "denied") leave();
+  else if (followed !== before) {
     const now = new Map(followed.map((call) => [call.id, call]));
     const live = before.filter(isShown);
     // Dismissed just now: the row stays, from what we know. Gone without an end: we missed it, and history knows.
     read = (read ?? []).concat(live.filter((call) => now.get(call.id)?.dismissed));
     const lost = live.filter((call) => !now.has(call.id));
     read = read.filter((call) => !lost.some((other) => other.id === call.id));
-    if (lost.length) loadRecent();
-    setTimeout(loadHealth, 500);
+    if (lost.length) recentReading.due(SPREAD_MS);
   }
   show();
 }
@@ -70,7 +76,7 @@ function showActive() {
   const ringing = rows.filter((call) => call.status === "ringing").length;
   document.title = ringing ? `(${ringing}) Calls` : "Calls";
   clearTimeout(silentAlarm);
-  if (silent) silentAlarm = setTimeout(loadActive, SILENT_CALLS_MS);
+  if (silent) silentAlarm = setTimeout(() => activeReading.due(), SILENT_CALLS_MS);
 }
 
 function showRecent() {
@@ -87,7 +93,7 @@ async function loadActive() {
   await asking("api/ringcentral/active-calls", ({ calls }) => {
     const gone = (read ?? []).some((call) => !calls.some((other) => other.id === call.id));
     read = calls;
-    if (gone) loadRecent();
+    if (gone) recentReading.due(SPREAD_MS);
   });
 }
 
@@ -156,6 +162,7 @@ function route() {
   }
   for (const view of document.querySelectorAll(".view")) view.hidden = view.id !== name;
   if (name === "history") history.load();
+  else recentReading.look();
 }
 
 // --- Start ---------------------------------------------------------------------------------------------------------
@@ -185,21 +192,28 @@ function leave(error) {
   signIn.ask(error);
 }
 
-async function start() {
-  loadHealth();
+function start() {
+  healthReading.due();
   get("api/ringcentral/config").then((answer) => {
     Object.assign(config, answer);
     simulator.offer(answer.simulator);
     show();
   }, () => {});
   route();
-  await Promise.all([loadActive(), loadRecent()]);
+  // Also where nobody looks yet: the title says how many ring.
+  loadActive();
+  recentReading.due();
 }
 
 feed.addEventListener("change", follow);
 feed.addEventListener("fresh", () => {
-  loadActive();
-  loadRecent();
+  // Somebody signed in elsewhere: this page has nothing to show until it has read.
+  const within = read ? SPREAD_MS : 0;
+  activeReading.due(within);
+  recentReading.due(within);
+});
+document.addEventListener("visibilitychange", () => {
+  for (const reading of [activeReading, recentReading, healthReading]) reading.look();
 });
 addEventListener("hashchange", route);
 setInterval(() => {
@@ -208,6 +222,6 @@ setInterval(() => {
 }, 1_000);
 setInterval(() => {
   recent.tick();
-  if (!document.hidden) loadHealth();
+  healthReading.due();
 }, HEALTH_MS);
 start();
