@@ -177,7 +177,7 @@ export class CallPopup extends HTMLElement {
       else if (call !== card.call) card.update(call);
     }
     // Put away by its timer, not by the person: when it rings anew, it is news again.
-    for (const call of calls) if (call.status !== "ringing" && this.#lapsed.delete(call.id)) this.#hidden.delete(call.id);
+    for (const call of calls) if (call.status !== "ringing" && this.#lapsed.delete(call.id)) this.#unhide(call.id);
     // Oldest first, so that the newest ends on top.
     const arrived = calls.filter((call) => this.#arrives(call)).reverse();
     for (const call of arrived) this.#add(call);
@@ -280,6 +280,11 @@ export class CallPopup extends HTMLElement {
 
   #hide(id) {
     this.#hidden.add(id);
+    if (this.#ownFeed) remember(this.#hidden);
+  }
+
+  #unhide(id) {
+    this.#hidden.delete(id);
     if (this.#ownFeed) remember(this.#hidden);
   }
 
