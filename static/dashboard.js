@@ -10,6 +10,7 @@ import { CallTable } from "./call-table.js";
 import { History } from "./history.js";
 import { Reading } from "./reading.js";
 import { get, readiness } from "./service.js";
+import { Session } from "./session.js";
 import { SignIn } from "./sign-in.js";
 import { Simulator } from "./simulator.js";
 import { statusLight } from "./status-light.js";
@@ -30,6 +31,11 @@ const active = new CallTable(element("active"), ["status", "caller", "line", "ag
 const recent = new CallTable(element("recent"), ["result", "caller", "line", "answeredBy", "when"], context);
 const history = new History(context, complain);
 const signIn = new SignIn(enter);
+const session = new Session({
+  onOther: () => feed.restart({ anew: true }),
+  onEnd: signOut,
+  onFailure: (error) => complain(`You could not be signed out. ${error.message}`),
+});
 const simulator = new Simulator(complain);
 
 const activeReading = new Reading(loadActive, () => !document.hidden);
@@ -189,11 +195,20 @@ function leave(error) {
   history.forget();
   document.title = "Calls";
   clearTimeout(silentAlarm);
+  session.hide();
   signIn.ask(error);
+}
+
+function signOut() {
+  complain(null);
+  feed.restart({ anew: true });
+  leave();
+  signIn.confirm();
 }
 
 function start() {
   healthReading.due();
+  session.show();
   get("api/ringcentral/config").then((answer) => {
     Object.assign(config, answer);
     simulator.offer(answer.simulator);

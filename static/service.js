@@ -26,6 +26,9 @@ export const get = (path) => request(path, {});
 export const post = (path, body) =>
   request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
+/** `await remove("api/auth/session")` */
+export const remove = (path) => request(path, { method: "DELETE" });
+
 /** Readiness. A service that is not ready answers 503 with the same body, which is what we came for. */
 export const readiness = () => request("health/ready", {}, (status) => status === 200 || status === 503);
 

@@ -14,7 +14,9 @@ const REASONS = {
 
 export class SignIn {
   #panel = document.getElementById("sign-in");
+  #title = document.getElementById("sign-in-title");
   #reason = document.getElementById("sign-in-reason");
+  #usual = this.#reason.textContent;
   #form = this.#panel.querySelector("form");
 
   /** `onDone` runs when the viewer is in. */
@@ -47,7 +49,14 @@ export class SignIn {
     document.body.classList.add("signed-out");
   }
 
+  /** After a sign-out: the focus was on a button that is no more. */
+  confirm() {
+    this.#reason.textContent = "You are signed out.";
+    this.#title.focus();
+  }
+
   done() {
+    this.#reason.textContent = this.#usual;
     this.#panel.hidden = true;
     document.body.classList.remove("signed-out");
   }

@@ -181,6 +181,48 @@ async fn whoever_signs_in_next_sees_nothing_of_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_person_signs_out_with_the_keyboard_in_all_tabs() {
+    let app = Setup::on(Store::Sqlite).with("JWT_SECRET", token::SECRET).start().await;
+    app.ring_at("101", "of-dana").await;
+    let browser = Browser::open(&app, "/").await;
+    let signed_out = "!document.querySelector('#sign-in').hidden";
+    let way_out = "!document.querySelector('#sign-out').hidden";
+    browser.until("the way in", signed_out).await;
+    assert_eq!(browser.run(&format!("return {way_out}")).await, json!(false), "nobody is signed in");
+    let dana = token::agent("dana", &["101"]);
+    let sign_in = format!(
+        "document.querySelector('#token').value = '{dana}'; document.querySelector('#sign-in form').requestSubmit();"
+    );
+    browser.run(&sign_in).await;
+    browser.until("the way out", way_out).await;
+    let other = browser.open_tab(&app.url("/")).await;
+    browser.until("the way out in another tab", way_out).await;
+    browser.run("document.querySelector('#sign-out').focus()").await;
+    browser.press('\u{E007}').await;
+    browser
+        .until("it says so", "document.querySelector('#sign-in-reason').textContent === 'You are signed out.'")
+        .await;
+    let focus = browser.run("return document.activeElement.id").await;
+    assert_eq!(focus, "sign-in-title", "whoever reads with a screen reader hears what came");
+    browser.switch_to(&other).await;
+    browser.until("the other tab is signed out", &format!("{signed_out} && !({way_out})")).await;
+    let calls = browser.run("return document.querySelector('call-popup').feed.calls.length").await;
+    assert_eq!(calls, 0);
+    browser.go(&app.url("/")).await;
+    browser.until("a reload does not bring it back", signed_out).await;
+}
+
+#[tokio::test]
+async fn nobody_signs_out_of_this_machine_alone() {
+    let app = TestApp::start(Store::Sqlite).await;
+    let browser = Browser::open(&app, "/").await;
+    let known = "performance.getEntriesByType('resource').some(one => one.name.endsWith('/api/auth/session') && one.responseEnd)";
+    browser.until("it knows who looks", known).await;
+    browser.until("there are no calls", "!document.querySelector('#active-empty').hidden").await;
+    assert_eq!(browser.run("return document.querySelector('#sign-out').hidden").await, json!(true));
+}
+
+#[tokio::test]
 async fn whoever_had_to_sign_in_first_views_customers_where_the_settings_say() {
     let setup = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("CUSTOMER_URL", "/crm/{id}");
     let app = setup.with_customers(&[("Sarah Customer", "sarah@example.com", "+14165551234")]).await.start().await;
