@@ -41,6 +41,7 @@ const EVENTS = ["connected", "call", "call_updated", "call_ended", "heartbeat", 
  *   stream back), `reconnecting`, `offline`, or `denied` (401, 403); `trouble` is the server's own `{code, message}` or
  *   null; times are epoch milliseconds; `clockOffset` is how far the server's clock is ahead of ours.
  * - Event `change`: either of them changed. Event `fresh`: a full picture begins (connected anew, or resynchronised).
+ *   Event `anew`: somebody else may look at this page now, or nobody; what was known is forgotten.
  *
  * `options` stand in for the browser in tests: `EventSource`, `BroadcastChannel`, `locks`, `fetch`, `random`, `log`.
  */
@@ -154,7 +155,7 @@ export class CallFeed extends EventTarget {
   /** Somebody else, or nobody, looks at this page now. */
   #forget(state) {
     this.#lastEventId = "";
-    this.#become({ state, trouble: null }, []);
+    this.#become({ state, trouble: null }, [], "anew");
   }
 
   /** Another token: what is known was for the one before. */
@@ -263,25 +264,26 @@ export class CallFeed extends EventTarget {
         this.#saidShared = true;
         this.#with.log("Call stream connected, shared with another tab");
       }
-      this.#show(message.calls, message.status, message.fresh);
+      this.#show(message.calls, message.status, message.news);
     }
   }
 
-  #share(fresh = false) {
+  #share(news = null) {
     const { calls, status } = this;
-    this.#channel?.postMessage({ kind: "state", calls, status, lastEventId: this.#lastEventId, fresh });
+    this.#channel?.postMessage({ kind: "state", calls, status, lastEventId: this.#lastEventId, news });
   }
 
-  #show(calls, status, fresh) {
+  /** `news` names the event beside `change`, if any. */
+  #show(calls, status, news) {
     this.calls = calls;
     this.status = status;
     this.dispatchEvent(new Event("change"));
-    if (fresh) this.dispatchEvent(new Event("fresh"));
+    if (news) this.dispatchEvent(new Event(news));
   }
 
-  #become(changes, calls = this.calls, fresh = false) {
-    this.#show(calls, { ...this.status, ...changes }, fresh);
-    if (this.#leading) this.#share(fresh);
+  #become(changes, calls = this.calls, news = null) {
+    this.#show(calls, { ...this.status, ...changes }, news);
+    if (this.#leading) this.#share(news);
   }
 
   #dismissHere(id) {
@@ -373,7 +375,7 @@ export class CallFeed extends EventTarget {
     if (data.type === "heartbeat" && Date.now() - this.status.troubleAt > SILENCE_MS) changes.trouble = null;
     if (data.call) changes.trouble = null;
     const fresh = data.type === "resync" || (data.type === "connected" && !data.resumed);
-    this.#become(changes, reduce(this.calls, data), fresh);
+    this.#become(changes, reduce(this.calls, data), fresh ? "fresh" : null);
   }
 
   /** The browser says the line broke. It comes back by itself unless it is CLOSED, which is for good: then we do. */

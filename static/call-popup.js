@@ -122,7 +122,6 @@ export class CallPopup extends HTMLElement {
   set token(token) {
     if (token === this.#token) return;
     this.#token = token;
-    this.#bringBack();
     if (this.#ownFeed) this.#ownFeed.token = token;
   }
 
@@ -150,6 +149,8 @@ export class CallPopup extends HTMLElement {
   #open(feed, signal) {
     this.#config = null;
     feed.token = this.#token;
+    // What one person put away may be another's to see.
+    feed.addEventListener("anew", () => this.#bringBack(), { signal });
     feed.open();
     this.#configure(feed, signal);
     // Whoever had to sign in first is told the settings now.
@@ -169,8 +170,6 @@ export class CallPopup extends HTMLElement {
   }
 
   #show(calls) {
-    // What one person put away may be another's to see.
-    if (this.feed.status?.state === "denied") this.#bringBack();
     for (const card of [...this.#cards]) {
       const call = calls.find((other) => other.id === card.call.id);
       if (!call || call.dismissed || call.status === "setup") this.#remove(card);
@@ -291,7 +290,7 @@ export class CallPopup extends HTMLElement {
   #bringBack() {
     this.#hidden.clear();
     this.#lapsed.clear();
-    if (this.#ownFeed) remember(this.#hidden);
+    remember(this.#hidden);
   }
 
   #lapse(id) {

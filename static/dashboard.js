@@ -179,15 +179,20 @@ function again() {
   start();
 }
 
-/** Somebody signed in. */
+/** Somebody signed in; everything begins again for them. */
 function enter() {
-  viewer = {};
   feed.restart({ anew: true });
-  start();
 }
 
 /** Nobody may see calls here any more; `error` is the service's refusal, if it said more than "no". */
 function leave(error) {
+  forget();
+  session.hide();
+  signIn.ask(error);
+}
+
+/** Takes away what was read for whoever looked until now. */
+function forget() {
   viewer = {};
   [read, past] = [null, null];
   active.load();
@@ -195,8 +200,6 @@ function leave(error) {
   history.forget();
   document.title = "Calls";
   clearTimeout(silentAlarm);
-  session.hide();
-  signIn.ask(error);
 }
 
 function signOut() {
@@ -222,10 +225,15 @@ function start() {
 
 feed.addEventListener("change", follow);
 feed.addEventListener("fresh", () => {
-  // Somebody signed in elsewhere: this page has nothing to show until it has read.
-  const within = read ? SPREAD_MS : 0;
-  activeReading.due(within);
-  recentReading.due(within);
+  // Somebody signed in elsewhere.
+  if (signIn.asks) return start();
+  activeReading.due(SPREAD_MS);
+  recentReading.due(SPREAD_MS);
+});
+feed.addEventListener("anew", () => {
+  if (feed.status.state === "denied") return;
+  forget();
+  start();
 });
 document.addEventListener("visibilitychange", () => {
   for (const reading of [activeReading, recentReading, healthReading]) reading.look();

@@ -42,6 +42,10 @@ export class SignIn {
     history.replaceState(null, "", origin + pathname + hash);
   }
 
+  get asks() {
+    return !this.#panel.hidden;
+  }
+
   /** Takes the place of the calls. `error` is the service's refusal, when it said more than "no". */
   ask(error) {
     if (error?.status === 403) this.#reason.textContent = error.message;

@@ -181,6 +181,52 @@ async fn whoever_signs_in_next_sees_nothing_of_the_one_before() {
 }
 
 #[tokio::test]
+async fn whoever_comes_back_as_somebody_else_takes_the_stream_of_the_other_tabs_with_them() {
+    let app = Setup::on(Store::Sqlite).with("JWT_SECRET", token::SECRET).start().await;
+    for (extension, session) in [("101", "of-dana-1"), ("101", "of-dana-2"), ("102", "of-kim-1")] {
+        app.ring_at(extension, session).await;
+        app.tell_of(extension, session, "Disconnected").await;
+    }
+    let admin = token::signed(json!({ "sub": "root", "role": "admin", "exp": token::seconds_from_now(3600) }));
+    eventually("three calls have ended", async || {
+        let answer = app.request(Method::GET, "/api/ringcentral/calls").bearer_auth(&admin).send().await.unwrap();
+        let past: Value = answer.json().await.unwrap();
+        (past["calls"].as_array().map(Vec::len) == Some(3)).then_some(())
+    })
+    .await;
+    app.ring_at("101", "of-dana").await;
+    app.ring_at("102", "of-kim").await;
+    let browser = Browser::open(&app, "/health/live").await;
+    // As RingCentral leads back: with another cookie, and no page that saw it change.
+    let become_one = async |token: String| {
+        let body = json!({ "token": token }).to_string();
+        let headers = "{ 'Content-Type': 'application/json' }";
+        let sign_in = format!(
+            "return fetch('/api/auth/session', {{ method: 'POST', headers: {headers}, body: '{body}' }}).then(() => true)"
+        );
+        browser.run(&sign_in).await;
+    };
+    let sees = |session: &str| {
+        let sessions = "JSON.stringify(document.querySelector('call-popup').feed.calls.map(call => call.session_id))";
+        format!("{sessions} === '[\"{session}\"]'")
+    };
+    let past = |count: usize| {
+        format!("document.querySelectorAll('#past [data-column=caller] bdi[dir=ltr]').length === {count}")
+    };
+    become_one(token::agent("dana", &["101"])).await;
+    browser.go(&app.url("/#history")).await;
+    browser.until("Dana's history", &past(2)).await;
+    browser.until("Dana's call", &sees("of-dana")).await;
+    let first = browser.open_tab(&app.url("/health/live")).await;
+    become_one(token::agent("kim", &["102"])).await;
+    browser.go(&app.url("/")).await;
+    browser.until("Kim's call and no other", &sees("of-kim")).await;
+    browser.switch_to(&first).await;
+    browser.until("Kim's call in the first tab", &sees("of-kim")).await;
+    browser.until("Kim's history there", &past(1)).await;
+}
+
+#[tokio::test]
 async fn a_person_signs_out_with_the_keyboard_in_all_tabs() {
     let app = Setup::on(Store::Sqlite).with("JWT_SECRET", token::SECRET).start().await;
     app.ring_at("101", "of-dana").await;

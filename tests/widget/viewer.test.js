@@ -47,8 +47,11 @@ test("whoever signs in begins with nothing, in all tabs, whichever tab it was", 
     browser = new Browser();
     const tabs = await twoTabsWithACall();
     const before = browser.stream;
+    const told = [false, false];
+    tabs.forEach((tab, at) => tab.addEventListener("anew", () => (told[at] = true)));
     tabs[which].restart({ anew: true });
     await settle();
+    assert.deepEqual(told, [true, true]);
     assert.equal(before.readyState, 2);
     assert.equal(position(), null);
     assert.deepEqual(tabs.map(({ status, calls }) => [status.state, calls]), [["connecting", []], ["connecting", []]]);
@@ -58,6 +61,7 @@ test("whoever signs in begins with nothing, in all tabs, whichever tab it was", 
 
 test("whoever only tries again goes on where they were", async () => {
   const tabs = await twoTabsWithACall();
+  tabs[0].addEventListener("anew", () => assert.fail("it is the same person"));
   tabs[0].restart();
   assert.equal(position(), "of-dana-7");
   assert.equal(tabs[0].calls.length, 1);
