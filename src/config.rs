@@ -26,7 +26,7 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// The database of production; without it an embedded file in `data_dir`.
     pub mongodb: Option<MongoConfig>,
-    /// Folder of the embedded database.
+    /// Folder of the embedded database or, beside MongoDB, of the spool.
     pub data_dir: PathBuf,
     /// How often `active_calls` is read to see what others wrote.
     pub poll_interval: Duration,
