@@ -29,6 +29,7 @@ use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
 use crate::store::{Erased, HistoryQuery, Spool, Store, StoreError, calls_of, new_id};
 
+use away::STORE_PATIENCE;
 pub use link::Link;
 use proof::Expected;
 
@@ -171,8 +172,17 @@ impl App {
             Kind::Other(shape) => {
                 // A field's name can be somebody's, so only whoever may read the store sees it.
                 info!("a notification of an unknown kind is recorded in notification_shapes");
-                self.0.store.record_shape(&shape, Utc::now()).await
+                self.record_shape(&shape).await;
+                Ok(())
             }
+        }
+    }
+
+    /// A shape is for whoever reads it one day: RingCentral gets its 200 also where the store does not take it.
+    async fn record_shape(&self, shape: &str) {
+        let recorded = timeout(STORE_PATIENCE, self.0.store.record_shape(shape, Utc::now())).await;
+        if let Err(cause) = recorded.unwrap_or(Err(StoreError::Slow)) {
+            warn!(error = &cause as &dyn std::error::Error, "the shape of a notification could not be recorded");
         }
     }
 

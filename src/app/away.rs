@@ -14,7 +14,7 @@ use crate::ringcentral::subscription::Digests;
 use crate::store::{Spool, Spooled, StoreError, new_id};
 
 /// RingCentral wants its answer within three seconds, whatever the database does.
-const STORE_PATIENCE: Duration = Duration::from_millis(2_200);
+pub(super) const STORE_PATIENCE: Duration = Duration::from_millis(2_200);
 /// Spooled entries read at a time.
 const REPLAY_BATCH: usize = 500;
 /// Calls told at a time: the database's acknowledgement is what takes long, and many share one.

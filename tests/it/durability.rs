@@ -72,6 +72,9 @@ async fn a_database_that_is_away_costs_no_call_and_no_popup() {
     let away = database_away(&app).await;
     let ring = flat("while-away", "Ringing", json!({ "phoneNumber": "+14165551234" }));
     assert_eq!(app.post_webhook(&ring).await.status(), StatusCode::OK);
+    // What nobody understands is no reason for RingCentral to give the address up.
+    let unknown = json!({ "event": "/restapi/v9/of/the/future", "body": { "who": "knows" } });
+    assert_eq!(app.post_webhook(&unknown).await.status(), StatusCode::OK);
     let trouble = viewer.wait_for("error").await;
     assert!(
         trouble.data["error"]["code"].is_string() && trouble.data["error"]["message"].is_string(),
