@@ -67,7 +67,8 @@ enum Command {
     Erase {
         /// The number, in any spelling.
         number: String,
-        /// Remove the customers who have it too. In MongoDB they belong to your application.
+        /// In MongoDB, where customers belong to your application, remove those who have it too. In the database file
+        /// they always go.
         #[arg(long)]
         with_customers: bool,
     },
@@ -291,17 +292,28 @@ async fn doctor(config: Config) -> Result<()> {
 async fn erase(config: Config, number: &str, with_customers: bool) -> Result<()> {
     let number = PhoneNumber::parse(number, config.region).context("this is no public telephone number")?;
     let store = Store::open(&config).await.context(store_cure(&config))?;
-    let erased = store.erase(&number, with_customers).await.context(store_cure(&config))?;
-    if config.mongodb.is_some() {
-        let spool = Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?;
-        spool.erase(&number, config.region).await.context("erasing in the spool in DATA_DIR")?;
-    }
+    let embedded = config.mongodb.is_none();
+    let erased = store.erase(&number, with_customers || embedded).await.context(store_cure(&config))?;
     println!(
         "active_calls         {} removed\ncall_history         {} removed",
         erased.active_calls, erased.call_history
     );
     println!("notification_shapes  {} removed", erased.notification_shapes);
     println!("customers            {} removed of {} who have this number", erased.customers, erased.customers_found);
+    if embedded { Ok(()) } else { erase_in_spool(&config, &number).await }
+}
+
+/// What waits for MongoDB belongs to the service that spooled it, so it is only looked at here.
+async fn erase_in_spool(config: &Config, number: &PhoneNumber) -> Result<()> {
+    let spool = Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?;
+    spool.erase(number, config.region).await.context("erasing in the spool in DATA_DIR")?;
+    let waiting = spool.depth();
+    anyhow::ensure!(
+        waiting == 0,
+        "{waiting} facts in DATA_DIR={} still wait for MongoDB and may bring this person back; a running service tells \
+         them as soon as the database answers: erase again then",
+        config.data_dir.display()
+    );
     Ok(())
 }
 

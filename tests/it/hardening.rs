@@ -31,6 +31,7 @@ const AT_ONCE: usize = 32;
 on_both_stores! {
     the_log_says_nothing_about_people,
     erase_leaves_nothing_behind,
+    erase_says_what_it_removed,
 }
 
 #[tokio::test]
@@ -172,6 +173,64 @@ async fn erase_leaves_nothing_behind(store: Store) {
     gone(&app, store, NUMBER, "the route").await;
     app.kill().await;
     assert_eq!(traces(&app, store, NUMBER).await, Vec::<String>::new(), "after kill -9");
+}
+
+async fn erase_says_what_it_removed(store: Store) {
+    const NUMBER: &str = "+14165550177";
+    let setup = Setup::on(store).with("POLL_INTERVAL_MS", "100");
+    let app = setup
+        .with_customers(&[("Zacharias", "z@quill.example", NUMBER), ("Other", "o@quill.example", "+14165550188")])
+        .await
+        .start()
+        .await;
+    let story = async |round: &str| {
+        app.ring(&format!("{round}-1"), NUMBER).await;
+        app.ring(&format!("{round}-2"), NUMBER).await;
+        app.ring(&format!("{round}-ended"), NUMBER).await;
+        app.hang_up(&format!("{round}-ended")).await;
+        app.ended_call(&format!("{round}-ended")).await;
+        app.ring(&format!("{round}-of-another"), "+14165550188").await;
+        app.deliver(&odd(PERSON)).await;
+    };
+    story("first").await;
+    let (status, said) = app.run(&["erase", NUMBER]).await;
+    assert!(status.success(), "{said}");
+    // In MongoDB customers are the host application's, unless it says otherwise.
+    let customers = if store == Store::Mongo { "0 removed of 1" } else { "1 removed of 1" };
+    for (what, count) in [
+        ("active_calls", "2 removed"),
+        ("call_history", "1 removed"),
+        ("notification_shapes", "1 removed"),
+        ("customers", customers),
+    ] {
+        let line = said.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_else(|| panic!("{what} in {said}"));
+        assert!(line.trim_start().starts_with(count), "{what}: {line}");
+    }
+    eventually("it is no longer shown", async || (app.active_calls().await.len() == 1).then_some(())).await;
+
+    story("second").await;
+    let erase = app.request(Method::DELETE, &format!("/api/customers/by-number/{NUMBER}")).send().await.unwrap();
+    let left = i32::from(store == Store::Mongo);
+    let expected = json!({
+        "active_calls": 2, "call_history": 1, "notification_shapes": 1, "customers": 0, "customers_found": left,
+    });
+    assert_eq!(erase.json::<Value>().await.unwrap(), json!({ "erased": expected }));
+}
+
+#[tokio::test]
+async fn erase_is_no_success_while_something_waits_that_brings_the_person_back() {
+    const NUMBER: &str = "+14165550177";
+    let mut app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
+    let away = database_away(&app).await;
+    app.ring("waits", NUMBER).await;
+    app.kill().await;
+    away.end().await;
+    let (status, said) = app.run(&["erase", NUMBER]).await;
+    assert!(!status.success() && said.contains("1 facts") && said.contains("erase again"), "{said}");
+    app.restart().await;
+    let (status, said) = app.run(&["erase", NUMBER]).await;
+    assert!(status.success(), "{said}");
+    gone(&app, Store::Mongo, NUMBER, "the second erase").await;
 }
 
 /// Waits past the next sweeps, which must not bring anything back, and searches.
