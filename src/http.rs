@@ -28,7 +28,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use crate::app::App;
 pub use auth::{Gate, Who};
@@ -39,7 +39,7 @@ pub use writer::{LIFETIME, Writers};
 
 /// No request of ours carries more than a few fields; the webhook has its own limit.
 const LARGEST_BODY: usize = 64 * 1024;
-/// A body that takes longer is not one of RingCentral's, which waits three seconds for everything.
+/// A body that takes longer in all is not one of RingCentral's, which waits three seconds for everything.
 const SLOWEST_BODY: Duration = Duration::from_secs(5);
 
 /// What handlers are given: the service, and what tells who somebody is.
@@ -126,7 +126,7 @@ pub fn router(app: App, gate: Gate) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(assets::file)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(RequestBodyTimeoutLayer::new(SLOWEST_BODY))
+        .layer(RequestBodyDeadlineLayer::new(SLOWEST_BODY))
         .layer(from_fn_with_state(app, auth::local::guard));
     let api = assets::PROTECTION.iter().fold(api, |api, (name, value)| api.layer(fixed(name.clone(), value)));
     let api = match cors {
@@ -146,7 +146,7 @@ fn webhook_routes(edge: &Edge) -> Router<Edge> {
         .fold(Router::new(), |router, route| router.route(route.path, route.serve(edge)))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(webhook::LARGEST_BODY))
-        .layer(RequestBodyTimeoutLayer::new(SLOWEST_BODY))
+        .layer(RequestBodyDeadlineLayer::new(SLOWEST_BODY))
         .layer(from_fn_with_state((edge.app.clone(), edge.strangers.clone()), strangers::guard))
         .layer(from_fn_with_state(edge.app.clone(), auth::local::guard_webhook))
         .layer(from_fn_with_state(edge.app.clone(), webhook::count))

@@ -81,6 +81,33 @@ async fn connections_with_slow_headers_keep_no_webhook_waiting() {
     eprintln!("beside {count} slow connections a webhook was answered in {:?}", begun.elapsed());
 }
 
+#[tokio::test]
+async fn a_body_that_drips_is_answered_although_it_never_ends() {
+    let app = Setup::on(Store::Sqlite).start().await;
+    for path in [PATH, "/api/auth/session"] {
+        let (mut answer, mut body) = TcpStream::connect(&app.address).await.expect("a connection opens").into_split();
+        let json = "Content-Type: application/json\r\nContent-Length: 60000";
+        body.write_all(format!("POST {path} HTTP/1.1\r\nHost: {}\r\n{json}\r\n\r\n[", app.address).as_bytes())
+            .await
+            .unwrap();
+        let drip = async {
+            let mut beat = tokio::time::interval(Duration::from_millis(50));
+            // Whoever was answered may be hung up on.
+            while body.write_all(b" ").await.is_ok() {
+                beat.tick().await;
+            }
+            std::future::pending::<()>().await
+        };
+        let mut head = [0; 12];
+        let answered = async { tokio::time::timeout(PATIENCE, answer.read_exact(&mut head)).await };
+        tokio::select! {
+            read = answered => read.expect("an answer comes").expect("it is whole"),
+            () = drip => unreachable!("it drips for ever"),
+        };
+        assert_eq!(&head, b"HTTP/1.1 400", "{path}");
+    }
+}
+
 async fn the_log_says_nothing_about_people(store: Store) {
     let app = Setup::on(store)
         .with("RINGCENTRAL_VERIFICATION_TOKEN", TOKEN)
