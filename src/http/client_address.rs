@@ -4,7 +4,7 @@
 //! told. So the last address there that is no proxy of ours (`TRUSTED_PROXIES`) is the client's, whatever a client
 //! writes in front. A connection from anywhere else is not asked.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
@@ -34,6 +34,14 @@ impl Peer {
             }
         }
         client
+    }
+}
+
+/// What one client of many is counted by: a household has a whole /64.
+pub fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 

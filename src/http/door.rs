@@ -2,7 +2,7 @@
 //! office needs.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
+use super::client_address::household;
 use crate::hub::MOST_VIEWERS;
 
 /// What a process holds beside connections: the database's, the spool, files, the log.
@@ -20,7 +21,7 @@ const KEPT_FOR_REQUESTS: usize = 1_500;
 /// A large office behind one address: a thousand dashboards, each with a stream and a request under way.
 const MOST_FROM_ONE_ADDRESS: usize = 2_000;
 /// Whoever floods us must not flood the log too.
-const WARNING_PAUSE: Duration = Duration::from_secs(10);
+pub const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
 /// How many connections there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,12 +116,9 @@ impl Door {
 
     /// What a peer is counted by, if it is one client of many: behind a proxy everyone is the proxy.
     fn one_of_many(&self, peer: IpAddr) -> Option<IpAddr> {
-        match peer.to_canonical() {
-            peer if peer.is_loopback() || self.0.proxies.iter().any(|proxy| proxy.contains(&peer)) => None,
-            IpAddr::V4(peer) => Some(peer.into()),
-            // A household has a whole /64.
-            IpAddr::V6(peer) => Some(Ipv6Addr::from_bits(peer.to_bits() & !u128::from(u64::MAX)).into()),
-        }
+        let peer = peer.to_canonical();
+        let is_many = peer.is_loopback() || self.0.proxies.iter().any(|proxy| proxy.contains(&peer));
+        (!is_many).then(|| household(peer))
     }
 
     fn by_address(&self) -> MutexGuard<'_, ByAddress> {

@@ -1,11 +1,13 @@
 //! Strangers at the webhook: what is authentic passes, whatever its number; what is not is slowed down.
 //!
 //! RingCentral gives an address up that answers anything but 200, so a delivery with the right token is never turned
-//! away here. Guesses and noise are limited by address and in total, before their bodies are read.
+//! away here. Guesses and noise are limited by address and in total, before their bodies are read; handshakes too, but for
+//! themselves, because RingCentral makes no subscription while somebody else guesses them out.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -15,45 +17,80 @@ use axum::response::{IntoResponse, Response};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use tracing::warn;
 
-use super::client_address::Peer;
+use super::client_address::{Peer, household};
+use super::door::WARNING_PAUSE;
 use super::error::ApiError;
 use crate::app::App;
 
 pub const VALIDATION: &str = "validation-token";
 const VERIFICATION: &str = "verification-token";
 /// A sender with the wrong token learns so; one that goes on is a guesser.
-const REFUSALS_BY_ADDRESS: u32 = 10;
+const BY_ADDRESS: u32 = 10;
 /// Many guessers together.
-const REFUSALS_IN_ALL: u32 = 100;
+const IN_ALL: u32 = 100;
 /// Addresses remembered before those that went quiet are forgotten.
 const REMEMBERED_ADDRESSES: usize = 10_000;
 
 /// The limits on what is not authentic. Cheap to clone.
-#[derive(Clone)]
-pub struct Strangers(Arc<Limits>);
+#[derive(Clone, Default)]
+pub struct Strangers(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    guesses: Limits,
+    handshakes: Limits,
+    refusals: Mutex<Refusals>,
+}
 
 struct Limits {
     by_address: DefaultKeyedRateLimiter<IpAddr>,
     in_all: DefaultDirectRateLimiter,
 }
 
-impl Default for Strangers {
+/// What was turned away and not said yet.
+#[derive(Default)]
+struct Refusals {
+    unsaid: u64,
+    said_at: Option<Instant>,
+}
+
+impl Default for Limits {
     fn default() -> Self {
         let a_second = |count: u32| Quota::per_second(NonZeroU32::new(count).expect("the limits are not zero"));
-        Self(Arc::new(Limits {
-            by_address: DefaultKeyedRateLimiter::keyed(a_second(REFUSALS_BY_ADDRESS)),
-            in_all: DefaultDirectRateLimiter::direct(a_second(REFUSALS_IN_ALL)),
-        }))
+        Self {
+            by_address: DefaultKeyedRateLimiter::keyed(a_second(BY_ADDRESS)),
+            in_all: DefaultDirectRateLimiter::direct(a_second(IN_ALL)),
+        }
+    }
+}
+
+impl Limits {
+    /// Whether one more from `address` may be dealt with.
+    fn admit(&self, address: IpAddr) -> bool {
+        if self.by_address.len() > REMEMBERED_ADDRESSES {
+            self.by_address.retain_recent();
+        }
+        self.by_address.check_key(&household(address)).is_ok() && self.in_all.check().is_ok()
     }
 }
 
 impl Strangers {
-    /// Whether one more stranger from `address` may be dealt with.
-    fn admits(&self, address: IpAddr) -> bool {
-        if self.0.by_address.len() > REMEMBERED_ADDRESSES {
-            self.0.by_address.retain_recent();
+    /// Turns a delivery away for its token: 401, which RingCentral never should see. Whoever floods us does not flood the
+    /// log too.
+    pub fn refuse(&self, app: &App) -> ApiError {
+        app.note_refusal();
+        let mut refusals = self.0.refusals.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        refusals.unsaid += 1;
+        if refusals.said_at.is_none_or(|at| at.elapsed() > WARNING_PAUSE) {
+            let count = std::mem::take(&mut refusals.unsaid);
+            refusals.said_at = Some(Instant::now());
+            warn!(count, "webhooks without the right verification token were turned away");
         }
-        self.0.by_address.check_key(&address).is_ok() && self.0.in_all.check().is_ok()
+        ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "wrong_verification_token",
+            "The Verification-Token header is missing or wrong.",
+        )
     }
 }
 
@@ -71,28 +108,19 @@ pub async fn guard(
     // Without a connection it is our own simulator.
     let proxies = &app.config().access.trusted_proxies;
     let client = peer.map_or(Ipv4Addr::LOCALHOST.into(), |Extension(peer)| peer.client(request.headers(), proxies));
-    if !strangers.admits(client) {
+    let is_handshake = request.headers().contains_key(VALIDATION);
+    let limits = if is_handshake { &strangers.0.handshakes } else { &strangers.0.guesses };
+    if !limits.admit(client) {
         return ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many unauthenticated requests.")
             .into_response();
     }
-    if request.headers().contains_key(VALIDATION) {
+    if is_handshake {
         return next.run(request).await;
     }
-    app.note_refusal();
-    warn!("a webhook without the right verification token was turned away");
-    wrong_token().into_response()
+    strangers.refuse(&app).into_response()
 }
 
 /// The token of a delivery. RingCentral's guide once called the header by the handshake's name, and senders may still.
 pub fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(VERIFICATION).or(headers.get(VALIDATION)).map(HeaderValue::as_bytes)
-}
-
-/// 401, which RingCentral never should see.
-pub fn wrong_token() -> ApiError {
-    ApiError::new(
-        StatusCode::UNAUTHORIZED,
-        "wrong_verification_token",
-        "The Verification-Token header is missing or wrong.",
-    )
 }

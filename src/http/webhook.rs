@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 
 use super::answer::{SUCCESS, Success};
 use super::error::{ApiError, ErrorBody};
-use super::strangers::{VALIDATION, presented, wrong_token};
+use super::strangers::{Strangers, VALIDATION, presented};
 use crate::app::App;
 use crate::call::{Fact, Source};
 use crate::metrics;
@@ -50,6 +50,7 @@ const LONGEST_VALIDATION: usize = 512;
 )]
 pub async fn receive(
     State(app): State<App>,
+    State(strangers): State<Strangers>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
@@ -60,8 +61,7 @@ pub async fn receive(
         return Ok(success(validation, metrics::Kind::Handshake));
     }
     if !app.is_authentic(presented(&headers)).await {
-        app.note_refusal();
-        return Err(wrong_token());
+        return Err(strangers.refuse(&app));
     }
     let notification = Notification::parse(&body, now(), app.config().region)
         .map_err(|_| ApiError::bad_request("not_json", "The body is not JSON."))?;

@@ -1,5 +1,6 @@
 //! What RingCentral posts, and what it gets for an answer.
 
+use futures_util::future::join_all;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
 use rusqlite::Connection;
@@ -369,6 +370,49 @@ async fn guessers_are_slowed_down_each_for_themselves_also_behind_a_proxy() {
     .await;
     assert_eq!(say("203.0.113.10", "guess").await, StatusCode::UNAUTHORIZED);
     assert_eq!(say("203.0.113.9", "expected").await, StatusCode::OK, "what is authentic passes, whatever its address");
+}
+
+#[tokio::test]
+async fn guessers_cannot_keep_ringcentral_from_its_handshake() {
+    let app = Setup::on(Store::Sqlite)
+        .with("RINGCENTRAL_VERIFICATION_TOKEN", "expected")
+        .with("TRUSTED_PROXIES", "127.0.0.0/8")
+        .start()
+        .await;
+    let say = async |address: String, header: &str| {
+        let request = app.request(Method::POST, PATH).header("X-Forwarded-For", address);
+        request.header(header, "guess").send().await.expect("an answer comes").status()
+    };
+    let guesses = join_all((0..400).map(|n| say(format!("2001:db8:0:{:x}::{n:x}", n % 40), "Verification-Token")));
+    let handshakes = async {
+        eventually("so many guesses that one more is too many", async || {
+            (say("203.0.113.9".into(), "Verification-Token").await == StatusCode::TOO_MANY_REQUESTS).then_some(())
+        })
+        .await;
+        join_all((0..20).map(|n| say(format!("198.51.100.{n}"), "Validation-Token"))).await
+    };
+    let (guesses, handshakes) = tokio::join!(guesses, handshakes);
+    assert!(guesses.contains(&StatusCode::TOO_MANY_REQUESTS), "nobody was slowed down");
+    assert_eq!(handshakes, [StatusCode::OK; 20]);
+    let refused = guesses.iter().filter(|status| **status == StatusCode::UNAUTHORIZED).count();
+    let said = app.log().matches("were turned away").count();
+    assert!(said > 0 && said * 10 < refused, "{refused} refusals make {said} lines");
+}
+
+#[tokio::test]
+async fn a_household_has_one_limit() {
+    let app = Setup::on(Store::Sqlite)
+        .with("RINGCENTRAL_VERIFICATION_TOKEN", "expected")
+        .with("TRUSTED_PROXIES", "127.0.0.0/8")
+        .start()
+        .await;
+    let say = async |address: String| {
+        let request = app.request(Method::POST, PATH).header("X-Forwarded-For", address);
+        request.header("Verification-Token", "guess").send().await.expect("an answer comes").status()
+    };
+    let from_one_house = join_all((0..40).map(|n| say(format!("2001:db8::{n:x}")))).await;
+    assert!(from_one_house.contains(&StatusCode::TOO_MANY_REQUESTS), "{from_one_house:?}");
+    assert_eq!(say("2001:db8:0:1::1".into()).await, StatusCode::UNAUTHORIZED, "the neighbours");
 }
 
 #[tokio::test]
