@@ -145,13 +145,15 @@ async fn serve(config: Config) -> Result<()> {
         .with_context(|| format!("BIND={bind} cannot be used; is another program listening there?"))?;
     let address = listener.local_addr().context("reading the bound address")?;
     info!(%address, store = app.store().name(), local_mode = app.config().is_local_mode(), "listening");
+    let gate = http::Gate::open(&app)?;
+    let sharing = gate.clone();
     let tasks = [
         tokio::spawn(every(poll_interval, app.clone(), async |app| app.poll().await)),
         tokio::spawn(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
         tokio::spawn(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
+        tokio::spawn(every(poll_interval, app.clone(), async move |_| sharing.share_sign_outs().await)),
     ];
     let writers = http::Writers::start(app.hub().clone(), poll_interval, http::LIFETIME);
-    let gate = http::Gate::open(&app)?;
     let stop = retire(app.clone(), stop_signal()?);
     let door = http::Door::new(room, &app.config().access.trusted_proxies);
     let serving = http::serve(listener, door, http::router(app.clone(), gate), writers, stop);

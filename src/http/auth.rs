@@ -9,6 +9,7 @@ pub mod local;
 pub mod origin;
 pub mod session;
 pub mod sign_in;
+pub mod signed_out;
 pub mod ticket;
 
 use std::sync::Arc;
@@ -26,7 +27,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::OnceCell;
+use tracing::debug;
 
+use self::signed_out::{SignedOut, Visit};
 use super::Edge;
 use super::error::ApiError;
 use crate::app::App;
@@ -64,6 +67,7 @@ struct Inner {
     store: Store,
     /// Seals cookies; read when first needed, because the store may be away when the service starts.
     key: OnceCell<Key>,
+    signed_out: SignedOut,
     /// Cookies travel over https only.
     secure: bool,
     /// Digests of the secrets in the settings; a session ends with the one that began it.
@@ -84,6 +88,8 @@ struct Badge {
     /// `None`: an admin.
     extension_ids: Option<Vec<String>>,
     until: Option<DateTime<Utc>>,
+    /// The session by which they came in, if it was one.
+    session: Option<String>,
 }
 
 impl Gate {
@@ -104,11 +110,26 @@ impl Gate {
             api_tokens: settings.api_tokens.clone(),
             store: app.store().clone(),
             key: OnceCell::new(),
+            signed_out: SignedOut::new(app.store().clone()),
             secure: session::is_secure(app.config()),
             vouchers: jwt.iter().map(|(_, voucher)| voucher.clone()).chain(others).collect(),
             jwt,
             sign_in,
         })))
+    }
+
+    /// Learns which sessions were ended at other instances, and tells them of ours.
+    pub async fn share_sign_outs(&self) {
+        if let Err(cause) = self.0.signed_out.share().await {
+            // The poll says it when the store is away; the next time tells what this one did not.
+            debug!(error = &cause as &dyn std::error::Error, "sessions that were ended could not be shared");
+        }
+    }
+
+    /// Who has this badge, and the session they came with.
+    fn enter(&self, badge: Badge) -> (Viewer, Option<Visit>) {
+        let visit = badge.session.clone().map(|id| Visit { id, signed_out: self.0.signed_out.clone() });
+        (badge.into(), visit)
     }
 
     /// Who a bearer token or a JWT belongs to.
@@ -130,15 +151,22 @@ pub async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let viewer = identify(&edge, who, request.uri(), request.headers()).await?;
+    let (viewer, visit) = identify(&edge, who, request.uri(), request.headers()).await?;
     if who == Who::Admin && viewer.sees != Sees::All {
         return Err(ApiError::forbidden("admins_only", "Only admins may do this."));
     }
     request.extensions_mut().insert(viewer);
+    visit.into_iter().for_each(|visit| drop(request.extensions_mut().insert(visit)));
     Ok(next.run(request).await)
 }
 
-async fn identify(edge: &Edge, who: Who, uri: &Uri, headers: &HeaderMap) -> Result<Viewer, ApiError> {
+/// Who is asking, and with which session.
+pub async fn identify(
+    edge: &Edge,
+    who: Who,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(Viewer, Option<Visit>), ApiError> {
     let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(uri).unwrap_or_default();
     if query.iter().any(|(name, _)| SECRETS_IN_ADDRESSES.contains(&name.to_ascii_lowercase().as_str())) {
         return Err(ApiError::bad_request(
@@ -147,16 +175,17 @@ async fn identify(edge: &Edge, who: Who, uri: &Uri, headers: &HeaderMap) -> Resu
         ));
     }
     if edge.app.config().is_local_mode() {
-        return Ok(Viewer { id: "local".into(), sees: Sees::All, until: None });
+        return Ok((Viewer { id: "local".into(), sees: Sees::All, until: None }, None));
     }
     if let Some(secret) = bearer(headers) {
-        return edge.gate.prove(secret).map(|proven| proven.viewer);
+        return edge.gate.prove(secret).map(|proven| (proven.viewer, None));
     }
     let ticket = query.iter().find(|(name, _)| who == Who::Watcher && name == "ticket");
     if let Some((_, ticket)) = ticket {
-        return ticket::redeem(&edge.app, ticket).await;
+        return ticket::redeem(edge, ticket).await;
     }
-    edge.gate.session(headers).await?.ok_or_else(ApiError::unauthorized)
+    let badge = edge.gate.session(headers).await?.ok_or_else(ApiError::unauthorized)?;
+    Ok(edge.gate.enter(badge))
 }
 
 /// The secret of `Authorization: Bearer`. Other schemes are a proxy's business.
@@ -180,7 +209,7 @@ impl From<Viewer> for Badge {
             Sees::All => None,
             Sees::Extensions(ids) => Some(ids),
         };
-        Self { id: viewer.id, extension_ids, until: viewer.until }
+        Self { id: viewer.id, extension_ids, until: viewer.until, session: None }
     }
 }
 

@@ -10,6 +10,7 @@ use tracing::debug;
 use utoipa::IntoParams;
 
 use super::auth::origin::allowed_page;
+use super::auth::signed_out::Visit;
 use super::error::ApiError;
 use super::extract::Query;
 use super::request::Name;
@@ -57,7 +58,7 @@ pub struct Wishes {
 pub async fn open(
     State(app): State<App>,
     method: Method,
-    viewer: Viewer,
+    (viewer, visit): (Viewer, Option<Extension<Visit>>),
     Query(wishes): Query<Wishes>,
     Extension(handover): Extension<Handover>,
     Extension(Name(name)): Extension<Name>,
@@ -89,7 +90,7 @@ pub async fn open(
     }
     bytes.put(&b"\r\n"[..]);
     bytes.put(frames);
-    handover.take_over(Opening { cursor, bytes: bytes.freeze() }).await;
+    handover.take_over(Opening { cursor, bytes: bytes.freeze(), visit: visit.map(|Extension(visit)| visit) }).await;
     std::future::pending().await
 }
 

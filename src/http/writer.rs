@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::task::TaskTracker;
 
+use super::auth::signed_out::Visit;
 use super::door::Inside;
 use crate::hub::{Cursor, Hub, Told, farewell, goodbye, intermission};
 
@@ -64,6 +65,7 @@ pub struct Seat {
     stalled_since: Option<Instant>,
     last_word: Instant,
     old_at: Instant,
+    visit: Option<Visit>,
     _inside: Inside,
 }
 
@@ -73,6 +75,8 @@ pub struct Opening {
     pub cursor: Cursor,
     /// The response's head and the first frames.
     pub bytes: Bytes,
+    /// The session they came with; the stream ends with it.
+    pub visit: Option<Visit>,
 }
 
 impl Writers {
@@ -104,12 +108,12 @@ impl Writers {
 
     /// Hands an open stream over.
     pub fn seat(&self, socket: TcpStream, opening: Opening, inside: Inside) {
-        let Opening { cursor, bytes } = opening;
+        let Opening { cursor, bytes, visit } = opening;
         // A system that does not let us bounds it by itself.
         let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
         let last_word = Instant::now();
         let old_at = last_word + rand::random_range(self.0.lifetime.clone());
-        let seat = Seat { socket, cursor, rest: bytes, stalled_since: None, last_word, old_at, _inside: inside };
+        let seat = Seat { socket, cursor, rest: bytes, stalled_since: None, last_word, old_at, visit, _inside: inside };
         let task = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.tasks.len();
         // The task ends only after it has closed every seat, and then this one is closed by being dropped.
         let _ = self.0.tasks[task].send(seat);
@@ -195,7 +199,7 @@ impl Row {
     }
 
     /// Looks after the seats whose turn it is; each has one turn in `pace`, so heartbeats are spread evenly. Those whose
-    /// sign-in has ended go at once.
+    /// sign-in has ended go at once, those who signed out when it is their turn.
     async fn beat(&mut self) {
         let turns = (self.pace.as_millis() / BEAT.as_millis()).max(1) as usize;
         self.beat = (self.beat + 1) % turns;
@@ -215,7 +219,8 @@ impl Row {
                     seat.say(heartbeat.of(&seat.cursor), now);
                 }
             }
-            if seat.cursor.viewer().until.is_some_and(|until| until <= today) {
+            let signed_out = index % turns == self.beat && seat.visit.as_ref().is_some_and(Visit::is_over);
+            if signed_out || seat.cursor.viewer().until.is_some_and(|until| until <= today) {
                 let naming = seat.cursor.naming();
                 seat.say(farewell(naming, "signed_out", "Your sign-in has ended. Sign in again to see calls."), now);
                 self.seats.swap_remove(index);
@@ -328,7 +333,7 @@ mod tests {
         let (socket, peer) = listener.accept().await.unwrap();
         let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
         let (cursor, bytes) = hub.open(viewer, Naming::Named, None).unwrap();
-        writers.seat(socket, Opening { cursor, bytes }, door.enter(peer.ip()).unwrap());
+        writers.seat(socket, Opening { cursor, bytes, visit: None }, door.enter(peer.ip()).unwrap());
         browser
     }
 

@@ -17,6 +17,7 @@ const TICKET: &str = "/api/auth/ticket";
 on_both_stores! {
     a_ticket_opens_one_stream_and_only_once,
     a_session_outlives_a_restart_but_not_its_token,
+    signing_out_ends_what_the_cookie_opened,
 }
 
 #[tokio::test]
@@ -216,6 +217,51 @@ async fn a_ticket_opens_one_stream_and_only_once(store: Store) {
     for used in [ticket, "made-up", ""] {
         assert_eq!(taker.client.get(stream(used)).send().await.unwrap().status(), 401, "{used:?}");
     }
+}
+
+async fn signing_out_ends_what_the_cookie_opened(store: Store) {
+    let settings = [("API_TOKENS", TOKEN), ("POLL_INTERVAL_MS", "100")];
+    let mut app = settings.iter().fold(Setup::on(store), |setup, (name, value)| setup.with(name, value)).start().await;
+    let elsewhere = match store {
+        Store::Mongo => Some(app.second_instance_with(&settings).await),
+        Store::Sqlite => None,
+    };
+    let enter = async || cookie(sign_in(&app, TOKEN).await.headers()["set-cookie"].to_str().unwrap());
+    let (copied, other) = (enter().await, enter().await);
+    let ticket = async || {
+        let handed = app.request(Method::POST, TICKET).header("Cookie", &copied).send().await.unwrap();
+        handed.json::<Value>().await.unwrap()["ticket"].as_str().expect("a ticket is text").to_owned()
+    };
+    let stream = |app: &TestApp| app.client.get(app.url("/api/ringcentral/call-stream"));
+    let with_ticket = |ticket: &str| app.client.get(app.url(&format!("/api/ringcentral/call-stream?ticket={ticket}")));
+    let mut streams = vec![
+        Viewer::open(stream(&app).header("Cookie", &copied)).await,
+        Viewer::open(with_ticket(&ticket().await)).await,
+    ];
+    let mut others = Viewer::open(stream(&app).header("Cookie", &other)).await;
+    let late = ticket().await;
+    if let Some(elsewhere) = &elsewhere {
+        streams.push(Viewer::open(stream(elsewhere).header("Cookie", &copied)).await);
+    }
+
+    let gone = app.request(Method::DELETE, SESSION).header("Cookie", &copied).send().await.unwrap();
+    assert_eq!(gone.status(), 204);
+    assert_eq!(with_cookie(&app, ACTIVE, &copied).await.status(), 401, "a copy is worth nothing");
+    assert_eq!(with_ticket(&late).send().await.unwrap().status(), 401, "nor is a ticket that was got with it");
+    for stream in &mut streams {
+        assert_eq!(stream.wait_for("error").await.data["error"]["code"], "signed_out");
+        stream.end().await;
+    }
+    if let Some(elsewhere) = &elsewhere {
+        assert_eq!(with_cookie(elsewhere, ACTIVE, &copied).await.status(), 401);
+        assert_eq!(with_cookie(elsewhere, ACTIVE, &other).await.status(), 200);
+    }
+    assert_eq!(with_cookie(&app, ACTIVE, &other).await.status(), 200, "only this session has ended");
+    assert!(!others.listen_for(Duration::from_millis(300)).await.iter().any(|frame| frame.kind() == "error"));
+    app.kill().await;
+    app.restart().await;
+    assert_eq!(with_cookie(&app, ACTIVE, &copied).await.status(), 401, "nor after a restart");
+    assert_eq!(with_cookie(&app, ACTIVE, &other).await.status(), 200);
 }
 
 #[tokio::test]

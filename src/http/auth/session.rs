@@ -1,7 +1,8 @@
 //! Browsers: a secret goes in once, and a cookie that no script can read comes out.
 //!
 //! The cookie holds who the viewer is, sealed with a key that all instances share. It ends with what it was made from,
-//! after half a day at most, and at once when the secret that vouched for it leaves the settings.
+//! after half a day at most, and at once when the secret that vouched for it leaves the settings or the viewer signs out
+//! ([`super::signed_out`]).
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -18,7 +19,7 @@ use serde_json::json;
 use tracing::info;
 use utoipa::ToSchema;
 
-use super::{Badge, Gate, Proven};
+use super::{Badge, Gate, Proven, secret};
 use crate::call::millis;
 use crate::config::Config;
 use crate::http::error::ApiError;
@@ -97,9 +98,14 @@ pub async fn begin(
     delete,
     path = "/api/auth/session",
     tag = "signing in",
-    responses((status = 204, description = "The cookie is gone.")),
+    responses((status = 204, description = "The cookie is gone, and a copy of it is worth nothing.")),
 )]
 pub async fn end(State(gate): State<Gate>, headers: HeaderMap) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
+    if let Some(Badge { session: Some(id), until: Some(until), .. }) = gate.session(&headers).await? {
+        gate.0.signed_out.add(id, until);
+        gate.share_sign_outs().await;
+        info!("a viewer signed out");
+    }
     let mut gone = Cookie::new(gate.cookie_name(), "");
     gone.set_path("/");
     gone.set_secure(gate.0.secure);
@@ -123,8 +129,8 @@ pub async fn show(viewer: Viewer) -> Answer<Presence> {
 }
 
 impl Gate {
-    /// The viewer whose session the cookie is.
-    pub(super) async fn session(&self, headers: &HeaderMap) -> Result<Option<Viewer>, StoreError> {
+    /// Whose session the cookie is.
+    pub(super) async fn session(&self, headers: &HeaderMap) -> Result<Option<Badge>, StoreError> {
         if !headers.contains_key(COOKIE) {
             return Ok(None);
         }
@@ -132,16 +138,17 @@ impl Gate {
         let session = cookie.and_then(|cookie| serde_json::from_str::<Session>(cookie.value()).ok());
         let is_good = |session: &Session| {
             let fresh = session.badge.until.is_some_and(|until| until > Utc::now());
-            fresh && self.0.vouchers.contains(&session.voucher)
+            let goes_on = session.badge.session.as_ref().is_some_and(|id| !self.0.signed_out.contains(id));
+            fresh && goes_on && self.0.vouchers.contains(&session.voucher)
         };
-        Ok(session.filter(is_good).map(|session| session.badge.into()))
+        Ok(session.filter(is_good).map(|session| session.badge))
     }
 
     /// A jar with the cookie of somebody who proved who they are.
     pub(super) fn begin_session(&self, jar: PrivateCookieJar, proven: Proven) -> Result<PrivateCookieJar, ApiError> {
         let latest = Utc::now() + LONGEST;
         let until = proven.viewer.until.map_or(latest, |until| until.min(latest));
-        let badge = Badge::from(Viewer { until: Some(until), ..proven.viewer });
+        let badge = Badge { until: Some(until), session: Some(secret()), ..proven.viewer.into() };
         info!(admin = badge.extension_ids.is_none(), "a viewer signed in");
         let session = json!(Session { badge, voucher: proven.voucher }).to_string();
         // Sealing makes it longer by a third and a little.
@@ -168,7 +175,12 @@ impl Gate {
 
     /// The cookies that we sealed.
     pub(super) async fn jar(&self, headers: &HeaderMap) -> Result<PrivateCookieJar, StoreError> {
-        let key = self.0.key.get_or_try_init(async || key(&self.0.store).await).await?;
+        let first = async || {
+            // A copied cookie must not be good again for the moment after a start.
+            self.0.signed_out.share().await?;
+            key(&self.0.store).await
+        };
+        let key = self.0.key.get_or_try_init(first).await?;
         Ok(PrivateCookieJar::from_headers(headers, key.clone()))
     }
 

@@ -4,15 +4,17 @@
 //! ticket instead, with the credential it has, and opens the stream with it. The store keeps only a digest, and whichever
 //! instance gets the stream takes it out.
 
-use axum::Json as Answer;
 use axum::extract::State;
+use axum::{Extension, Json as Answer};
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::signed_out::Visit;
 use super::{Badge, digest, secret};
 use crate::app::App;
+use crate::http::Edge;
 use crate::http::error::ApiError;
 use crate::hub::Viewer;
 
@@ -35,16 +37,25 @@ pub struct Ticket {
     tag = "signing in",
     responses((status = 200, description = "The ticket.", body = Ticket)),
 )]
-pub async fn issue(State(app): State<App>, viewer: Viewer) -> Result<Answer<Ticket>, ApiError> {
+pub async fn issue(
+    State(app): State<App>,
+    viewer: Viewer,
+    visit: Option<Extension<Visit>>,
+) -> Result<Answer<Ticket>, ApiError> {
     let ticket = secret();
-    let badge = json!(Badge::from(viewer)).to_string();
+    let session = visit.map(|Extension(visit)| visit.id);
+    let badge = json!(Badge { session, ..viewer.into() }).to_string();
     app.store().put_ticket(&digest(&ticket), &badge, Utc::now() + LIFE).await?;
     Ok(Answer(Ticket { ticket, expires_in: LIFE.num_seconds() }))
 }
 
 /// Whose ticket this was; it is good once.
-pub(super) async fn redeem(app: &App, ticket: &str) -> Result<Viewer, ApiError> {
-    let badge = app.store().take_ticket(&digest(ticket), Utc::now()).await?;
+pub(super) async fn redeem(edge: &Edge, ticket: &str) -> Result<(Viewer, Option<Visit>), ApiError> {
+    let badge = edge.app.store().take_ticket(&digest(ticket), Utc::now()).await?;
     let badge: Option<Badge> = badge.and_then(|badge| serde_json::from_str(&badge).ok());
-    badge.map(Viewer::from).ok_or_else(ApiError::unauthorized)
+    let (viewer, visit) = edge.gate.enter(badge.ok_or_else(ApiError::unauthorized)?);
+    if visit.as_ref().is_some_and(Visit::is_over) {
+        return Err(ApiError::unauthorized());
+    }
+    Ok((viewer, visit))
 }
