@@ -30,7 +30,7 @@ use crate::ringcentral::notification::{Census, Kind, Notification};
 use crate::store::{Erased, HistoryQuery, Spool, Store, StoreError, calls_of, new_id};
 
 use away::STORE_PATIENCE;
-pub use link::Link;
+pub use link::{Link, known_verification};
 use proof::Expected;
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; whoever needs

@@ -30,6 +30,8 @@ const PERMISSIONS: [(&str, &str); 3] = [
 pub struct Findings {
     /// The store answered, or why not.
     pub store: Result<String, String>,
+    /// A token tells RingCentral's deliveries from forged ones.
+    pub verifies: bool,
     /// When the last event of a call arrived.
     pub last_event: Option<DateTime<Utc>>,
     /// What RingCentral says of our subscription, where it can be asked.
@@ -79,6 +81,7 @@ pub async fn examine(config: &Config, client: Option<&Client>, findings: &Findin
         Check { name: "store", outcome: store(&findings.store) },
         Check { name: "credentials", outcome: credentials(&scope) },
         Check { name: "app permissions", outcome: permissions(&scope) },
+        Check { name: "verification", outcome: verification(findings.verifies, config.is_local_mode()) },
         Check { name: "public address", outcome: public_address(config.public_url.as_ref()).await },
         Check { name: "subscription", outcome: subscription(findings.subscription.as_ref()) },
         Check { name: "last event", outcome: last_event(findings, now) },
@@ -145,6 +148,18 @@ fn permissions(scope: &Result<Vec<String>, Error>) -> Outcome {
         .map(|(name, loss)| format!("without {name}, {loss}"))
         .collect();
     if lacking.is_empty() { Outcome::Good("all there".into()) } else { fair(lacking.join("; "), console) }
+}
+
+fn verification(verifies: bool, is_local_mode: bool) -> Outcome {
+    match (verifies, is_local_mode) {
+        (true, _) => Outcome::Good("deliveries must carry a token".into()),
+        (false, true) => Outcome::Good("there is no token, and only this machine may deliver".into()),
+        (false, false) => bad(
+            "every webhook is believed, whoever sends it",
+            "set RINGCENTRAL_VERIFICATION_TOKEN and give it to the subscription, or let \
+             `caller-popup subscription ensure` make both",
+        ),
+    }
 }
 
 /// Does what RingCentral does before it trusts an address.
@@ -274,12 +289,19 @@ mod tests {
         assert!(matches!(permissions(&Err(refused())), Outcome::Skipped(_)));
     }
 
+    #[test]
+    fn whoever_lets_the_world_in_needs_a_token() {
+        assert!(matches!(verification(false, false), Outcome::Bad { .. }));
+        assert!(matches!(verification(false, true), Outcome::Good(_)));
+        assert!(matches!(verification(true, false), Outcome::Good(_)));
+    }
+
     #[tokio::test]
     async fn with_nothing_set_every_step_is_named_and_what_is_wrong_has_a_cure() {
         let config = Config::from_vars(|_| None).unwrap();
-        let findings = Findings { store: Err("no disk".into()), last_event: None, subscription: None };
+        let findings = Findings { store: Err("no disk".into()), verifies: false, last_event: None, subscription: None };
         let checks = examine(&config, None, &findings, Utc::now()).await;
-        assert_eq!(checks.len(), 7);
+        assert_eq!(checks.len(), 8);
         assert!(!is_healthy(&checks));
         let shown: String = checks.iter().map(|check| format!("{check}\n")).collect();
         assert!(shown.contains("BAD   store: no disk") && shown.contains("cure: check MONGODB_URI"), "{shown}");

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use caller_popup::app::App;
+use caller_popup::app::{App, known_verification};
 use caller_popup::call::millis;
 use caller_popup::config::Config;
 use caller_popup::doctor::{Findings, examine, is_healthy};
@@ -22,7 +22,7 @@ use reqwest::Url;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
-use tracing::info;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -145,6 +145,11 @@ async fn serve(config: Config) -> Result<()> {
         .with_context(|| format!("BIND={bind} cannot be used; is another program listening there?"))?;
     let address = listener.local_addr().context("reading the bound address")?;
     info!(%address, store = app.store().name(), local_mode = app.config().is_local_mode(), "listening");
+    // Where the subscription is ours to make, it brings a token of its own in a moment.
+    let makes_its_token = app.link().is_some() && app.config().public_url.is_some();
+    if app.believes_strangers() && !makes_its_token {
+        warn!("every webhook is believed, whoever sends it; set RINGCENTRAL_VERIFICATION_TOKEN");
+    }
     let gate = http::Gate::open(&app)?;
     let sharing = gate.clone();
     let tasks = [
@@ -271,7 +276,9 @@ async fn doctor(config: Config) -> Result<()> {
     let store = Store::open(&config).await;
     let newest = HistoryQuery { limit: 1, ..HistoryQuery::default() };
     let (mut last_event, mut opened) = (None, Err(store_cure(&config)));
+    let mut verifies = config.ringcentral.verification_token.is_some();
     if let Ok(store) = &store {
+        verifies |= known_verification(&config, store).await.is_ok_and(|known| known.is_some());
         let active = store.active().await.unwrap_or_default();
         let ended = store.history(newest).await.unwrap_or_default();
         last_event = active.iter().chain(&ended).map(|call| call.ledger.heard_at).max();
@@ -284,7 +291,7 @@ async fn doctor(config: Config) -> Result<()> {
         let keeper = Keeper::new(client.clone(), webhook_address(url), &config.ringcentral.account_id, verification);
         state = Some(keeper.look(Utc::now()).await);
     }
-    let findings = Findings { store: opened, last_event, subscription: state };
+    let findings = Findings { store: opened, verifies, last_event, subscription: state };
     let checks = examine(&config, client.as_ref(), &findings, Utc::now()).await;
     checks.iter().for_each(|check| println!("{check}"));
     anyhow::ensure!(is_healthy(&checks), "something is wrong; the cure stands beside it");

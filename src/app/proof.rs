@@ -39,6 +39,12 @@ impl App {
         self.accepts(None)
     }
 
+    /// Whether anybody on the network may forge calls: others than this machine come in, and nothing tells a delivery of
+    /// RingCentral's from theirs.
+    pub fn believes_strangers(&self) -> bool {
+        !self.config().is_local_mode() && self.believes_everyone()
+    }
+
     /// What our own deliveries must carry, for the simulator.
     pub async fn verification_token(&self) -> Option<String> {
         if matches!(*self.expected(), Expected::Remembered(_)) {

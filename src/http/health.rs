@@ -86,10 +86,12 @@ pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
     let uptime = app.link().map(|_| app.metrics().uptime());
     let lost = pulse.store_lost.then_some("The database does not answer.");
     let reasons: Vec<_> = lost.into_iter().chain(pulse.retires.then_some("The service is stopping.")).collect();
+    let believes = app.believes_strangers().then_some("Every webhook is believed: there is no verification token.");
+    let warnings = warnings(&pulse, app.spooled(), subscription.as_ref(), uptime, now);
     let readiness = Readiness {
         ready: reasons.is_empty(),
         reasons,
-        warnings: warnings(&pulse, app.spooled(), subscription.as_ref(), uptime, now),
+        warnings: believes.into_iter().chain(warnings).collect(),
         store: app.store().name(),
         changes: if pulse.follows { "at_once" } else { "polled" },
         spooled: app.spooled(),

@@ -94,6 +94,23 @@ async fn a_wrong_token_at_the_webhook_is_counted_and_told() {
 }
 
 #[tokio::test]
+async fn whoever_believes_every_webhook_is_told() {
+    let open = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).start().await;
+    eventually("a line about it", async || open.log().contains("every webhook is believed").then_some(())).await;
+    let health = open.get_json("/health/ready").await;
+    assert!(health["warnings"][0].as_str().unwrap().contains("verification token"), "{health}");
+    let (status, said) = open.run(&["doctor"]).await;
+    assert!(!status.success() && said.contains("BAD   verification"), "{said}");
+    let verified =
+        Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("RINGCENTRAL_VERIFICATION_TOKEN", "expected");
+    for quiet in [TestApp::start(Store::Sqlite).await, verified.start().await] {
+        assert_eq!(quiet.get_json("/health/ready").await["warnings"], json!([]));
+        let (_, said) = quiet.run(&["doctor"]).await;
+        assert!(said.contains("ok    verification") && !quiet.log().contains("every webhook is believed"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_has_a_name_in_its_answer_and_in_the_log() {
     let app = Setup::on(Store::Sqlite).with("LOG", "debug").start().await;
     let named = app.request(Method::GET, "/health/live").header("x-request-id", "from-the-proxy-1").send().await;
