@@ -115,7 +115,9 @@ impl Client {
             ("redirect_uri", redirect_uri.as_str()),
             ("code_verifier", verifier),
         ];
-        let answer = self.request_token(&form).await?;
+        // Anybody can come back with a made-up code, and each is a request of ours.
+        self.inner().limits.turn_now(Group::SignIn)?;
+        let answer = self.request_token(Group::SignIn, &form).await?;
         let token = answer.issued()?.access_token;
         let person = self.person_behind(&token).await;
         self.revoke_token(&token).await;
@@ -193,16 +195,17 @@ impl Client {
     async fn grant(&self, form: &[(&str, &str)]) -> Result<Issued, Error> {
         let limits = &self.inner().limits;
         limits.turn(Group::Auth).await?;
-        let answer = self.request_token(form).await?;
+        let answer = self.request_token(Group::Auth, form).await?;
         limits.learn(Group::Auth, &answer.headers);
-        if answer.status.as_u16() == 429 {
-            return Err(Error::Busy(limits.penalise(Group::Auth, &answer.headers)));
-        }
         answer.issued()
     }
 
-    async fn request_token(&self, form: &[(&str, &str)]) -> Result<Answer, Error> {
-        self.post_form("token", form).await
+    async fn request_token(&self, group: Group, form: &[(&str, &str)]) -> Result<Answer, Error> {
+        let answer = self.post_form("token", form).await?;
+        if answer.status.as_u16() == 429 {
+            return Err(Error::Busy(self.inner().limits.penalise(group, &answer.headers)));
+        }
+        Ok(answer)
     }
 
     async fn revoke_token(&self, token: &str) {

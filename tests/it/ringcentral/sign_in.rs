@@ -1,9 +1,13 @@
 //! People who sign in with RingCentral.
 
+use std::time::Duration;
+
 use caller_popup::config::RingCentralConfig;
 use caller_popup::ringcentral::{Client, Error, Person, Pkce};
 
-use crate::fake_ringcentral::{ACCOUNT, FakeRingCentral, Person as Someone};
+use futures_util::future::join_all;
+
+use crate::fake_ringcentral::{ACCOUNT, FakeRingCentral, Frozen, Person as Someone};
 
 /// The way of a browser: to RingCentral with the challenge, back with a code.
 async fn sign_in(fake: &FakeRingCentral, config: &RingCentralConfig, someone: Someone) -> Result<Person, Error> {
@@ -53,6 +57,33 @@ async fn a_code_is_worth_nothing_without_its_verifier_nor_a_second_time() {
     let code = fake.sign_in(&authorize, agent());
     client.sign_in(&code, &pkce.verifier).await.unwrap();
     assert!(matches!(client.sign_in(&code, &pkce.verifier).await, Err(Error::SignIn(_))));
+}
+
+#[tokio::test]
+async fn made_up_codes_are_not_requests_without_end() {
+    let fake = FakeRingCentral::start().await;
+    fake.limit("auth", 1_000);
+    let client = Client::new(&fake.config()).unwrap();
+    let mut frozen = Frozen::start().await;
+    let guess = || client.sign_in("made-up", "verifier");
+    let answers = join_all((0..200).map(|_| guess())).await;
+    assert!(answers.iter().any(|answer| matches!(answer, Err(Error::Busy(_)))));
+    let asked = fake.requests("POST", "/oauth/token").len();
+    assert!((1..100).contains(&asked), "{asked} of 200 guesses were asked of RingCentral");
+    client.scope().await.expect("the service's own token does not wait for them");
+    frozen.pass(Duration::from_secs(70)).await;
+    assert!(matches!(guess().await, Err(Error::SignIn(_))), "and later they may try again");
+}
+
+#[tokio::test]
+async fn a_429_is_no_refusal_and_is_not_asked_for_again() {
+    let fake = FakeRingCentral::start().await;
+    let client = Client::new(&fake.config()).unwrap();
+    fake.penalise("auth");
+    for _ in 0..3 {
+        assert!(matches!(client.sign_in("a-code", "verifier").await, Err(Error::Busy(_))));
+    }
+    assert_eq!(fake.requests("POST", "/oauth/token").len(), 1, "each would begin the penalty anew");
 }
 
 #[tokio::test]
