@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::{App, Pulse};
+use super::Edge;
+use super::auth::{Who, identify};
+use crate::app::Pulse;
 use crate::call::millis;
 use crate::ringcentral::subscription::{State as Delivery, SubscriptionState};
 
@@ -17,6 +19,8 @@ use crate::ringcentral::subscription::{State as Delivery, SubscriptionState};
 const SOON: TimeDelta = TimeDelta::days(1);
 /// Any phone that is lifted is an event, so only an office on holiday is silent for so long.
 const LONG_SILENCE: TimeDelta = TimeDelta::days(1);
+/// RingCentral's own words and the ids of extensions are for those who may read calls.
+const FOR_READERS: &str = "Sign in, or send a token, to read why.";
 /// A refusal is news for this long.
 const RECENT: TimeDelta = TimeDelta::hours(1);
 
@@ -69,7 +73,7 @@ pub async fn live() -> Json<Life> {
 
 /// Says whether the service can do its work, with the reasons when it cannot and what else somebody should look at.
 ///
-/// Answers from memory. For monitors and the status light; a load balancer asks `/health/live`, because webhooks are
+/// Answers from memory; the subscription's detail is for those who may read calls. For monitors and the status light; a load balancer asks `/health/live`, because webhooks are
 /// taken in and kept also while the database is away.
 #[utoipa::path(
     get,
@@ -80,9 +84,15 @@ pub async fn live() -> Json<Life> {
         (status = 503, description = "It cannot.", body = Readiness),
     ),
 )]
-pub async fn ready(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
-    let (pulse, now) = (app.pulse(), Utc::now());
-    let subscription = app.link().and_then(|link| link.subscription());
+pub async fn ready(State(edge): State<Edge>, uri: Uri, headers: HeaderMap) -> (StatusCode, Json<Readiness>) {
+    let (app, now) = (&edge.app, Utc::now());
+    let pulse = app.pulse();
+    let mut subscription = app.link().and_then(|link| link.subscription());
+    if let Some(detail) = subscription.as_mut().and_then(|found| found.detail.as_mut())
+        && identify(&edge, Who::Viewer, &uri, &headers).await.is_err()
+    {
+        *detail = FOR_READERS.into();
+    }
     let uptime = app.link().map(|_| app.metrics().uptime());
     let lost = pulse.store_lost.then_some("The database does not answer.");
     let reasons: Vec<_> = lost.into_iter().chain(pulse.retires.then_some("The service is stopping.")).collect();

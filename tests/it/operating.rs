@@ -3,6 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::fake_ringcentral::FakeRingCentral;
 use crate::support::{Setup, Store, TestApp, eventually, flat};
 
 const TOKEN: &str = "a-token-nobody-guesses";
@@ -108,6 +109,23 @@ async fn whoever_believes_every_webhook_is_told() {
         let (_, said) = quiet.run(&["doctor"]).await;
         assert!(said.contains("ok    verification") && !quiet.log().contains("every webhook is believed"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn what_ringcentral_says_of_the_subscription_is_for_those_who_may_read() {
+    let fake = FakeRingCentral::start().await;
+    fake.permit("CallControl ReadAccounts ReadPresence");
+    let setup = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("PUBLIC_URL", "https://calls.example.com");
+    let app = fake.settings().iter().fold(setup, |setup, (name, value)| setup.with(name, value)).start().await;
+    let detail = async |bearer: &str| {
+        let answer = app.request(Method::GET, "/health/ready").bearer_auth(bearer).send().await.unwrap();
+        let health: Value = answer.json().await.unwrap();
+        Some(health["subscription"]["detail"].as_str()?.to_owned())
+    };
+    let told = eventually("the subscription was looked at", async || detail(TOKEN).await).await;
+    assert!(told.contains("SubscriptionWebhook"), "{told}");
+    let shown = detail("a-token-somebody-guessed").await.expect("there is something to read");
+    assert!(shown.contains("Sign in") && !shown.contains("SubscriptionWebhook"), "{shown}");
 }
 
 #[tokio::test]
