@@ -226,12 +226,13 @@ async fn simulate(config: Config, name: &str, url: Option<Url>) -> Result<()> {
     let service = url.map_or_else(|| Url::parse(&format!("http://{}", config.bind)), Ok)?;
     let webhook = service.join("/api/webhooks/ringcentral")?;
     let client = ringcentral::http_client().build()?;
+    let token = expected_token(&config).await;
     let start = Instant::now();
     println!("{}", scenario.title);
     for (due, notification) in scenario.notifications(Utc::now(), rand::random()) {
         sleep_until(start + due).await;
         let mut request = client.post(webhook.clone()).json(&notification);
-        if let Some(token) = &config.ringcentral.verification_token {
+        if let Some(token) = &token {
             request = request.header("Verification-Token", token);
         }
         let status = request.send().await.with_context(|| format!("{service} does not answer"))?.status();
@@ -239,6 +240,16 @@ async fn simulate(config: Config, name: &str, url: Option<Url>) -> Result<()> {
         anyhow::ensure!(status.is_success(), "the service refused the notification");
     }
     Ok(())
+}
+
+/// What the service wants deliveries to carry: the token of the settings, or the one it made, where its store is at hand.
+async fn expected_token(config: &Config) -> Option<String> {
+    let configured = config.ringcentral.verification_token.clone();
+    if configured.is_some() || (config.mongodb.is_none() && !config.data_dir.exists()) {
+        return configured;
+    }
+    let store = Store::open(config).await.ok()?;
+    known_verification(config, &store).await.ok()?.map(|known| known.token)
 }
 
 async fn subscription(config: Config, command: Subscription) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Seen from outside: metrics, names of requests, health, and the API's description of itself.
 
 use reqwest::{Method, StatusCode};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::fake_ringcentral::FakeRingCentral;
@@ -126,6 +127,19 @@ async fn what_ringcentral_says_of_the_subscription_is_for_those_who_may_read() {
     assert!(told.contains("SubscriptionWebhook"), "{told}");
     let shown = detail("a-token-somebody-guessed").await.expect("there is something to read");
     assert!(shown.contains("Sign in") && !shown.contains("SubscriptionWebhook"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_command_simulates_a_call_with_the_token_that_the_service_made() {
+    let mut app = TestApp::start(Store::Sqlite).await;
+    let made = json!({ "token": "made-by-the-service-itself", "previous": null, "subscription_id": null });
+    let store = Connection::open(app.data_dir().join("caller-popup.sqlite")).unwrap();
+    store.execute("INSERT INTO settings VALUES ('verification', ?1)", [made.to_string()]).unwrap();
+    app.kill().await;
+    app.restart().await;
+    let (status, said) = app.run(&["simulate", "rejected", "--url", &app.url("/")]).await;
+    assert!(status.success(), "{said}");
+    assert_eq!(app.history().await.len(), 1);
 }
 
 #[tokio::test]
