@@ -62,12 +62,29 @@ async fn a_jwt_must_say_who_until_when_and_what_for() {
         assert_eq!(refusal(answer).await, (expected.0, expected.1.to_owned()), "{claims}");
     }
     let known = get(&app, SESSION, &signed(good)).await.json::<Value>().await.unwrap();
-    assert_eq!(known["viewer"], json!({ "id": "dana", "role": "agent", "extension_ids": ["101", "102"] }));
+    assert_eq!(known["viewer"], json!({ "id": "user-dana", "role": "agent", "extension_ids": ["101", "102"] }));
     assert_eq!(
         time(&known["expires_at"]).timestamp(),
         hour + 60,
         "the end is the token's, with the leeway it is taken with"
     );
+}
+
+#[tokio::test]
+async fn viewers_of_different_kinds_are_never_the_same() {
+    let tokens = format!("{TOKEN},another-token-of-admins");
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", &tokens).with("JWT_SECRET", SECRET).start().await;
+    let id = async |bearer: &str| {
+        let known = get(&app, SESSION, bearer).await.json::<Value>().await.unwrap();
+        known["viewer"]["id"].as_str().expect("an id is text").to_owned()
+    };
+    let (one, other) = (id(TOKEN).await, id("another-token-of-admins").await);
+    assert_ne!(one, other, "each token is a viewer of its own");
+    assert_eq!(one, id(TOKEN).await, "on all of their devices");
+    assert!(!one.contains(TOKEN));
+    for sub in [one.as_str(), "local", "extension-101", "admin"] {
+        assert_ne!(id(&token::agent(sub, &["101"])).await, sub, "a name that somebody else may have");
+    }
 }
 
 #[tokio::test]
@@ -144,7 +161,8 @@ async fn a_browser_gets_a_cookie_for_a_token_and_signs_out_again() {
     assert!((12 * 3600 - 60..=12 * 3600).contains(&life), "{set}");
     let cookie = cookie(&set);
     let known = with_cookie(&app, SESSION, &cookie).await.json::<Value>().await.unwrap();
-    assert_eq!(known["viewer"], json!({ "id": "admin", "role": "admin", "extension_ids": [] }));
+    let id = known["viewer"]["id"].as_str().filter(|id| id.starts_with("token-")).expect("an id that is a token's");
+    assert_eq!(known["viewer"], json!({ "id": id, "role": "admin", "extension_ids": [] }));
     assert!(time(&known["expires_at"]) < Utc::now() + TimeDelta::hours(12));
 
     let (name, sealed) = cookie.split_once('=').unwrap();
