@@ -187,12 +187,16 @@ async fn a_browser_gets_a_cookie_for_a_token_and_signs_out_again() {
 
 #[tokio::test]
 async fn a_cookie_is_for_https_and_this_host_alone_where_there_is_https() {
-    let app = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("PUBLIC_URL", "https://calls.example.com");
-    let app = app.start().await;
-    let answer = sign_in(&app, TOKEN).await;
-    let set = answer.headers()["set-cookie"].to_str().unwrap();
-    assert!(set.starts_with("__Host-caller_popup=") && set.contains("Secure") && !set.contains("Domain"), "{set}");
-    assert_eq!(with_cookie(&app, ACTIVE, &cookie(set)).await.status(), 200);
+    for (setting, address) in [
+        ("PUBLIC_URL", "https://calls.example.com"),
+        ("RINGCENTRAL_REDIRECT_URI", "https://calls.example.com/api/auth/ringcentral/callback"),
+    ] {
+        let app = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with(setting, address).start().await;
+        let answer = sign_in(&app, TOKEN).await;
+        let set = answer.headers()["set-cookie"].to_str().unwrap();
+        assert!(set.starts_with("__Host-caller_popup=") && set.contains("Secure") && !set.contains("Domain"), "{set}");
+        assert_eq!(with_cookie(&app, ACTIVE, &cookie(set)).await.status(), 200);
+    }
 }
 
 async fn a_session_outlives_a_restart_but_not_its_token(store: Store) {

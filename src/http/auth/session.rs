@@ -192,10 +192,8 @@ impl Gate {
 
 /// Whether browsers reach the service over https, or not on this machine at least.
 pub fn is_secure(config: &Config) -> bool {
-    match &config.public_url {
-        Some(url) => url.scheme() == "https",
-        None => !config.bind.ip().is_loopback(),
-    }
+    let known: Vec<_> = [&config.public_url, &config.ringcentral.redirect_uri].into_iter().flatten().collect();
+    if known.is_empty() { !config.bind.ip().is_loopback() } else { known.iter().any(|url| url.scheme() == "https") }
 }
 
 /// The key of cookies, the same for every instance on this store and for every run; whoever is first makes it.
