@@ -127,7 +127,7 @@ impl App {
     }
 
     /// What is measured.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
     }
 

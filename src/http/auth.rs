@@ -98,7 +98,7 @@ impl Gate {
         let (settings, ringcentral) = (&app.config().access, &app.config().ringcentral);
         let client = || match app.link() {
             Some(link) => Ok(link.client().clone()),
-            None => Client::new(ringcentral),
+            None => Client::counted(ringcentral, app.metrics().clone()),
         };
         let sign_in = ringcentral.has_sign_in().then(client).transpose().context("preparing to ask RingCentral")?;
         let jwt = settings.jwt_key.as_ref().map(|key| {

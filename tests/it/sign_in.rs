@@ -142,6 +142,22 @@ async fn each_refusal_leads_back_with_its_reason() {
 }
 
 #[tokio::test]
+async fn what_a_sign_in_asks_of_ringcentral_is_counted_also_without_credentials_of_our_own() {
+    let fake = FakeRingCentral::start().await;
+    let settings = fake.settings();
+    let public = settings.iter().filter(|(name, _)| !name.contains("SECRET") && !name.contains("JWT"));
+    let setup = Setup::on(Store::Sqlite).with("RINGCENTRAL_ACCOUNT_ID", ACCOUNT);
+    let app = public.fold(setup, |setup, (name, value)| setup.with(name, value)).start().await;
+    let mut visitor = Visitor::of(&app);
+    let authorize = visitor.leave().await;
+    let code = fake.sign_in(&authorize, Person::owner());
+    assert_eq!(visitor.come_back(&authorize, &code).await, "/");
+    let metrics = visitor.get("/metrics").await.text().await.unwrap();
+    let counted = "caller_popup_ringcentral_requests_total{status=\"2xx\"} 3";
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+}
+
+#[tokio::test]
 async fn the_dashboard_says_why_nobody_is_signed_in() {
     let app = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
     let browser = Browser::open(&app, "/?error=sign_in_other_account").await;
