@@ -7,7 +7,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::support::token::{self, KeyOfP256, SECRET, hs256, seconds_from_now, signed, unsigned};
-use crate::support::{Setup, Store, TestApp, Viewer};
+use crate::support::{Setup, Store, TestApp, Viewer, own_store};
 
 const TOKEN: &str = "a-token-nobody-guesses";
 const ACTIVE: &str = "/api/ringcentral/active-calls";
@@ -18,6 +18,7 @@ on_both_stores! {
     a_ticket_opens_one_stream_and_only_once,
     a_session_outlives_a_restart_but_not_its_token,
     signing_out_ends_what_the_cookie_opened,
+    a_ticket_is_worth_nothing_when_its_time_is_over,
 }
 
 #[tokio::test]
@@ -47,6 +48,7 @@ async fn a_jwt_must_say_who_until_when_and_what_for() {
         (json!({ "sub": "dana", "exp": hour as f64 + 0.5, "role": "admin" }), (200, "")),
         (json!({ "sub": "dana", "exp": seconds_from_now(-30), "role": "admin" }), (200, "")),
         (json!({ "sub": "dana", "exp": hour, "role": "admin", "aud": "whoever" }), (200, "")),
+        (json!({ "sub": "dana", "exp": hour, "nbf": seconds_from_now(30), "role": "admin" }), (200, "")),
         (json!({ "sub": "dana", "exp": seconds_from_now(-90), "role": "admin" }), (401, "expired")),
         (json!({ "sub": "dana", "exp": hour, "nbf": seconds_from_now(90), "role": "admin" }), (401, "unauthorized")),
         (json!({ "sub": "dana", "role": "admin" }), (401, "unauthorized")),
@@ -284,6 +286,24 @@ async fn signing_out_ends_what_the_cookie_opened(store: Store) {
     app.restart().await;
     assert_eq!(with_cookie(&app, ACTIVE, &copied).await.status(), 401, "nor after a restart");
     assert_eq!(with_cookie(&app, ACTIVE, &other).await.status(), 200);
+}
+
+async fn a_ticket_is_worth_nothing_when_its_time_is_over(store: Store) {
+    let (config, _folder) = own_store(store);
+    let store = caller_popup::store::Store::open(&config).await.unwrap();
+    store.prepare().await.unwrap();
+    let end = Utc::now() + TimeDelta::seconds(30);
+    for (id, now, taken) in [
+        ("in-time", end - TimeDelta::seconds(1), Some("of-dana".to_owned())),
+        ("in-time", end - TimeDelta::seconds(1), None),
+        ("late", end, None),
+        ("later", end + TimeDelta::seconds(1), None),
+    ] {
+        if id != "in-time" || taken.is_some() {
+            store.put_ticket(id, "of-dana", end).await.unwrap();
+        }
+        assert_eq!(store.take_ticket(id, now).await.unwrap(), taken, "{id}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use mongodb::bson::{Document, doc};
 use reqwest::{Method, StatusCode};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::mongod::Failure;
@@ -94,6 +95,63 @@ async fn a_database_that_is_away_costs_no_call_and_no_popup() {
 }
 
 #[tokio::test]
+async fn what_waits_is_told_to_the_database_in_the_order_it_came() {
+    let app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
+    let away = database_away(&app).await;
+    let sessions: Vec<_> = (0..40).map(|n| format!("waits-{n:02}")).collect();
+    for session in &sessions {
+        app.ring(session, "+14165551234").await;
+    }
+    // To who has not heard of the ringing, an answer means nothing.
+    for session in &sessions {
+        app.answer(session).await;
+    }
+    let metrics = metrics(&app).await;
+    for line in ["caller_popup_store_up 0", "caller_popup_spooled 80"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is missing in\n{metrics}");
+    }
+    away.end().await;
+    let calls = app.database().await.collection::<Document>("active_calls");
+    let connected = doc! { "status": "connected", "from_number": "+14165551234" };
+    eventually("every call in the database, and answered", async || {
+        let found = calls.count_documents(connected.clone()).await.expect("the database answers");
+        (found == sessions.len() as u64).then_some(())
+    })
+    .await;
+    eventually("nothing waits", async || self::metrics(&app).await.contains("caller_popup_spooled 0\n").then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn a_spool_that_is_full_refuses_and_says_so() {
+    let mut app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
+    let away = database_away(&app).await;
+    app.kill().await;
+    let spool = Connection::open(app.data_dir().join("spool.sqlite")).unwrap();
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
+                INSERT INTO spool (call_id, events) SELECT 'waits', '[]' FROM n";
+    spool.execute(fill, []).unwrap();
+    app.restart().await;
+    app.ring("the-last", "+14165551234").await;
+    let refused = app.post_webhook(&flat("one-too-many", "Ringing", json!({ "phoneNumber": "+14165551234" }))).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body: Value = refused.json().await.expect("an error is JSON");
+    assert_eq!(body["error"]["code"], "store_unavailable");
+    let error = |line: &&str| line.contains("\"ERROR\"") && line.contains("a request could not be answered");
+    eventually("an error in the log", async || app.log().lines().any(|line| error(&line)).then_some(())).await;
+    let metrics = metrics(&app).await;
+    for line in [
+        "caller_popup_store_up 0",
+        "caller_popup_spooled 100000",
+        "caller_popup_webhooks_total{kind=\"guide\",status=\"503\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is missing in\n{metrics}");
+    }
+    app.kill().await;
+    away.end().await;
+}
+
+#[tokio::test]
 async fn a_call_taken_while_the_database_is_away_survives_kill_9() {
     let mut app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
     let away = database_away(&app).await;
@@ -136,6 +194,10 @@ async fn a_start_while_the_database_is_away_believes_no_stranger() {
     let wish = app.request(Method::POST, "/api/simulator/calls").json(&json!({ "scenario": "guide" }));
     assert_eq!(wish.send().await.unwrap().status(), StatusCode::OK);
     eventually("the simulated call", async || (app.active_calls().await.len() == 2).then_some(())).await;
+}
+
+async fn metrics(app: &TestApp) -> String {
+    app.get("/metrics").await.text().await.expect("metrics are text")
 }
 
 /// Waits until this call is an active one in the database.

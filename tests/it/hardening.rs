@@ -66,6 +66,36 @@ async fn an_attack_neither_breaks_the_server_nor_slows_honest_calls() {
 }
 
 #[tokio::test]
+async fn every_authentic_webhook_of_a_rush_is_taken_beside_a_flood_of_strangers() {
+    let app = Setup::on(Store::Sqlite).with("RINGCENTRAL_VERIFICATION_TOKEN", TOKEN).start().await;
+    let client = app.client.clone();
+    let url = app.url(PATH);
+    let send = |token: &'static str, session: String| {
+        let ring = flat(&session, "Ringing", json!({ "phoneNumber": "+14165551234" }));
+        let request = client.post(&url).header("Verification-Token", token).json(&ring);
+        async move { request.send().await.expect("an answer comes").status() }
+    };
+    // As many as come, whether or not those before were answered.
+    let rush = async |token: &'static str, count: usize, pace: Duration| {
+        let mut beat = tokio::time::interval(pace);
+        let mut sent = Vec::new();
+        for n in 0..count {
+            beat.tick().await;
+            sent.push(tokio::spawn(send(token, format!("{}-{n}", token.len()))));
+        }
+        let answers = futures_util::future::join_all(sent).await;
+        answers.into_iter().map(|answer| answer.expect("nothing panics")).collect::<Vec<_>>()
+    };
+    let (honest, strangers) =
+        tokio::join!(rush(TOKEN, 500, Duration::from_millis(2)), rush("a-guess", 500, Duration::from_millis(2)),);
+    assert_eq!(honest.iter().filter(|status| **status == StatusCode::OK).count(), 500);
+    assert!(strangers.contains(&StatusCode::TOO_MANY_REQUESTS), "nobody was slowed down");
+    assert!(!strangers.contains(&StatusCode::OK), "a stranger was believed");
+    let active = app.active_calls().await;
+    assert_eq!(active.len(), 500);
+}
+
+#[tokio::test]
 async fn connections_with_slow_headers_keep_no_webhook_waiting() {
     let app = Setup::on(Store::Sqlite).start().await;
     app.ring("before", "+14165551234").await;

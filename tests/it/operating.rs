@@ -130,6 +130,29 @@ async fn what_ringcentral_says_of_the_subscription_is_for_those_who_may_read() {
 }
 
 #[tokio::test]
+async fn history_is_kept_for_as_long_as_the_settings_say() {
+    let mut app = TestApp::start(Store::Sqlite).await;
+    for session in ["old", "recent"] {
+        app.ring(session, "+14165551234").await;
+        app.hang_up(session).await;
+        app.ended_call(session).await;
+    }
+    app.kill().await;
+    let store = Connection::open(app.data_dir().join("caller-popup.sqlite")).unwrap();
+    let age = "UPDATE call_history SET timestamp = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?2) WHERE session_id = ?1";
+    for (session, ago) in [("old", "-31 days"), ("recent", "-29 days")] {
+        assert_eq!(store.execute(age, [session, ago]).unwrap(), 1);
+    }
+    app.restart_with("RETENTION_DAYS", "30").await;
+    let history = eventually("the old call is forgotten", async || {
+        let history = app.history().await;
+        (history.len() < 2).then_some(history)
+    })
+    .await;
+    assert_eq!(history.iter().map(|call| &call["session_id"]).collect::<Vec<_>>(), ["recent"]);
+}
+
+#[tokio::test]
 async fn the_command_simulates_a_call_with_the_token_that_the_service_made() {
     let mut app = TestApp::start(Store::Sqlite).await;
     let made = json!({ "token": "made-by-the-service-itself", "previous": null, "subscription_id": null });

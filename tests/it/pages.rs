@@ -94,7 +94,7 @@ async fn no_other_page_reads_or_changes_anything() {
 #[tokio::test]
 async fn answers_say_what_browsers_must_not_do_with_them() {
     let app = shared().await;
-    for path in ["/", "/demo.html", "/call-popup.js", ACTIVE, "/nothing-here"] {
+    for path in ["/", "/demo.html", "/api.html", "/call-popup.js", ACTIVE, "/nothing-here"] {
         let answer = app.request(Method::GET, path).bearer_auth(TOKEN).send().await.unwrap();
         let policy = header(&answer, "content-security-policy");
         assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'self'"), "{path}: {policy}");
@@ -125,6 +125,8 @@ async fn our_pages_work_under_their_own_policy() {
     browser.go(&app.url("/demo.html")).await;
     browser.until("the demo", "document.querySelector('#rings button')").await;
     browser.run("document.querySelector('#rings button').click()").await;
+    browser.go(&app.url("/api.html")).await;
+    browser.until("the reference", "document.querySelector('section.operation#get-health-ready')").await;
     let console = browser.console().await;
     assert!(!console.contains("Content Security Policy") && !console.contains("Refused to"), "{console}");
 }
