@@ -22,7 +22,10 @@ const WEBHOOK_PERMISSION: [&str; 2] = ["SubscriptionWebhook", "WebhookSubscripti
 const PERMISSIONS: [(&str, &str); 3] = [
     ("CallControl", "call events come from presence, which knows less about queues and transfers"),
     ("ReadPresence", "what is missed while the service is down stays missed"),
-    ("ReadAccounts", "agents have no names and calls from your own numbers look like callers"),
+    (
+        "ReadAccounts",
+        "agents have no names and not the calls of their queues, and calls from your own numbers look like callers",
+    ),
 ];
 
 /// What others found out: those who hold the store.

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::Error;
 use super::Refusal;
-use super::directory::Entry;
+use super::directory::{Entry, id};
 use super::limits::{Group, Limits};
 use super::oauth::{Person, Session};
 use super::subscription::{Order, Subscription};
@@ -38,6 +38,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LARGEST_ANSWER: usize = 16 << 20;
 /// What RingCentral gives at most in a page.
 const PER_PAGE: usize = 1_000;
+/// An agent has a few queues, and a cookie has room for so many.
+const MOST_QUEUES: usize = 100;
 /// With a thousand in a page, more than any account has.
 const MOST_PAGES: usize = 50;
 
@@ -265,8 +267,24 @@ impl Client {
         }
         Person::read(&serde_json::from_slice(&answer.body).unwrap_or_default())
     }
+
+    /// The ids of the call queues that this extension is a member of, asked with a person's own token.
+    pub(super) async fn queues_of(&self, extension_id: &str, token: &str) -> Result<Vec<String>, Error> {
+        let query = vec![("memberExtensionId", extension_id.to_owned()), ("perPage", MOST_QUEUES.to_string())];
+        let request = Request { query, ..Request::get(Group::Medium, &QUEUES) };
+        let answer = self.0.deliver(self.0.build(&request, token)).await?;
+        if !answer.status.is_success() {
+            return Err(Error::Refused(answer.refusal()));
+        }
+        let mut answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let Value::Array(records) = answer["records"].take() else {
+            return Err(Error::Unreadable("no records in the queues"));
+        };
+        Ok(records.iter().filter_map(|queue| id(&queue["id"])).take(MOST_QUEUES).collect())
+    }
 }
 
+const QUEUES: [&str; 5] = ["restapi", "v1.0", "account", "~", "call-queues"];
 const ME: [&str; 6] = ["restapi", "v1.0", "account", "~", "extension", "~"];
 
 impl Inner {

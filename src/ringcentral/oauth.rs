@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::Error;
 use super::client::{Answer, Client};
@@ -60,6 +60,8 @@ pub struct Person {
     pub name: Option<String>,
     /// Administrators of the account see every call.
     pub is_admin: bool,
+    /// The call queues they are a member of, where that was asked for and told.
+    pub queue_ids: Vec<String>,
 }
 
 /// The secret of one sign-in, and what may be shown of it (RFC 7636).
@@ -119,7 +121,7 @@ impl Client {
         self.inner().limits.turn_now(Group::SignIn)?;
         let answer = self.request_token(Group::SignIn, &form).await?;
         let token = answer.issued()?.access_token;
-        let person = self.person_behind(&token).await;
+        let person = self.agent_behind(&token).await;
         self.revoke_token(&token).await;
         let person = person?;
         let ours = match self.inner().config.account_id.as_str() {
@@ -127,6 +129,18 @@ impl Client {
             id => id,
         };
         if person.account_id == ours { Ok(person) } else { Err(Error::OtherAccount) }
+    }
+
+    /// Who a token belongs to, and their queues. Without these they still see the calls of their own extension.
+    async fn agent_behind(&self, token: &str) -> Result<Person, Error> {
+        let mut person = self.person_behind(token).await?;
+        if !person.is_admin {
+            match self.queues_of(&person.extension_id, token).await {
+                Ok(queues) => person.queue_ids = queues,
+                Err(error) => warn!(%error, "the queues of somebody who signed in could not be read"),
+            }
+        }
+        Ok(person)
     }
 
     /// What the app and its user may do, by RingCentral's names.
@@ -259,6 +273,7 @@ impl Person {
             account_id: id(&json["account"]["id"])?,
             name: super::directory::name(json),
             is_admin: json["permissions"]["admin"]["enabled"] == true,
+            queue_ids: Vec::new(),
         })
     }
 }

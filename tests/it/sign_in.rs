@@ -89,6 +89,25 @@ async fn a_person_becomes_the_agent_of_their_own_extension(store: Store) {
 }
 
 #[tokio::test]
+async fn a_person_sees_the_calls_of_their_queues_where_these_may_be_read() {
+    for (scope, extension_ids) in [
+        ("CallControl ReadAccounts ReadPresence SubscriptionWebhook", &["297277020", "411753183", "411753186"][..]),
+        ("CallControl ReadPresence SubscriptionWebhook", &["297277020"]),
+    ] {
+        let fake = FakeRingCentral::start().await;
+        fake.permit(scope);
+        let app = program(&fake, Store::Sqlite).await;
+        let mut visitor = Visitor::of(&app);
+        let authorize = visitor.leave().await;
+        let code = fake.sign_in(&authorize, Person::new("297277020", ACCOUNT, "Agent One", false));
+        assert_eq!(visitor.come_back(&authorize, &code).await, "/");
+        let known: Value = visitor.get("/api/auth/session").await.json().await.unwrap();
+        assert_eq!(known["viewer"]["extension_ids"], json!(extension_ids), "with {scope}");
+        assert_eq!(fake.requests("POST", "/revoke").len(), 1, "their token served its purpose");
+    }
+}
+
+#[tokio::test]
 async fn an_administrator_of_the_account_sees_every_call() {
     let fake = FakeRingCentral::start().await;
     let app = program(&fake, Store::Sqlite).await;

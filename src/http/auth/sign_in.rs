@@ -1,5 +1,5 @@
-//! Sign-in with RingCentral: authorization code and PKCE. Whoever comes back is the agent of their own extension, and an
-//! administrator of the account is an admin here too.
+//! Sign-in with RingCentral: authorization code and PKCE. Whoever comes back is the agent of their own extension and of
+//! their call queues, and an administrator of the account is an admin here too.
 //!
 //! What ties the return to the departure travels in a sealed cookie, so that any instance can finish what another began.
 
@@ -106,7 +106,8 @@ async fn arrive(app: &App, gate: &Gate, departure: Option<Departure>, answer: Re
 impl From<Person> for Viewer {
     fn from(person: Person) -> Self {
         let id = format!("extension-{}", person.extension_id);
-        let sees = if person.is_admin { Sees::All } else { Sees::Extensions(vec![person.extension_id]) };
+        let theirs = [vec![person.extension_id], person.queue_ids].concat();
+        let sees = if person.is_admin { Sees::All } else { Sees::Extensions(theirs) };
         Self { id, sees, until: None }
     }
 }

@@ -15,6 +15,8 @@ pub struct Lists {
     numbers: Vec<Value>,
     presence: Vec<Value>,
     sessions: Vec<Value>,
+    /// Call queues and their members.
+    queues: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Lists {
@@ -35,6 +37,7 @@ impl Default for Lists {
             numbers: vec![number("+15879876543"), number("+15879876544"), number("+18005550100")],
             presence: Vec::new(),
             sessions: Vec::new(),
+            queues: vec![("411753183", "297277020"), ("411753185", "297278020"), ("411753186", "297277020")],
         }
     }
 }
@@ -67,6 +70,11 @@ pub fn answer(platform: &Platform, request: &Recorded, path: &[&str], person: &P
         ["extension"] => page(request, &world.lists.extensions),
         ["phone-number"] => page(request, &world.lists.numbers),
         ["presence"] => page(request, &world.lists.presence),
+        ["call-queues"] => {
+            let member = request.query.iter().find(|(name, _)| name == "memberExtensionId").map(|(_, id)| id.as_str());
+            let theirs = world.lists.queues.iter().filter(|(_, of)| member.is_none_or(|member| member == *of));
+            page(request, &theirs.map(|(id, _)| json!({ "id": id, "name": "Queue" })).collect::<Vec<_>>())
+        }
         ["extension", "~"] => json_answer(StatusCode::OK, &extension_of(person)),
         ["telephony", "sessions", id] => match world.lists.sessions.iter().find(|session| session["id"] == **id) {
             Some(session) => json_answer(StatusCode::OK, session),

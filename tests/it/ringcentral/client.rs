@@ -10,7 +10,7 @@ use caller_popup::ringcentral::{Client, Error};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::fake_ringcentral::{FakeRingCentral, Frozen, Manners, OWNER, Person, Receiver};
+use crate::fake_ringcentral::{ACCOUNT, FakeRingCentral, Frozen, Manners, OWNER, Person, Receiver};
 
 const TOKEN: &str = "/oauth/token";
 const ME: &str = "/account/~/extension/~";
@@ -243,7 +243,8 @@ async fn every_operation_of_the_openapi_excerpt_is_used_as_it_says() {
     client.phone_numbers().await.unwrap();
     client.telephony_session("s-1").await.unwrap();
     let pkce = caller_popup::ringcentral::Pkce::new();
-    let code = fake.sign_in(&client.authorize_url("state", &pkce.challenge).unwrap(), Person::owner());
+    let agent = Person::new("297277020", ACCOUNT, "Agent One", false);
+    let code = fake.sign_in(&client.authorize_url("state", &pkce.challenge).unwrap(), agent);
     client.sign_in(&code, &pkce.verifier).await.unwrap();
     client.revoke().await;
     // What is not of the excerpt fails every test when its fake goes; here, nothing of it may be missing.
