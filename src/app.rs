@@ -328,6 +328,7 @@ impl App {
 
     /// Removes a person. Customers in MongoDB belong to the host application and stay.
     pub async fn erase(&self, number: &PhoneNumber) -> Result<Erased, StoreError> {
+        let since = self.0.hub.head();
         // What waits would bring the person back.
         self.replay().await?;
         let erased = self.0.store.erase(number, self.0.config.mongodb.is_none()).await?;
@@ -336,7 +337,7 @@ impl App {
         }
         let Erased { active_calls, call_history, notification_shapes, customers, .. } = erased;
         info!(active_calls, call_history, notification_shapes, customers, "a person was erased");
-        self.refresh().await?;
+        self.refresh(since).await?;
         Ok(erased)
     }
 
@@ -411,3 +412,6 @@ fn log_life(call: &Call) {
         None => info!(call.id = %call.id, status, rev = call.rev, "call changed"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,9 +25,7 @@ impl App {
     /// and calls must not wait for it.
     pub(super) async fn meet_store(&self) -> anyhow::Result<()> {
         let first = async {
-            self.0.store.prepare().await?;
-            self.replay().await?;
-            self.refresh().await?;
+            self.catch_up().await?;
             link::known_verification(&self.0.config, &self.0.store).await
         };
         let cause = match first.await {

@@ -18,12 +18,7 @@ impl App {
     /// Reads `active_calls` once for everyone: what other programs and instances wrote becomes visible. Viewers are
     /// told when the store stops answering, once, and when it is back.
     pub async fn poll(&self) {
-        let look = async {
-            self.0.store.prepare().await?;
-            self.replay().await?;
-            self.refresh().await
-        };
-        match look.await {
+        match self.catch_up().await {
             Ok(()) => {
                 let was_lost = self.pulse().store_lost;
                 self.feel(|pulse| pulse.store_lost = false);
@@ -36,8 +31,17 @@ impl App {
         }
     }
 
-    pub(super) async fn refresh(&self) -> Result<(), StoreError> {
+    /// Tells the store what waits for it, then reads what it has.
+    pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
+        // Before anything is told: a call that is spooled while this goes on is not in the store yet, and not gone.
         let since = self.0.hub.head();
+        self.0.store.prepare().await?;
+        self.replay().await?;
+        self.refresh(since).await
+    }
+
+    /// Compares with the store, which has everything that was told up to `since`.
+    pub(super) async fn refresh(&self, since: u64) -> Result<(), StoreError> {
         let active = self.0.store.active().await?;
         let (foreign, gone) = self.0.hub.reconcile(active, since);
         for call in foreign {
