@@ -242,6 +242,11 @@ impl Hub {
         self.read().calls.get(id).and_then(|change| change.call()).cloned()
     }
 
+    /// The highest `rev` told of a call that goes on, or that ended not long ago.
+    pub fn rev(&self, id: &str) -> Option<i64> {
+        self.read().known(id).and_then(|change| change.call()).map(|call| call.rev)
+    }
+
     /// The live call of a session.
     pub fn call_of_session(&self, session_id: &str) -> Option<Arc<Call>> {
         let state = self.read();

@@ -132,7 +132,7 @@ impl App {
         let number = |raw: &Option<String>| PhoneNumber::parse(raw.as_deref()?, region);
         let caller = number(&found.from_number);
         let mut next = found.clone();
-        next.rev = found.rev.max(self.0.hub.call(&found.id).map_or(0, |known| known.rev)) + 1;
+        next.rev = found.rev.max(self.0.hub.rev(&found.id).unwrap_or(0)) + 1;
         // Silence is measured from when we first saw it, not from when it began: its author may sweep as it likes.
         next.ledger.heard_at = Utc::now();
         next.from_display = caller.as_ref().map(|number| number.display(region));

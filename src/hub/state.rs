@@ -73,7 +73,7 @@ impl State {
 
     /// Takes in a call's state if it is news.
     pub fn publish(&mut self, call: Call, heard: Option<Instant>) {
-        let known = self.calls.get(&call.id).or_else(|| self.ended.get(&call.id));
+        let known = self.known(&call.id);
         if known.and_then(|change| change.call()).is_some_and(|known| known.rev >= call.rev) {
             return;
         }
@@ -91,8 +91,17 @@ impl State {
             for session in after.sessions() {
                 self.sessions.insert(session.clone(), after.id.clone());
             }
+            // Another program may delete a call and insert it again under its old id.
+            if let Some(end) = self.ended.remove(&after.id) {
+                self.ends.retain(|other| !Arc::ptr_eq(other, &end));
+            }
             self.calls.insert(after.id.clone(), change);
         }
+    }
+
+    /// The newest change of a call that goes on or whose end is remembered.
+    pub fn known(&self, id: &str) -> Option<&Arc<Change>> {
+        self.calls.get(id).or_else(|| self.ended.get(id))
     }
 
     fn end(&mut self, call: &Call, change: Arc<Change>) {
@@ -138,7 +147,7 @@ impl State {
 
     /// The change stream told what happened to this call at `at`: it got this `rev`, or it left.
     pub fn confirm(&mut self, id: &str, rev: Option<i64>, at: u64) {
-        let known = self.calls.get(id).or_else(|| self.ended.get(id));
+        let known = self.known(id);
         match (known.and_then(|change| Some((change, change.call()?.rev))), rev) {
             // The echo of an older change; the one that is known has its own to come.
             (Some((_, known)), Some(rev)) if rev < known => {}

@@ -64,6 +64,23 @@ async fn a_call_another_program_inserts_pops_and_leaves_with_its_deletion() {
 }
 
 #[tokio::test]
+async fn a_call_another_program_inserts_again_under_its_old_id_pops_again() {
+    let app = TestApp::start(Store::Mongo).await;
+    let mut viewer = app.viewer().await;
+    let active = active_calls(&app).await;
+    let mut document = guides_document("again");
+    document.insert("_id", ObjectId::new());
+    let mut rev = 0;
+    for _ in 0..3 {
+        active.insert_one(&document).await.unwrap();
+        let call = within_one_tick(&mut viewer, "call").await;
+        assert!(call["rev"].as_i64().unwrap() > rev, "a reader drops what is not newer: {call}");
+        active.delete_one(doc! { "session_id": "again" }).await.unwrap();
+        rev = within_one_tick(&mut viewer, "call_ended").await["rev"].as_i64().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_call_another_program_changes_is_updated() {
     let app = TestApp::start(Store::Mongo).await;
     let mut viewer = app.viewer().await;
