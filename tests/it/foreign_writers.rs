@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use mongodb::{Collection, IndexModel};
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::support::mongod::Failure;
@@ -206,6 +207,34 @@ async fn a_call_that_rings_at_one_instance_pops_at_another() {
     here.hang_up("elsewhere").await;
     let ended = tokio::time::timeout(ONE_TICK, viewer.wait_for("call_ended")).await.expect("within one tick");
     assert_eq!(ended.call()["session_id"], "elsewhere");
+}
+
+#[tokio::test]
+async fn a_popup_is_put_away_by_an_instance_that_has_not_heard_of_the_call() {
+    const RARELY: (&str, &str) = ("POLL_INTERVAL_MS", "60000");
+    let here = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
+    // No change stream, so instances hear of each other by the poll only.
+    let polled = doc! { "failCommands": ["aggregate", "getMore"], "appName": here.database_name(), "errorCode": 8000 };
+    let polled = Failure::start(&here.database().await, polled).await;
+    let there = here.second_instance_with(&[RARELY]).await;
+    for app in [&here, &there] {
+        eventually("changes are polled", async || {
+            (app.get_json("/health/ready").await["changes"] == "polled").then_some(())
+        })
+        .await;
+    }
+    let mut viewer = here.viewer().await;
+    here.ring("elsewhere", "+14165551234").await;
+    let id = viewer.wait_for("call").await.call()["id"].as_str().unwrap().to_owned();
+    assert!(there.active_call("elsewhere").await.is_none(), "it was not to hear of the call");
+    let dismiss = async |id: &str| {
+        let path = format!("/api/ringcentral/calls/{id}/dismiss");
+        there.request(Method::POST, &path).send().await.unwrap().status()
+    };
+    assert_eq!(dismiss(&id).await, StatusCode::OK);
+    assert_eq!(viewer.wait_for("call_ended").await.call()["id"], id.as_str());
+    assert_eq!(dismiss(&ObjectId::new().to_hex()).await, StatusCode::NOT_FOUND);
+    polled.end().await;
 }
 
 #[tokio::test]
