@@ -36,6 +36,7 @@ use crate::call::Call;
 use crate::metrics::Metrics;
 pub use cursor::{Cursor, Naming, Told, farewell, goodbye, intermission};
 use frame::Frames;
+pub use frame::Trouble;
 use state::{Kind, State};
 
 /// Viewers of one process; a file descriptor each, and 20,000 is a common hard limit.
@@ -206,12 +207,18 @@ impl Hub {
         self.0.head.send_replace(state.head);
     }
 
-    /// Tells every viewer that something is wrong; streams stay open.
-    pub fn trouble(&self, code: &str, message: &str) {
+    /// Tells every viewer that something is wrong, and whoever comes before it is over; streams stay open.
+    pub fn trouble(&self, trouble: Trouble) {
         let mut state = self.write();
-        let frames = Frames::error(state.next_id(), code, message);
-        state.append(Kind::Notice, frames, None);
+        let frames = Frames::trouble(state.next_id(), trouble);
+        let change = state.append(Kind::Notice, frames, None);
+        state.troubles.insert(trouble, change);
         self.0.head.send_replace(state.head);
+    }
+
+    /// It is over.
+    pub fn recover(&self, trouble: Trouble) {
+        self.write().troubles.remove(&trouble);
     }
 
     /// The change stream tells everything since this cluster time, and the collection was read after that.

@@ -10,6 +10,7 @@ use tracing::{error, info};
 
 use super::{App, link};
 use crate::call::{Call, CallEvent};
+use crate::hub::Trouble;
 use crate::ringcentral::subscription::Digests;
 use crate::store::{Spool, Spooled, StoreError, new_id};
 
@@ -131,14 +132,22 @@ impl App {
     }
 
     pub(super) fn lose_store(&self, cause: &StoreError) {
-        let was_lost = std::mem::replace(
-            &mut self.0.pulse.lock().expect("nobody panics while holding the pulse").store_lost,
-            true,
-        );
-        if !was_lost {
-            error!(error = cause as &dyn std::error::Error, "the store does not answer");
-            self.0.hub.trouble("store_unavailable", "The database does not answer; what is shown may be incomplete.");
-        }
+        self.feel(|pulse| {
+            if !std::mem::replace(&mut pulse.store_lost, true) {
+                error!(error = cause as &dyn std::error::Error, "the store does not answer");
+                self.0.hub.trouble(Trouble::StoreLost);
+            }
+        });
+    }
+
+    /// Whether it was lost before.
+    pub(super) fn find_store(&self) -> bool {
+        let mut was_lost = false;
+        self.feel(|pulse| {
+            was_lost = std::mem::replace(&mut pulse.store_lost, false);
+            self.0.hub.recover(Trouble::StoreLost);
+        });
+        was_lost
     }
 
     /// How many facts wait for the database.

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::{App, LOOKUP_BUDGET, Link, fact};
 use crate::call::{Call, Fact, Status};
+use crate::hub::Trouble;
 use crate::phone::PhoneNumber;
 use crate::store::{StoreError, Watch};
 
@@ -20,9 +21,7 @@ impl App {
     pub async fn poll(&self) {
         match self.catch_up().await {
             Ok(()) => {
-                let was_lost = self.pulse().store_lost;
-                self.feel(|pulse| pulse.store_lost = false);
-                if was_lost {
+                if self.find_store() {
                     info!("the store answers again");
                     self.link().into_iter().for_each(Link::compare_soon);
                 }
@@ -67,6 +66,7 @@ impl App {
                     if !self.pulse().store_lost {
                         if std::mem::replace(&mut lost, false) {
                             info!("changes by other instances arrive again");
+                            self.0.hub.recover(Trouble::ChangesDelayed);
                             self.0.hub.resync();
                         }
                         watch.since().into_iter().for_each(|since| self.0.hub.cover(since));
@@ -83,7 +83,7 @@ impl App {
             }
             if !std::mem::replace(&mut lost, true) {
                 self.feel(|pulse| pulse.follows = false);
-                self.0.hub.trouble("changes_delayed", "Calls may be shown up to two seconds late.");
+                self.0.hub.trouble(Trouble::ChangesDelayed);
             }
             sleep(rand::random_range(WATCH_AGAIN)).await;
         }

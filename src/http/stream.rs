@@ -44,7 +44,8 @@ pub struct Wishes {
 /// - `call_ended`: it left the screen, `{"type","call"}`
 /// - `heartbeat`: the line is alive, `{"type","server_time"}`
 /// - `resync`: drop everything but the calls in `active`, the calls follow, `{"type","active"}`
-/// - `error`: the service cannot do its work now, the stream stays open, `{"type","error"}`
+/// - `error`: the service cannot do its work now, the stream stays open, `{"type","error"}`; whoever opens one meanwhile
+///   is told before or after the calls
 ///
 /// A reader keeps the highest `rev` of a call and drops the rest.
 #[utoipa::path(

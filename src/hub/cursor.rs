@@ -55,7 +55,10 @@ impl Cursor {
         let resumed = !matches!(start, Start::Anew);
         out.put(frame::connected(naming, resumed, &ids(&shown), rand::random_range(RETRY_MS)).as_bytes());
         let position = match start {
-            Start::Log(position) => position,
+            Start::Log(position) => {
+                state.troubles(naming, &mut out);
+                position
+            }
             Start::Changed(changes) => {
                 state.told(changes.into_iter().filter_map(|change| catch_up(&viewer, change)), naming, &mut out);
                 state.head
@@ -192,9 +195,15 @@ impl State {
         self.told(calls, naming, out);
     }
 
-    /// These changes, then the position they are as of: a viewer who breaks off before that comes back as from before.
+    /// What is wrong now.
+    fn troubles(&self, naming: Naming, out: &mut BytesMut) {
+        self.troubles.values().for_each(|change| out.put(change.frames.snapshot(Event::Updated, naming)));
+    }
+
+    /// These changes, what is wrong, then the position they are as of: a viewer who breaks off before that comes back as from before.
     fn told<'a>(&self, changes: impl Iterator<Item = (Event, &'a Change)>, naming: Naming, out: &mut BytesMut) {
         changes.for_each(|(event, change)| out.put(change.frames.snapshot(event, naming)));
+        self.troubles(naming, out);
         out.put(format!("id: {}\n\n", self.id()).as_bytes());
     }
 }

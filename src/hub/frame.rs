@@ -20,6 +20,24 @@ pub enum Event {
     Ended,
 }
 
+/// What keeps the service from its work. Viewers are told when it begins, and whoever comes before it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// The database does not answer.
+    StoreLost,
+    /// What other instances do is found out by the poll only.
+    ChangesDelayed,
+}
+
+impl Trouble {
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::StoreLost => ("store_unavailable", "The database does not answer; what is shown may be incomplete."),
+            Self::ChangesDelayed => ("changes_delayed", "Calls may be shown up to two seconds late."),
+        }
+    }
+}
+
 /// The frames of one change, made when first asked for.
 pub struct Frames {
     id: String,
@@ -29,7 +47,7 @@ pub struct Frames {
 
 enum Source {
     Call(Arc<Call>),
-    Error(String),
+    Trouble(Trouble),
 }
 
 /// A frame, and where it begins when the `id:` line is left out.
@@ -43,9 +61,8 @@ impl Frames {
         Self { id, source: Source::Call(call), made: Default::default() }
     }
 
-    pub fn error(id: String, code: &str, message: &str) -> Self {
-        let data = json!({ "type": "error", "error": { "code": code, "message": message } }).to_string();
-        Self { id, source: Source::Error(data), made: Default::default() }
+    pub fn trouble(id: String, trouble: Trouble) -> Self {
+        Self { id, source: Source::Trouble(trouble), made: Default::default() }
     }
 
     /// The frame with its position, for a viewer who follows the log.
@@ -63,7 +80,10 @@ impl Frames {
         let slot = event as usize * 2 + naming as usize;
         self.made[slot].get_or_init(|| {
             let (name, data) = match &self.source {
-                Source::Error(data) => ("error", data.clone()),
+                Source::Trouble(trouble) => {
+                    let (code, message) = trouble.words();
+                    ("error", error(code, message))
+                }
                 Source::Call(call) => {
                     let name = event.name();
                     let call = serde_json::to_string(call).expect("a call has text keys and finite numbers only");
@@ -113,8 +133,11 @@ pub fn heartbeat(naming: Naming, id: &str) -> Bytes {
 
 /// A last word and when to come back: browsers give up for good on any other answer than a stream.
 pub fn farewell(naming: Naming, code: &str, message: &str, retry_ms: u64) -> Bytes {
-    let data = json!({ "type": "error", "error": { "code": code, "message": message } }).to_string();
-    Bytes::from(format!("retry: {retry_ms}\n{}", block("error", &data, naming)))
+    Bytes::from(format!("retry: {retry_ms}\n{}", block("error", &error(code, message), naming)))
+}
+
+fn error(code: &str, message: &str) -> String {
+    json!({ "type": "error", "error": { "code": code, "message": message } }).to_string()
 }
 
 /// JSON has no raw line breaks, so one `data:` line carries it whole.

@@ -1,13 +1,13 @@
 //! What the hub knows: the live calls, the ends it remembers, and the log of changes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::Viewer;
 use super::event_id::EventId;
-use super::frame::Frames;
+use super::frame::{Frames, Trouble};
 use crate::call::Call;
 
 /// Changes a viewer may be behind. At 100 changes a second that is half a minute of standing still.
@@ -29,6 +29,8 @@ pub(super) struct State {
     /// The newest changes; the last one's position is `head`, unless everyone was made to start over since.
     pub log: VecDeque<Arc<Change>>,
     pub head: u64,
+    /// What is wrong now.
+    pub troubles: BTreeMap<Trouble, Arc<Change>>,
     /// The newest cluster time up to which everything was told.
     pub mark: Option<u64>,
     /// The cluster time since which the change stream tells everything; `None` while it does not.
@@ -65,6 +67,7 @@ impl State {
             ended: HashMap::new(),
             log: VecDeque::new(),
             head: 0,
+            troubles: BTreeMap::new(),
             mark: None,
             covered_since: None,
             forgotten: 0,

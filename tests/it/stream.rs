@@ -6,7 +6,8 @@ use chrono::DateTime;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Setup, Store, TestApp, Viewer};
+use crate::durability::database_away;
+use crate::support::{Frame, Setup, Store, TestApp, Viewer, eventually};
 
 /// A tick that never comes during a test: what arrives was pushed.
 const NO_TICKS: (&str, &str) = ("POLL_INTERVAL_MS", "60000");
@@ -258,6 +259,35 @@ async fn ticks_are_silent_while_somebody_calls() {
     app.hang_up("rings").await;
     viewer.wait_for("call_ended").await;
     viewer.wait_for("heartbeat").await;
+}
+
+#[tokio::test]
+async fn whoever_comes_while_something_is_wrong_is_told_so() {
+    let app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "100").known_to_mongod().start().await;
+    let health = async || app.request(Method::GET, "/health/ready").send().await.ok()?.json::<Value>().await.ok();
+    let changes = async |how: &str| health().await.is_some_and(|health| health["changes"] == how).then_some(());
+    eventually("changes are followed", async || changes("at_once").await).await;
+    app.ring("rings", "+14165551234").await;
+    let away = database_away(&app).await;
+    let mut early = app.stream().await;
+    let lost = |frame: &Frame| frame.kind() == "error" && frame.data["error"]["code"] == "store_unavailable";
+    early.find("word of the loss", lost).await;
+    let position = early.position.expect("frames carry an id");
+    for query in [String::new(), format!("?last_event_id={position}")] {
+        let mut late = app.stream_at(&query).await;
+        late.expect("connected").await;
+        late.find("word of the loss", lost).await;
+    }
+    away.end().await;
+    eventually("all is well", async || {
+        app.get("/health/ready").await.status().is_success().then_some(())?;
+        changes("at_once").await
+    })
+    .await;
+    let mut viewer = app.viewer().await;
+    viewer.expect("call").await;
+    app.ring("next", "+14165551234").await;
+    viewer.expect("call").await;
 }
 
 #[tokio::test]
