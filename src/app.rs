@@ -23,7 +23,7 @@ use tracing::{debug, info, warn};
 use crate::call::{Call, CallEvent, Direction, Fact, LegState};
 use crate::config::Config;
 use crate::customer::Customer;
-use crate::hub::{Hub, Viewer};
+use crate::hub::{Hub, Source, Viewer};
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
@@ -216,16 +216,16 @@ impl App {
     /// The same for facts of a notification that arrived at `heard`.
     async fn learn_at(&self, events: Vec<CallEvent>, heard: Option<Instant>) -> Result<(), StoreError> {
         let _turn = self.turn(&events).await;
-        let changed = match &self.0.spool {
+        let (source, changed) = match &self.0.spool {
             Some(spool) => self.store_or_spool(spool, &events).await?,
             None => {
                 let known = self.0.hub.call_of_session(&events[0].session_id);
-                self.0.store.apply_to(&events, known.as_ref(), new_id()).await?
+                (Source::Store, self.0.store.apply_to(&events, known.as_ref(), new_id()).await?)
             }
         };
         for call in changed {
             log_life(&call);
-            self.0.hub.publish(call, heard);
+            self.0.hub.publish_from(source, call, heard);
         }
         Ok(())
     }

@@ -16,7 +16,9 @@
 //! has been told everything up to a position has been told everything up to the mark in its id. Each change remembers
 //! the time of its echo. That viewer is told what was echoed since their mark and what has no echo yet; what they knew
 //! already has no higher `rev`, and they drop it. Where the change stream was not followed without a gap since that mark,
-//! or an end since then is no longer remembered, they start over. Without a change stream there is no mark.
+//! or an end since then is no longer remembered, they start over. Without a change stream there is no mark, and none is
+//! given while a call is shown that is not stored yet: two instances may show one call under an id each, and the one that
+//! is not to stay ends here only.
 
 mod cursor;
 mod event_id;
@@ -37,6 +39,7 @@ use crate::metrics::Metrics;
 pub use cursor::{Cursor, Naming, Told, farewell, goodbye, intermission};
 use frame::Frames;
 pub use frame::Trouble;
+pub use state::Source;
 use state::{Kind, State};
 
 /// Viewers of one process; a file descriptor each, and 20,000 is a common hard limit.
@@ -154,9 +157,14 @@ impl Hub {
     /// Tells a call's newest state to everyone it concerns. Of two states the higher `rev` wins, so echoes from the
     /// change stream or the poll do no harm. `heard` is when the notification behind it arrived, for the metrics.
     pub fn publish(&self, call: Call, heard: Option<Instant>) {
+        self.publish_from(Source::Store, call, heard);
+    }
+
+    /// The same for a call that may not be stored yet.
+    pub fn publish_from(&self, source: Source, call: Call, heard: Option<Instant>) {
         let mut state = self.write();
         let before = state.head;
-        state.publish(call, heard);
+        state.publish(call, source, heard);
         let told = state.head;
         self.0.head.send_replace(told);
         // MongoDB's change stream was quicker than its answer, so viewers were told by now.
@@ -194,7 +202,7 @@ impl Hub {
         if call.rev == 0 || known.is_some_and(|known| known.rev == call.rev && **known != call) {
             return Some(call);
         }
-        state.publish(call, None);
+        state.publish(call, Source::Store, None);
         self.0.head.send_replace(state.head);
         None
     }

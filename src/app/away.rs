@@ -10,7 +10,7 @@ use tracing::{error, info};
 
 use super::{App, link};
 use crate::call::{Call, CallEvent};
-use crate::hub::Trouble;
+use crate::hub::{Source, Trouble};
 use crate::ringcentral::subscription::Digests;
 use crate::store::{Spool, Spooled, StoreError, new_id};
 
@@ -44,12 +44,16 @@ impl App {
     }
 
     /// What MongoDB cannot take now, or may not take before what waits already, is spooled and shown from memory.
-    pub(super) async fn store_or_spool(&self, spool: &Spool, events: &[CallEvent]) -> Result<Vec<Call>, StoreError> {
+    pub(super) async fn store_or_spool(
+        &self,
+        spool: &Spool,
+        events: &[CallEvent],
+    ) -> Result<(Source, Vec<Call>), StoreError> {
         let known = self.0.hub.call_of_session(&events[0].session_id);
         let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
         if spool.depth() == 0 && !self.pulse().store_lost {
             match timeout(STORE_PATIENCE, self.0.store.apply_to(events, known.as_ref(), id.clone())).await {
-                Ok(Ok(changed)) => return Ok(changed),
+                Ok(Ok(changed)) => return Ok((Source::Store, changed)),
                 Ok(Err(cause)) => self.lose_store(&cause),
                 Err(_) => self.lose_store(&StoreError::Slow),
             }
@@ -57,12 +61,12 @@ impl App {
         spool.push(&id, events).await?;
         let ended = known.is_none() && self.0.hub.has_ended(&events[0].session_id);
         if ended || (known.is_none() && !events[0].can_begin_a_call()) {
-            return Ok(Vec::new());
+            return Ok((Source::Memory, Vec::new()));
         }
         let session = events[0].session_id.clone();
         let mut call = known.map_or_else(|| Call::new(id, session, events[0].heard_at), |call| (*call).clone());
         let changed = events.iter().fold(false, |changed, event| call.apply(event) | changed);
-        Ok(changed.then_some(call).into_iter().collect())
+        Ok((Source::Memory, changed.then_some(call).into_iter().collect()))
     }
 
     /// Tells the database what it missed: calls side by side, each in its order.

@@ -1,6 +1,6 @@
 //! What the hub knows: the live calls, the ends it remembers, and the log of changes.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -31,6 +31,8 @@ pub(super) struct State {
     pub head: u64,
     /// What is wrong now.
     pub troubles: BTreeMap<Trouble, Arc<Change>>,
+    /// Calls shown from memory, of which the store has not spoken yet: another instance may know them by another id.
+    unstored: HashSet<String>,
     /// The newest cluster time up to which everything was told.
     pub mark: Option<u64>,
     /// The cluster time since which the change stream tells everything; `None` while it does not.
@@ -48,6 +50,15 @@ pub(super) struct Change {
     pub heard: Option<Instant>,
     /// The cluster time of its echo from the change stream, 0 before that came.
     confirmed: AtomicU64,
+}
+
+/// Where a call's state comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It is stored.
+    Store,
+    /// The store does not take it now; it waits on this machine.
+    Memory,
 }
 
 pub(super) enum Kind {
@@ -68,6 +79,7 @@ impl State {
             log: VecDeque::new(),
             head: 0,
             troubles: BTreeMap::new(),
+            unstored: HashSet::new(),
             mark: None,
             covered_since: None,
             forgotten: 0,
@@ -75,11 +87,19 @@ impl State {
     }
 
     /// Takes in a call's state if it is news.
-    pub fn publish(&mut self, call: Call, heard: Option<Instant>) {
-        let known = self.known(&call.id);
-        if known.and_then(|change| change.call()).is_some_and(|known| known.rev >= call.rev) {
+    pub fn publish(&mut self, call: Call, source: Source, heard: Option<Instant>) {
+        let known = self.known(&call.id).and_then(|change| change.call());
+        let is_news = known.is_none_or(|known| known.rev < call.rev);
+        if source == Source::Store && (is_news || known.is_some_and(|known| **known == call)) {
+            self.unstored.remove(&call.id);
+        }
+        if !is_news {
             return;
         }
+        if source == Source::Memory {
+            self.unstored.insert(call.id.clone());
+        }
+        let known = self.known(&call.id);
         // Of a call that had ended already, only its end can be news.
         let live = self.calls.get(&call.id);
         let before = live.and_then(|change| change.call()).cloned();
@@ -109,6 +129,7 @@ impl State {
 
     fn end(&mut self, call: &Call, change: Arc<Change>) {
         self.calls.remove(&call.id);
+        self.unstored.remove(&call.id);
         for session in call.sessions() {
             // The session may have another call by now.
             if self.sessions.get(session) == Some(&call.id) {
@@ -140,12 +161,17 @@ impl State {
 
     /// The id of whoever has been told everything.
     pub fn id(&self) -> String {
-        EventId { epoch: &self.epoch, position: self.head, mark: self.mark }.to_string()
+        self.id_at(self.head)
     }
 
     /// The id that the next change will have.
     pub fn next_id(&self) -> String {
-        EventId { epoch: &self.epoch, position: self.head + 1, mark: self.mark }.to_string()
+        self.id_at(self.head + 1)
+    }
+
+    /// Whoever saw a call that is in memory only begins anew elsewhere, because nobody there could tell them of its end.
+    fn id_at(&self, position: u64) -> String {
+        EventId { epoch: &self.epoch, position, mark: self.mark.filter(|_| self.unstored.is_empty()) }.to_string()
     }
 
     /// The change stream told what happened to this call at `at`: it got this `rev`, or it left.

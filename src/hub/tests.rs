@@ -172,6 +172,48 @@ fn ends_that_are_forgotten_make_older_marks_useless() {
 }
 
 #[test]
+fn who_saw_a_call_that_is_not_stored_yet_begins_anew_elsewhere() {
+    let (here, there) = (hub(), hub());
+    for hub in [&here, &there] {
+        hub.cover(5);
+        echo(hub, rings("before", 1), 10);
+    }
+    // The store is slow, and each takes its own notification of one session in.
+    here.publish_from(Source::Memory, rings("shown here", 1), None);
+    there.publish_from(Source::Memory, rings("shown there", 1), None);
+    assert!(!open(&there, admin(), &id_of(&here)).0, "nobody would tell them that what was shown here is over");
+    assert!(open(&here, admin(), &id_of(&here)).0, "here it is told");
+    // The store takes one of them, and the other is over.
+    for hub in [&here, &there] {
+        echo(hub, rings("shown there", 2), 20);
+    }
+    assert!(!open(&there, admin(), &id_of(&here)).0, "its end is still to be told here");
+    assert!(open(&here, admin(), &id_of(&there)).0, "what was shown there is stored");
+    here.publish(ended("shown here", 2), None);
+    let (resumed, told) = open(&there, admin(), &id_of(&here));
+    assert!(resumed && told == ["call shown there 2"], "{told:?}");
+}
+
+#[test]
+fn a_call_that_is_ahead_of_the_store_is_not_stored_before_the_store_catches_up() {
+    let (here, there) = (hub(), hub());
+    for hub in [&here, &there] {
+        hub.cover(5);
+        echo(hub, rings("a", 1), 10);
+    }
+    here.publish_from(Source::Memory, call("a", 2, Status::Connected), None);
+    echo(&here, rings("a", 1), 11);
+    assert!(!open(&there, admin(), &id_of(&here)).0);
+    echo(&here, rings("a", 2), 12);
+    assert!(!open(&there, admin(), &id_of(&here)).0, "the same rev, and not the same");
+    echo(&here, call("a", 2, Status::Connected), 13);
+    assert!(open(&there, admin(), &id_of(&here)).0);
+    here.publish_from(Source::Memory, ended("a", 3), None);
+    here.publish_from(Source::Memory, rings("a", 2), None);
+    assert!(open(&there, admin(), &id_of(&here)).0, "what is over and told is nobody's ghost");
+}
+
+#[test]
 fn an_agent_is_told_of_their_own_calls_only_and_of_what_they_dismissed() {
     let hub = hub();
     hub.cover(1);
