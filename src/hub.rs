@@ -2,8 +2,9 @@
 //!
 //! One log for everybody instead of a queue for each: a change is appended once, its frames are encoded once, and a
 //! viewer is a cursor into the log. Whoever falls so far behind that the log has moved on gets `resync` and the calls
-//! as they are now, because a popup needs the state, not every step to it. Memory therefore depends on the log's length
-//! and not on how fast anyone reads, and one who stands still costs the others nothing.
+//! as they are now, because a popup needs the state, not every step to it; admins, who see everything, are given one copy
+//! of that, whenever they fell behind. What waits for one viewer alone is therefore no more than the log's few frames, an
+//! agent's own calls, or the ids of the calls when a stream opens; and one who stands still costs the others nothing.
 //!
 //! What a viewer is told depends on who they are, so the log keeps the call before and after each change and the
 //! cursor decides: it came into view, it changed, or it left.
@@ -27,7 +28,7 @@ mod state;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 
 use crate::call::Call;
 use crate::metrics::Metrics;
+use cursor::Anew;
 pub use cursor::{Cursor, Naming, Told, farewell, goodbye, intermission};
 use frame::Frames;
 pub use frame::Trouble;
@@ -117,6 +119,8 @@ struct Shared {
     head: watch::Sender<u64>,
     viewers: AtomicUsize,
     most_viewers: AtomicUsize,
+    /// By [`Naming`], what admins who start over were told last.
+    anew: Mutex<[Option<Arc<Anew>>; 2]>,
     metrics: Arc<Metrics>,
 }
 
@@ -151,7 +155,7 @@ impl Hub {
         // Random, because instances may start in the same moment.
         let state = RwLock::new(State::new(format!("{:x}", rand::random::<u64>())));
         let (viewers, most_viewers) = (AtomicUsize::new(0), AtomicUsize::new(MOST_VIEWERS));
-        Self(Arc::new(Shared { state, head, viewers, most_viewers, metrics }))
+        Self(Arc::new(Shared { state, head, viewers, most_viewers, anew: Mutex::default(), metrics }))
     }
 
     /// Tells a call's newest state to everyone it concerns. Of two states the higher `rev` wins, so echoes from the
@@ -226,7 +230,10 @@ impl Hub {
 
     /// It is over.
     pub fn recover(&self, trouble: Trouble) {
-        self.write().troubles.remove(&trouble);
+        let mut state = self.write();
+        state.troubles.remove(&trouble);
+        // That is no change in the log, and nobody is to be told of it any more.
+        *self.0.anew.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Default::default();
     }
 
     /// The change stream tells everything since this cluster time, and the collection was read after that.
@@ -290,9 +297,10 @@ impl Hub {
         calls
     }
 
-    /// Begins to tell a viewer, from `last_event_id` on where that is still possible: their cursor and first frames.
+    /// Begins to tell a viewer, from `last_event_id` on where that is still possible: their cursor and first frames, in two
+    /// parts of which the second may be shared.
     /// `None` when there are as many viewers as the process can hold.
-    pub fn open(&self, viewer: Viewer, naming: Naming, last_event_id: Option<&str>) -> Option<(Cursor, Bytes)> {
+    pub fn open(&self, viewer: Viewer, naming: Naming, last_event_id: Option<&str>) -> Option<(Cursor, [Bytes; 2])> {
         let place = Place::take(self)?;
         self.0.metrics.streams.inc();
         Some(Cursor::open(place, viewer, naming, last_event_id))
@@ -341,7 +349,8 @@ impl Hub {
     /// are written to sockets.
     pub fn measure(&self, from: u64, to: u64) {
         let state = self.read();
-        for change in state.since(from).into_iter().flatten().take_while(|change| change.position <= to) {
+        let recent = state.log.iter().rev().take_while(|change| change.position > from);
+        for change in recent.filter(|change| change.position <= to) {
             if let Some(heard) = change.heard {
                 self.0.metrics.webhook_pushed.observe(heard.elapsed().as_secs_f64());
             }

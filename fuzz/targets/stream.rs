@@ -23,7 +23,7 @@ fuzz_target!(|input: (u8, &str)| {
     (call.status, call.rev, call.from_name) = (Status::Ringing, 1, Some(text.to_owned()));
     let told = serde_json::to_value(&call).expect("a call is JSON");
     hub.publish(call, None);
-    let mut written = first.to_vec();
+    let mut written = first.concat();
     hub.news(std::iter::once(&mut cursor), &mut Told::default(), |_, frames| written.extend_from_slice(&frames));
     let (mut whole, mut pieces) = (EventStream::default(), EventStream::default());
     whole.feed(&written);

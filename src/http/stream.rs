@@ -75,7 +75,7 @@ pub async fn open(
     }
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let position = header.or(wishes.last_event_id.as_deref());
-    let Some((cursor, frames)) = app.hub().open(viewer, naming, position) else {
+    let Some((cursor, [frames, rest])) = app.hub().open(viewer, naming, position) else {
         // Any status but 200 would make a browser give up for good.
         let sorry = farewell(naming, "too_many_viewers", "Too many dashboards are open; this one tries again.");
         return Ok((event_stream(), sorry).into_response());
@@ -91,7 +91,8 @@ pub async fn open(
     }
     bytes.put(&b"\r\n"[..]);
     bytes.put(frames);
-    handover.take_over(Opening { cursor, bytes: bytes.freeze(), visit: visit.map(|Extension(visit)| visit) }).await;
+    let visit = visit.map(|Extension(visit)| visit);
+    handover.take_over(Opening { cursor, bytes: bytes.freeze(), rest, visit }).await;
     std::future::pending().await
 }
 

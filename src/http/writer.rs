@@ -62,6 +62,8 @@ pub struct Seat {
     cursor: Cursor,
     /// What the socket has not taken yet.
     rest: Bytes,
+    /// What comes after that when a stream opens: others may share it.
+    then: Bytes,
     stalled_since: Option<Instant>,
     last_word: Instant,
     old_at: Instant,
@@ -75,6 +77,8 @@ pub struct Opening {
     pub cursor: Cursor,
     /// The response's head and the first frames.
     pub bytes: Bytes,
+    /// More of these, which others may share.
+    pub rest: Bytes,
     /// The session they came with; the stream ends with it.
     pub visit: Option<Visit>,
 }
@@ -108,12 +112,13 @@ impl Writers {
 
     /// Hands an open stream over.
     pub fn seat(&self, socket: TcpStream, opening: Opening, inside: Inside) {
-        let Opening { cursor, bytes, visit } = opening;
+        let Opening { cursor, bytes, rest, visit } = opening;
         // A system that does not let us bounds it by itself.
         let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
         let last_word = Instant::now();
         let old_at = last_word + rand::random_range(self.0.lifetime.clone());
-        let seat = Seat { socket, cursor, rest: bytes, stalled_since: None, last_word, old_at, visit, _inside: inside };
+        let (rest, then, stalled_since) = (bytes, rest, None);
+        let seat = Seat { socket, cursor, rest, then, stalled_since, last_word, old_at, visit, _inside: inside };
         let task = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.tasks.len();
         // The task ends only after it has closed every seat, and then this one is closed by being dropped.
         let _ = self.0.tasks[task].send(seat);
@@ -277,6 +282,9 @@ impl Seat {
             match self.socket.try_write(&self.rest) {
                 Ok(taken) => {
                     self.rest.advance(taken);
+                    if self.rest.is_empty() {
+                        self.rest = std::mem::take(&mut self.then);
+                    }
                     self.stalled_since = None;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -285,7 +293,7 @@ impl Seat {
                 }
                 // Gone; the next turn notices.
                 Err(_) => {
-                    self.rest = Bytes::new();
+                    (self.rest, self.then) = (Bytes::new(), Bytes::new());
                     return;
                 }
             }
@@ -332,8 +340,8 @@ mod tests {
         let browser = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();
         let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
-        let (cursor, bytes) = hub.open(viewer, Naming::Named, None).unwrap();
-        writers.seat(socket, Opening { cursor, bytes, visit: None }, door.enter(peer.ip()).unwrap());
+        let (cursor, [bytes, rest]) = hub.open(viewer, Naming::Named, None).unwrap();
+        writers.seat(socket, Opening { cursor, bytes, rest, visit: None }, door.enter(peer.ip()).unwrap());
         browser
     }
 

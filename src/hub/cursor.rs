@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::event_id::EventId;
 use super::frame::{self, Event};
-use super::state::{Change, Kind, State};
+use super::state::{Change, Kind, LOG_LENGTH, State};
 use super::{Place, Sees, Shared, Viewer};
 use crate::call::{Call, Status};
 
@@ -46,29 +46,36 @@ pub struct Told {
 impl Cursor {
     /// A viewer who begins to listen, and their first frames: `connected`, then what they missed since `last_event_id`
     /// where that is known, or else the calls on their screen.
-    pub(super) fn open(place: Place, viewer: Viewer, naming: Naming, last_event_id: Option<&str>) -> (Self, Bytes) {
+    /// The second part is the same for every admin, and one copy.
+    pub(super) fn open(
+        place: Place,
+        viewer: Viewer,
+        naming: Naming,
+        last_event_id: Option<&str>,
+    ) -> (Self, [Bytes; 2]) {
         let hub = place.0.clone();
         let state = hub.read();
         let start = state.start(last_event_id);
-        let shown = state.shown(&viewer);
-        let mut out = BytesMut::new();
-        let resumed = !matches!(start, Start::Anew);
-        out.put(frame::connected(naming, resumed, &ids(&shown), rand::random_range(RETRY_MS)).as_bytes());
-        let position = match start {
+        let retry = rand::random_range(RETRY_MS);
+        let resumes = || BytesMut::from(frame::connected(naming, true, &ids(&state.shown(&viewer)), retry).as_bytes());
+        let (position, frames) = match start {
             Start::Log(position) => {
+                let mut out = resumes();
                 state.troubles(naming, &mut out);
-                position
+                (position, [out.freeze(), Bytes::new()])
             }
             Start::Changed(changes) => {
+                let mut out = resumes();
                 state.told(changes.into_iter().filter_map(|change| catch_up(&viewer, change)), naming, &mut out);
-                state.head
+                (state.head, [out.freeze(), Bytes::new()])
             }
             Start::Anew => {
-                state.snapshot(&shown, naming, &mut out);
-                state.head
+                let anew = Anew::of(&viewer, naming, &state, &hub.0);
+                let connected = frame::connected(naming, false, &anew.active, retry);
+                (state.head, [connected.into(), anew.calls()])
             }
         };
-        (Self { viewer, naming, position, _place: place }, out.freeze())
+        (Self { viewer, naming, position, _place: place }, frames)
     }
 
     /// Frames for what happened since, if any of it concerns this viewer. The cursor moves to the log's end.
@@ -77,18 +84,15 @@ impl Cursor {
         if from == state.head {
             return None;
         }
-        let changes = state.since(from);
-        if changes.is_none() {
+        let Some(changes) = state.since(from) else {
             hub.metrics.resyncs.inc();
-        }
+            return Some(Anew::of(&self.viewer, self.naming, state, hub).frames.clone());
+        };
         let (span, is_admin) = ((from, state.head, self.naming), self.viewer.sees == Sees::All);
         if is_admin && told.span == Some(span) {
             return told.frames.clone();
         }
-        let frames = match changes {
-            Some(changes) => self.frames(changes),
-            None => Some(self.resync(state)),
-        };
+        let frames = self.frames(changes);
         if is_admin && !state.anyone_dismissed(from) {
             *told = Told { span: Some(span), frames: frames.clone() };
         }
@@ -149,12 +153,45 @@ impl Cursor {
         };
         Some(change.frames.live(event, self.naming))
     }
+}
 
-    fn resync(&self, state: &State) -> Bytes {
-        let shown = state.shown(&self.viewer);
-        let mut out = BytesMut::from(frame::resync(self.naming, &ids(&shown)).as_bytes());
-        state.snapshot(&shown, self.naming, &mut out);
-        out.freeze()
+/// What whoever starts over is told. Admins who dismissed none of the calls share one copy, however long each was away.
+#[derive(Debug)]
+pub(super) struct Anew {
+    position: u64,
+    /// The ids of these calls.
+    active: Vec<String>,
+    /// `resync`, then the calls.
+    frames: Bytes,
+    resync_length: usize,
+}
+
+impl Anew {
+    fn of(viewer: &Viewer, naming: Naming, state: &State, hub: &Shared) -> Arc<Self> {
+        if viewer.sees != Sees::All || state.has_dismissed(viewer) {
+            return Arc::new(Self::make(viewer, naming, state));
+        }
+        let mut shared = hub.anew.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let shared = &mut shared[naming as usize];
+        match shared {
+            Some(anew) if anew.position == state.head => anew.clone(),
+            _ => shared.insert(Arc::new(Self::make(viewer, naming, state))).clone(),
+        }
+    }
+
+    fn make(viewer: &Viewer, naming: Naming, state: &State) -> Self {
+        let shown = state.shown(viewer);
+        let active = ids(&shown);
+        let mut frames = BytesMut::from(frame::resync(naming, &active).as_bytes());
+        let resync_length = frames.len();
+        let calls = shown.iter().filter_map(|change| Some((arrival(change.call()?), *change)));
+        state.told(calls, naming, &mut frames);
+        Self { position: state.head, active, frames: frames.freeze(), resync_length }
+    }
+
+    /// Only the calls.
+    fn calls(&self) -> Bytes {
+        self.frames.slice(self.resync_length..)
     }
 }
 
@@ -174,7 +211,8 @@ impl State {
         if id.epoch == self.epoch && self.since(id.position).is_some() {
             return Start::Log(id.position);
         }
-        id.mark.and_then(|mark| self.changed_since(mark)).map_or(Start::Anew, Start::Changed)
+        let changes = id.mark.and_then(|mark| self.changed_since(mark));
+        changes.filter(|changes| changes.len() <= LOG_LENGTH).map_or(Start::Anew, Start::Changed)
     }
 
     /// Whether what is told from here on depends on who dismissed what.
@@ -183,16 +221,7 @@ impl State {
             let Kind::Call { before, after, .. } = &change.kind else { return false };
             before.iter().chain([after]).any(|call| !call.ledger.dismissed_by.is_empty())
         };
-        match self.since(from) {
-            Some(mut changes) => changes.any(dismissed),
-            None => self.calls.values().any(dismissed),
-        }
-    }
-
-    /// The calls as they are.
-    fn snapshot(&self, shown: &[&Change], naming: Naming, out: &mut BytesMut) {
-        let calls = shown.iter().filter_map(|change| Some((arrival(change.call()?), *change)));
-        self.told(calls, naming, out);
+        self.since(from).into_iter().flatten().any(dismissed)
     }
 
     /// What is wrong now.
@@ -238,6 +267,6 @@ fn arrival(call: &Call) -> Event {
     if call.status == Status::Ringing { Event::Call } else { Event::Updated }
 }
 
-fn ids<'a>(shown: &[&'a Change]) -> Vec<&'a str> {
-    shown.iter().filter_map(|change| change.call()).map(|call| call.id.as_str()).collect()
+fn ids(shown: &[&Change]) -> Vec<String> {
+    shown.iter().filter_map(|change| change.call()).map(|call| call.id.clone()).collect()
 }

@@ -112,7 +112,7 @@ impl Event {
 const NOWHERE: &str = "id: anew\n";
 
 /// `connected`, which comes first: `active` names the calls on this viewer's screen.
-pub fn connected(naming: Naming, resumed: bool, active: &[&str], retry_ms: u64) -> String {
+pub fn connected(naming: Naming, resumed: bool, active: &[String], retry_ms: u64) -> String {
     let data = json!({
         "type": "connected", "resumed": resumed, "server_time": millis::format(&Utc::now()), "active": active,
     });
@@ -121,7 +121,7 @@ pub fn connected(naming: Naming, resumed: bool, active: &[&str], retry_ms: u64) 
 }
 
 /// `resync`: drop everything but `active`; the calls follow.
-pub fn resync(naming: Naming, active: &[&str]) -> String {
+pub fn resync(naming: Naming, active: &[String]) -> String {
     format!("{NOWHERE}{}", block("resync", &json!({ "type": "resync", "active": active }).to_string(), naming))
 }
 

@@ -10,8 +10,9 @@ use super::event_id::EventId;
 use super::frame::{Frames, Trouble};
 use crate::call::Call;
 
-/// Changes a viewer may be behind. At 100 changes a second that is half a minute of standing still.
-const LOG_LENGTH: usize = 4_096;
+/// Changes a viewer may be behind, each with a frame of 1 KiB or so that is copied for whoever is behind by as many. At
+/// 100 changes a second that is a little more than it takes to come back to a line that ended.
+pub(super) const LOG_LENGTH: usize = 256;
 /// Ended calls that are remembered, so that an echo of an earlier change cannot bring them back and viewers of another
 /// instance can be told.
 pub(super) const REMEMBERED_ENDS: usize = 2_000;
@@ -201,12 +202,19 @@ impl State {
     pub fn changed_since(&self, mark: u64) -> Option<Vec<&Change>> {
         let knows_all = self.covered_since.is_some_and(|since| since <= mark) && self.forgotten <= mark;
         let changed = |change: &&Change| change.confirmed().is_none_or(|at| at >= mark);
-        knows_all.then(|| {
-            let known = self.calls.values().chain(&self.ends).map(|change| &**change);
-            let mut known: Vec<_> = known.filter(changed).collect();
-            known.sort_by_key(|change| change.position);
-            known
-        })
+        if !knows_all {
+            return None;
+        }
+        let known = self.calls.values().chain(&self.ends).map(|change| &**change);
+        let mut known: Vec<_> = known.filter(changed).collect();
+        known.sort_by_key(|change| change.position);
+        Some(known)
+    }
+
+    /// Whether a call is kept from this viewer's screen because they put it away.
+    pub fn has_dismissed(&self, viewer: &Viewer) -> bool {
+        let calls = self.calls.values().filter_map(|change| change.call());
+        calls.into_iter().any(|call| call.ledger.dismissed_by.contains(&viewer.id))
     }
 
     /// The calls on a viewer's screen, in the order they came to be as they are.

@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use super::state::REMEMBERED_ENDS;
+use super::state::{LOG_LENGTH, REMEMBERED_ENDS};
 use super::*;
 use crate::call::Status;
 
@@ -53,8 +53,8 @@ fn read(bytes: &[u8]) -> (Vec<Value>, Option<String>) {
 
 /// Opens a stream: whether it resumes, and what is told then, each as its kind, call and `rev`.
 fn open(hub: &Hub, viewer: Viewer, id: &str) -> (bool, Vec<String>) {
-    let (_, bytes) = hub.open(viewer, Naming::Named, Some(id)).unwrap();
-    let (events, _) = read(&bytes);
+    let (_, frames) = hub.open(viewer, Naming::Named, Some(id)).unwrap();
+    let (events, _) = read(&frames.concat());
     let told = |event: &Value| format!("{} {} {}", event["type"], event["call"]["id"], event["call"]["rev"]);
     let told = events[1..].iter().map(|event| told(event).replace('"', "")).collect();
     (events[0]["resumed"] == true, told)
@@ -107,7 +107,8 @@ fn a_mark_from_before_the_change_stream_was_followed_is_not_enough() {
 fn who_breaks_off_while_they_start_over_starts_over_again() {
     let (here, there) = (hub(), hub());
     here.publish(rings("known here only", 1), None);
-    let (_, bytes) = there.open(admin(), Naming::Named, Some(&id_of(&here))).unwrap();
+    let (_, frames) = there.open(admin(), Naming::Named, Some(&id_of(&here))).unwrap();
+    let bytes = frames.concat();
     let connected = bytes.windows(2).position(|two| two == b"\n\n").unwrap();
     let position = read(&bytes[..connected]).1.unwrap();
     assert!(!open(&here, admin(), &position).0, "they dropped that call, and it would not be told again");
@@ -164,8 +165,13 @@ fn ends_that_are_forgotten_make_older_marks_useless() {
         echo(&hub, ended(&id, 2), 10 + n);
     }
     assert!(!open(&hub, admin(), "elsewhere-1-9").0, "the end at 10 is forgotten");
-    let (resumed, told) = open(&hub, admin(), "elsewhere-1-a");
-    assert!(resumed && told.len() == REMEMBERED_ENDS, "{}", told.len());
+    assert!(hub.read().changed_since(9).is_none());
+    assert_eq!(hub.read().changed_since(10).map(|changes| changes.len()), Some(REMEMBERED_ENDS));
+    assert!(!open(&hub, admin(), "elsewhere-1-a").0, "so many are not told one by one");
+    let newest = 10 + REMEMBERED_ENDS as u64 - LOG_LENGTH as u64;
+    let (resumed, told) = open(&hub, admin(), &format!("elsewhere-1-{:x}", newest + 1));
+    assert!(resumed && told.len() == LOG_LENGTH, "{}", told.len());
+    assert!(!open(&hub, admin(), &format!("elsewhere-1-{newest:x}")).0);
     // Nobody knows which call this was.
     hub.confirm("never seen", None, 100_000);
     assert!(!open(&hub, admin(), "elsewhere-1-186").0);
@@ -255,6 +261,52 @@ fn admins_who_are_behind_by_the_same_share_the_bytes_unless_somebody_dismissed_a
     assert_eq!(kinds(&told[1]), [r#""call_updated""#, r#""call_updated""#]);
 }
 
+#[test]
+fn admins_who_start_over_share_one_copy_whenever_they_fell_behind() {
+    let hub = hub();
+    let open = |id: &str| hub.open(Viewer { id: id.into(), ..admin() }, Naming::Named, None).unwrap();
+    let mut dismissed = rings("put away", 1);
+    dismissed.ledger.dismissed_by.push("dismisser".into());
+    hub.publish(dismissed, None);
+    let (mut early, _) = open("early");
+    let (mut dismisser, _) = open("dismisser");
+    hub.publish(rings("a", 1), None);
+    let (mut late, _) = open("late");
+    let (mut steady, _) = open("steady");
+    let mut told = Told::default();
+    let mut news = |cursor: &mut Cursor| {
+        let mut frames = Bytes::new();
+        hub.news([cursor].into_iter(), &mut told, |_, told| frames = told);
+        frames
+    };
+    for rev in 2..=LOG_LENGTH as i64 + 1 {
+        hub.publish(rings("a", rev), None);
+    }
+    assert_eq!(read(&news(&mut steady)).0.len(), LOG_LENGTH, "so far the log reaches");
+    hub.publish(rings("a", 1_000), None);
+    let [early, late, dismisser] = [&mut early, &mut late, &mut dismisser].map(news);
+    assert_eq!(read(&early).0.iter().map(|event| &event["type"]).collect::<Vec<_>>(), ["resync", "call", "call"]);
+    assert!(std::ptr::eq(&raw const *early, &raw const *late));
+    assert_eq!(read(&dismisser).0.len(), 2, "what they put away stays away");
+    let (_, [own, shared]) = open("comes now");
+    assert_eq!(read(&own).0[0]["active"], read(&early).0[0]["active"]);
+    assert!(early.as_ptr_range().contains(&shared.as_ptr()) && early.ends_with(&shared));
+}
+
+#[test]
+fn what_is_wrong_is_told_until_it_is_over() {
+    let hub = hub();
+    let told = |hub: &Hub| open(hub, admin(), "").1.len();
+    assert_eq!(told(&hub), 0);
+    hub.trouble(Trouble::StoreLost);
+    hub.trouble(Trouble::ChangesDelayed);
+    assert_eq!(told(&hub), 2);
+    hub.recover(Trouble::StoreLost);
+    assert_eq!(told(&hub), 1);
+    hub.recover(Trouble::ChangesDelayed);
+    assert_eq!(told(&hub), 0);
+}
+
 /// A reader who keeps the contract: the highest `rev` of a call wins, and who starts over drops what is not active.
 #[derive(Default)]
 struct Reader {
@@ -338,8 +390,8 @@ fn whoever_goes_from_instance_to_instance_ends_with_what_the_store_has() {
         let hubs = [hub(), hub()];
         hubs.iter().for_each(|hub| hub.cover(1));
         let (mut database, mut echoed, mut reader) = (Database::default(), [0; 2], Reader::default());
-        let (mut cursor, bytes) = hubs[0].open(admin(), Naming::Named, None).unwrap();
-        reader.hear(&bytes);
+        let (mut cursor, frames) = hubs[0].open(admin(), Naming::Named, None).unwrap();
+        reader.hear(&frames.concat());
         let mut at = 0;
         for _ in 0..200 {
             let some = dice.random_range(0..2);
@@ -356,7 +408,8 @@ fn whoever_goes_from_instance_to_instance_ends_with_what_the_store_has() {
                 8 => reader.hear(&hubs[at].heartbeat().of(&cursor)),
                 _ => {
                     at = some;
-                    let (next, bytes) = hubs[at].open(admin(), Naming::Named, Some(&reader.id)).unwrap();
+                    let (next, frames) = hubs[at].open(admin(), Naming::Named, Some(&reader.id)).unwrap();
+                    let bytes = frames.concat();
                     assert_eq!(read(&bytes).0[0]["resumed"], true, "nothing is unknown to anyone here");
                     cursor = next;
                     reader.hear(&bytes);

@@ -125,7 +125,7 @@ proptest! {
         let naming = if plain { Naming::Plain } else { Naming::Named };
         let viewer = Viewer { id: "one".into(), sees: Sees::All, until: None };
         let (mut cursor, first) = hub.open(viewer, naming, None).expect("there is a place");
-        let mut written = first.to_vec();
+        let mut written = first.concat();
         let mut told = Vec::new();
         for (n, name) in names.iter().enumerate() {
             let mut call = Call::new(format!("{n:024x}"), name.clone(), now());
