@@ -1,0 +1,104 @@
+//! Writers and sockets, without a server.
+
+use chrono::DateTime;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::call::{Call, Status};
+use crate::http::door::{Door, Room};
+use crate::hub::{Naming, Sees, Viewer};
+
+/// Longer than any test takes.
+const LONG: Range<Duration> = STALLED.saturating_mul(10)..STALLED.saturating_mul(11);
+
+fn room_for(viewers: usize) -> (Hub, Door) {
+    (Hub::new(Arc::default()), Door::new(Room { connections: viewers, viewers }, &[]))
+}
+
+/// The browser's end of a stream.
+async fn stream(hub: &Hub, door: &Door, writers: &Writers) -> TcpStream {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let browser = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (socket, peer) = listener.accept().await.unwrap();
+    let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
+    let (cursor, [bytes, rest]) = hub.open(viewer, Naming::Named, None).unwrap();
+    writers.seat(socket, Opening { cursor, bytes, rest, visit: None }, door.enter(peer.ip()).unwrap());
+    browser
+}
+
+fn publish(hub: &Hub, rev: i64) {
+    let call = Call { rev, status: Status::Ringing, ..Call::new("a".into(), "s".into(), DateTime::UNIX_EPOCH) };
+    hub.publish(call, None);
+}
+
+/// Reads on until this was told.
+async fn read_until(browser: &mut TcpStream, told: &mut String, what: &str) {
+    let reading = async {
+        while !told.contains(what) {
+            let mut some = vec![0; 65_536];
+            let count = browser.read(&mut some).await.unwrap();
+            assert_ne!(count, 0, "the stream ended before {what}");
+            told.push_str(&String::from_utf8_lossy(&some[..count]));
+        }
+    };
+    timeout(STALLED, reading).await.unwrap_or_else(|_| panic!("{what} was not told"));
+}
+
+#[tokio::test]
+async fn a_stream_that_grew_old_ends_without_an_error_and_gives_its_places_back() {
+    let (hub, door) = room_for(1);
+    let writers = Writers::start(hub.clone(), BEAT, Duration::ZERO..BEAT);
+    let mut browser = stream(&hub, &door, &writers).await;
+    let mut told = String::new();
+    browser.read_to_string(&mut told).await.unwrap();
+    let (before, last) = told.trim_end().rsplit_once("\n\n").unwrap();
+    assert!(before.contains("event: connected") && !told.contains("error"), "{told}");
+    let retry: u64 = last.strip_prefix("retry: ").unwrap().parse().unwrap();
+    assert!(retry < 1_000, "a call that rings meanwhile waits: {retry} ms");
+    assert_eq!(hub.viewers(), 0);
+    assert!(door.enter(browser.local_addr().unwrap().ip()).is_some());
+}
+
+#[tokio::test]
+async fn whoever_reads_nothing_for_a_while_starts_over_and_the_others_notice_nothing() {
+    let (hub, door) = room_for(2);
+    let writers = Writers::start(hub.clone(), BEAT, LONG);
+    let mut stalled = stream(&hub, &door, &writers).await;
+    let mut healthy = stream(&hub, &door, &writers).await;
+    let mut told = String::new();
+    // Far more than both ends keep of a line that nobody reads, and more than the log holds.
+    for rev in 1..=6_000 {
+        publish(&hub, rev);
+        if rev % 100 == 0 {
+            read_until(&mut healthy, &mut told, &format!("\"rev\":{rev}}}")).await;
+        }
+    }
+    assert!(!told.contains("resync"), "who reads is never so far behind");
+    let mut told = String::new();
+    read_until(&mut stalled, &mut told, "event: resync").await;
+    read_until(&mut stalled, &mut told, "\"rev\":6000}").await;
+    assert!(told.matches("event: call").count() < 2_000, "it was not told every change");
+}
+
+/// The clock jumps whenever everyone waits for it.
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
+    let (hub, door) = room_for(1);
+    let writers = Writers::start(hub.clone(), BEAT, LONG);
+    let _browser = stream(&hub, &door, &writers).await;
+    let start = Instant::now();
+    for rev in 1..=10_000 {
+        publish(&hub, rev);
+        if rev % 100 == 0 {
+            sleep(BEAT).await;
+        }
+    }
+    assert_eq!(hub.viewers(), 1, "it may only be slow");
+    while hub.viewers() > 0 {
+        sleep(BEAT).await;
+        assert!(start.elapsed() < STALLED * 2, "it is never closed");
+    }
+    assert!(start.elapsed() > STALLED, "{:?}", start.elapsed());
+}
