@@ -91,11 +91,13 @@ impl Writers {
         let pace = pace.min(LONGEST_SILENCE);
         let (closing, _) = watch::channel(false);
         let tracker = TaskTracker::new();
-        let count = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4));
+        let count = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4) as u32);
         let tasks = (0..count)
-            .map(|_| {
+            .map(|number| {
                 let (sender, arrivals) = mpsc::unbounded_channel();
                 let row = Row {
+                    number,
+                    of: count,
                     hub: hub.clone(),
                     seats: Vec::new(),
                     pace,
@@ -134,6 +136,9 @@ impl Writers {
 
 /// One task's seats.
 struct Row {
+    number: u32,
+    /// How many there are.
+    of: u32,
     hub: Hub,
     seats: Vec<Seat>,
     pace: Duration,
@@ -256,11 +261,10 @@ impl Row {
     /// Says farewell to everyone, spread over [`DRAIN`].
     async fn drain(mut self) {
         let start = Instant::now();
-        let count = self.seats.len().max(1) as u32;
-        for (index, mut seat) in self.seats.drain(..).enumerate() {
-            if index % BATCH == 0 {
-                sleep_until(start + DRAIN * index as u32 / count).await;
-            }
+        let count = self.seats.len() as u32 * self.of;
+        // The rows take turns, so a few are spread as well as many.
+        for (turn, mut seat) in (self.number..).step_by(self.of as usize).zip(self.seats.drain(..)) {
+            sleep_until(start + DRAIN * turn / count).await;
             let naming = seat.cursor.naming();
             seat.say(goodbye(naming, "shutting_down", "The service is restarting."), start);
         }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -9,6 +10,8 @@ use crate::support::{Store, TestApp};
 
 /// The contract's own figure.
 const SOON: Duration = Duration::from_secs(2);
+/// Over at least so much of it viewers are sent away.
+const SPREAD: Duration = Duration::from_millis(300);
 
 on_both_stores! {
     the_server_stops_soon_with_viewers_still_listening,
@@ -69,4 +72,31 @@ async fn it_says_that_it_stops_and_sends_viewers_where_they_are_served() {
         viewer.end().await;
     }
     assert!(retries.len() > 10, "not all at once: {retries:?}");
+}
+
+#[tokio::test]
+async fn viewers_are_not_all_sent_away_at_the_same_moment() {
+    for crowd in [3, 20] {
+        let mut app = TestApp::start(Store::Sqlite).await;
+        let mut viewers = Vec::new();
+        for _ in 0..crowd {
+            viewers.push(app.viewer().await);
+        }
+        let ends = viewers.into_iter().map(async |mut viewer| {
+            viewer.end().await;
+            Instant::now()
+        });
+        let ends = tokio::spawn(join_all(ends));
+        app.signal("TERM").await;
+        assert!(app.exit().await.success());
+        let mut ends = ends.await.unwrap();
+        ends.sort();
+        let (first, window) = (ends[0], *ends.last().unwrap() - ends[0]);
+        assert!(window > SPREAD, "{crowd} left within {window:?}");
+        // However busy the machine is, not most of them in one of three parts.
+        let part = |end: &Instant| ((*end - first).as_secs_f64() / window.as_secs_f64() * 2.999) as usize;
+        let mut parts = [0; 3];
+        ends.iter().for_each(|end| parts[part(end)] += 1);
+        assert!(parts.iter().all(|together| *together <= crowd * 2 / 3), "{parts:?} within {window:?}");
+    }
 }
