@@ -236,7 +236,8 @@ impl Row {
                 self.seats.swap_remove(index);
                 continue;
             }
-            if seat.old_at <= now && seat.rest.is_empty() {
+            // Whoever reads a little now and then is never stalled, and gets no last word.
+            if seat.old_at <= now && (seat.rest.is_empty() || seat.old_at + STALLED <= now) {
                 seat.say(intermission(), now);
                 self.seats.swap_remove(index);
                 continue;

@@ -102,3 +102,24 @@ async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
     }
     assert!(start.elapsed() > STALLED, "{:?}", start.elapsed());
 }
+
+/// The clock jumps whenever everyone waits for it.
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_drop_by_drop_is_closed_when_their_time_is_over() {
+    let (hub, door) = room_for(1);
+    let writers = Writers::start(hub.clone(), BEAT, Duration::ZERO..BEAT);
+    let mut browser = stream(&hub, &door, &writers).await;
+    socket2::SockRef::from(&browser).set_recv_buffer_size(SEND_BUFFER).unwrap();
+    // Far more than both ends keep of a line, and than is read of it here.
+    let call = Call::new("a".into(), "s".into(), DateTime::UNIX_EPOCH);
+    let from_name = Some("x".repeat(32 << 20));
+    hub.publish(Call { rev: 1, status: Status::Ringing, from_name, ..call }, None);
+    let start = Instant::now();
+    let mut drop = vec![0; 2 * SEND_BUFFER];
+    while browser.read_exact(&mut drop).await.is_ok() {
+        sleep(STALLED / 4).await;
+        assert!(start.elapsed() < STALLED * 3, "it is never closed");
+    }
+    assert_eq!(hub.viewers(), 0);
+    assert!(start.elapsed() > STALLED, "it was only slow: {:?}", start.elapsed());
+}
