@@ -5,6 +5,7 @@
 //! write and waits; the connection is taken apart, and the socket goes to the writers.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -61,15 +62,12 @@ pub async fn serve(
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener) => accepted,
             () = &mut stop => break,
         };
         match accepted {
             Ok((socket, peer)) => {
                 let Some(inside) = door.enter(peer.ip()) else { continue };
-                // A popup is one small write; waiting for more to send along would only delay it.
-                let _ = socket.set_nodelay(true);
-                let _ = watch_for_silence(&socket);
                 let (router, writers, closed) = (router.clone(), writers.clone(), closed.clone());
                 tracker.spawn(async move {
                     if says_something(&socket, closed.clone()).await {
@@ -90,6 +88,15 @@ pub async fn serve(
     if timeout(DRAIN, finished).await.is_err() {
         warn!("some connections did not finish in time");
     }
+}
+
+/// A connection as this service wants it.
+async fn accept(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
+    let (socket, peer) = listener.accept().await?;
+    // A popup is one small write; waiting for more to send along would only delay it.
+    let _ = socket.set_nodelay(true);
+    let _ = watch_for_silence(&socket);
+    Ok((socket, peer))
 }
 
 /// Waits for the first byte. Until then a connection costs no more than its socket: browsers open some that they never
@@ -148,4 +155,19 @@ async fn connection(
     };
     let socket = connection.into_parts().io.into_inner();
     writers.seat(socket, opening, inside);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_accepted_connection_delays_no_popup_and_finds_silent_peers() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _browser = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = accept(&listener).await.unwrap();
+        assert!(socket.nodelay().unwrap());
+        let silence = socket2::SockRef::from(&socket).tcp_user_timeout().unwrap();
+        assert!(silence.is_some_and(|silence| silence < NEXT_HEAD), "{silence:?}");
+    }
 }

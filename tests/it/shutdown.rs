@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{Store, TestApp};
 
@@ -99,4 +101,21 @@ async fn viewers_are_not_all_sent_away_at_the_same_moment() {
         ends.iter().for_each(|end| parts[part(end)] += 1);
         assert!(parts.iter().all(|together| *together <= crowd * 2 / 3), "{parts:?} within {window:?}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_it() {
+    let mut app = TestApp::start(Store::Sqlite).await;
+    let mut endless = TcpStream::connect(&app.address).await.unwrap();
+    let head = "POST /api/webhooks/ringcentral HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\
+                content-type: application/json\r\nexpect: 100-continue\r\n\r\n";
+    endless.write_all(head.as_bytes()).await.unwrap();
+    // Its handler waits for the body.
+    let mut said = [0; 12];
+    endless.read_exact(&mut said).await.unwrap();
+    assert_eq!(said, *b"HTTP/1.1 100");
+    endless.write_all(b"{").await.unwrap();
+    app.signal("TERM").await;
+    assert!(app.exit().await.success());
+    assert!(app.log().contains("did not finish in time"), "{}", app.log());
 }

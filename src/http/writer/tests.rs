@@ -1,6 +1,9 @@
 //! Writers and sockets, without a server.
 
+use std::collections::HashMap;
+
 use chrono::DateTime;
+use futures_util::future::join_all;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
@@ -102,7 +105,6 @@ async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
     }
     assert!(start.elapsed() > STALLED, "{:?}", start.elapsed());
 }
-
 /// The clock jumps whenever everyone waits for it.
 #[tokio::test(start_paused = true)]
 async fn whoever_reads_drop_by_drop_is_closed_when_their_time_is_over() {
@@ -122,4 +124,28 @@ async fn whoever_reads_drop_by_drop_is_closed_when_their_time_is_over() {
     }
     assert_eq!(hub.viewers(), 0);
     assert!(start.elapsed() > STALLED, "it was only slow: {:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_are_spread_over_the_pace() {
+    const TURNS: u32 = 10;
+    let viewers = 4 * TURNS as usize;
+    let (hub, door) = room_for(viewers);
+    let writers = Writers::start(hub.clone(), BEAT * TURNS, LONG);
+    let mut browsers = Vec::new();
+    for _ in 0..viewers {
+        browsers.push(stream(&hub, &door, &writers).await);
+    }
+    let start = Instant::now();
+    let beats = browsers.into_iter().map(async |mut browser| {
+        let mut told = String::new();
+        read_until(&mut browser, &mut told, "event: heartbeat").await;
+        Instant::now()
+    });
+    let mut moments = HashMap::<u128, usize>::new();
+    for moment in join_all(beats).await {
+        *moments.entry((moment - start).as_millis() / BEAT.as_millis()).or_default() += 1;
+    }
+    assert!(moments.len() >= TURNS as usize - 1, "{moments:?}");
+    assert!(moments.values().all(|together| *together <= viewers / 4), "{moments:?}");
 }
