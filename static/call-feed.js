@@ -1,10 +1,8 @@
 /**
  * The calls of this browser, kept current: one EventSource for all tabs, and what to do when it fails.
  *
- * The tab that holds a Web Lock is the leader: it owns the stream and sends its state to the others over a
- * BroadcastChannel after every event, so all tabs hold the same list. When it closes, the lock passes on and the next
- * leader resumes at the same event id. Without Web Locks or BroadcastChannel (plain http, old browsers) each tab leads
- * itself. No DOM here; the popup and the dashboard listen to `change`.
+ * The leader of the tabs owns the stream and sends its state to the others after every event, so all tabs hold the same
+ * list; the next leader resumes at the same event id. No DOM here; the popup and the dashboard listen to `change`.
  *
  * Calls are somebody's: whoever may see them no more, or signs in anew, begins with an empty list and no position.
  */
@@ -13,6 +11,7 @@ import { reduce } from "./call.js";
 import { CallPoll } from "./call-poll.js";
 import { Credential } from "./credential.js";
 import { tellDismissal } from "./dismissal.js";
+import { Tabs } from "./tabs.js";
 
 /** The server says something at least every 15 s; two silent rounds and a little mean the line is dead. */
 const SILENCE_MS = 35_000;
@@ -26,8 +25,6 @@ const MUTE_LINES = 2;
 const BROWSER_RETRY_MS = 45_000;
 /** A connection this old proved itself: the next failure starts with a short wait again. */
 const PROVEN_MS = 30_000;
-/** Longer than a leader's longest honest pause, a full backoff and an opening. After that its lock is taken. */
-const LEADER_SILENCE_MS = 60_000;
 /** A network that comes back does so for the whole office, so its browsers come back within this. */
 const ONLINE_MS = 2_000;
 
@@ -52,8 +49,7 @@ export class CallFeed extends EventTarget {
   #src;
   #with;
   #life = null;
-  #channel = null;
-  #leading = false;
+  #tabs;
   #source = null;
   #lastEventId = "";
   #credential;
@@ -67,7 +63,6 @@ export class CallFeed extends EventTarget {
   #muted = 0;
   #alarm;
   #onlineAlarm;
-  #leaderAlarm;
   #saidShared = false;
 
   constructor(src, options = {}) {
@@ -82,6 +77,11 @@ export class CallFeed extends EventTarget {
       log: (line) => console.log(line),
       ...options,
     };
+    this.#tabs = new Tabs(this.#with, {
+      lead: () => this.#connect(),
+      stepBack: () => this.#silence(),
+      message: (message) => this.#hear(message),
+    });
     this.#credential = new Credential(this.#with.fetch);
     const read = () => this.fetch("api/ringcentral/active-calls?dismissed=false", { cache: "no-store" });
     this.#poll = new CallPoll(read, this.#with.random, (answer) => this.#polled(answer));
@@ -108,7 +108,7 @@ export class CallFeed extends EventTarget {
     this.status = { ...this.status, state: "connecting" };
     this.#followPage(this.#life.signal);
     if (this.token) this.#introduce(this.#life);
-    else this.#join();
+    else this.#join(this.#name);
   }
 
   /** The tabs of one person share a stream; the tabs of somebody who is known by no name each have one. */
@@ -116,38 +116,30 @@ export class CallFeed extends EventTarget {
     const viewer = await this.#credential.viewer();
     if (this.#life !== life) return;
     this.#viewer = viewer;
-    if (viewer === null) this.#lead();
-    else this.#join();
+    this.#join(viewer === null ? null : `${this.#name} ${viewer}`);
   }
 
-  #join() {
-    const { locks, BroadcastChannel } = this.#with;
-    if (!locks || !BroadcastChannel) return this.#lead();
-    this.#channel = new BroadcastChannel(this.#name);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
-    this.#channel.postMessage({ kind: "hello" });
-    this.#follow();
+  #join(name) {
+    this.#tabs.join(name);
+    this.#tabs.post({ kind: "hello" });
   }
 
   /** Stops; another tab takes over. `open()` starts again with the calls known so far. */
   close() {
     this.#life?.abort();
     this.#life = null;
-    this.#leading = false;
     this.#silence();
-    clearTimeout(this.#leaderAlarm);
+    this.#tabs.leave();
     clearTimeout(this.#onlineAlarm);
-    this.#channel?.close();
-    this.#channel = null;
     this.#viewer = null;
   }
 
   /** Connects at once, for all tabs. `anew` when somebody signed in or out: nothing known so far is theirs. */
   restart({ anew = false } = {}) {
-    if (!this.#leading) this.#channel?.postMessage({ kind: "restart", anew });
+    if (!this.#tabs.leading) this.#tabs.post({ kind: "restart", anew });
     else this.#silence();
     if (anew) this.#forget("connecting");
-    if (!this.#leading) return;
+    if (!this.#tabs.leading) return;
     this.#attempt = 0;
     this.#connect();
   }
@@ -189,7 +181,7 @@ export class CallFeed extends EventTarget {
 
   #comeBack() {
     clearTimeout(this.#onlineAlarm);
-    const wanted = () => this.#leading && this.status.state !== "live";
+    const wanted = () => this.#tabs.leading && this.status.state !== "live";
     if (wanted()) this.#onlineAlarm = setTimeout(() => wanted() && this.restart(), this.#with.random() * ONLINE_MS);
   }
 
@@ -204,7 +196,7 @@ export class CallFeed extends EventTarget {
    * while it cannot take it and the call goes on.
    */
   dismiss(id) {
-    this.#channel?.postMessage({ kind: "dismiss", id });
+    this.#tabs.post({ kind: "dismiss", id });
     this.#dismissHere(id);
     const life = this.#life;
     const goesOn = () => this.#life === life && this.calls.some((call) => call.id === id && call.dismissed && call.status !== "ended");
@@ -213,52 +205,19 @@ export class CallFeed extends EventTarget {
     return tellDismissal(post, goesOn, this.#with.random);
   }
 
-  // --- One leader among the tabs ---------------------------------------------------------------------------------
+  // --- Among the tabs --------------------------------------------------------------------------------------------
 
   get #name() {
-    return `caller-popup ${[this.#src, this.#viewer ?? []].flat().join(" ")}`;
-  }
-
-  #follow({ steal = false } = {}) {
-    const life = this.#life;
-    const held = () => {
-      if (this.#life !== life) return undefined;
-      this.#lead();
-      return new Promise((resolve) => life.signal.addEventListener("abort", resolve));
-    };
-    // A lock that is being stolen cannot be waited for, so only a waiting request takes the signal.
-    const options = steal ? { steal } : { signal: life.signal };
-    this.#with.locks.request(this.#name, options, held).catch((error) => {
-      if (this.#life !== life) return;
-      if (error?.name !== "AbortError") return this.#lead();
-      // Another tab stole the lock because this one slept too long: step back and queue again.
-      this.#leading = false;
-      this.#silence();
-      this.#follow();
-    });
-    if (!steal) this.#watchLeader();
-  }
-
-  #watchLeader() {
-    clearTimeout(this.#leaderAlarm);
-    // Tabs that wait for the same leader must not all steal at the same moment.
-    const patience = LEADER_SILENCE_MS + this.#with.random() * 5_000;
-    this.#leaderAlarm = setTimeout(() => this.#follow({ steal: true }), patience);
-  }
-
-  #lead() {
-    clearTimeout(this.#leaderAlarm);
-    this.#leading = true;
-    this.#connect();
+    return `caller-popup ${this.#src}`;
   }
 
   #hear(message) {
     if (message.kind === "dismiss") return this.#dismissHere(message.id);
-    if (this.#leading) {
+    if (this.#tabs.leading) {
       if (message.kind === "hello") this.#share();
       if (message.kind === "restart") this.restart(message);
     } else if (message.kind === "state") {
-      this.#watchLeader();
+      this.#tabs.watch();
       this.#lastEventId = message.lastEventId;
       if (message.status.state === "live" && !this.#saidShared) {
         this.#saidShared = true;
@@ -270,7 +229,7 @@ export class CallFeed extends EventTarget {
 
   #share(news = null) {
     const { calls, status } = this;
-    this.#channel?.postMessage({ kind: "state", calls, status, lastEventId: this.#lastEventId, news });
+    this.#tabs.post({ kind: "state", calls, status, lastEventId: this.#lastEventId, news });
   }
 
   /** `news` names the event beside `change`, if any. */
@@ -283,7 +242,7 @@ export class CallFeed extends EventTarget {
 
   #become(changes, calls = this.calls, news = null) {
     this.#show(calls, { ...this.status, ...changes }, news);
-    if (this.#leading) this.#share(news);
+    if (this.#tabs.leading) this.#share(news);
   }
 
   #dismissHere(id) {
