@@ -10,6 +10,7 @@ export class History {
   #table;
   #calls = [];
   #cursor = null;
+  #asked = null;
   #complain;
   #older = document.getElementById("older");
 
@@ -30,26 +31,27 @@ export class History {
   forget() {
     this.#calls = [];
     this.#cursor = null;
+    this.#asked = null;
     this.#older.hidden = true;
     this.#table.load();
   }
 
   async #more() {
-    const before = this.#calls;
+    const asked = (this.#asked = {});
     const after = this.#cursor ? `&cursor=${encodeURIComponent(this.#cursor)}` : "";
     this.#older.disabled = true;
     try {
       const page = await get(`api/ringcentral/calls?limit=${PAGE}${after}`);
-      // Loaded anew meanwhile, or forgotten.
-      if (before !== this.#calls) return;
+      // Asked for anew meanwhile, or forgotten.
+      if (asked !== this.#asked) return;
       this.#complain(null);
       this.#calls = [...this.#calls, ...page.calls];
       this.#cursor = page.next_cursor;
       this.#show();
     } catch (error) {
-      if (!error.denied && before === this.#calls) this.#complain(`The history could not be read. ${error.message}`, () => this.#more());
+      if (!error.denied && asked === this.#asked) this.#complain(`The history could not be read. ${error.message}`, () => this.#more());
     } finally {
-      this.#older.disabled = false;
+      if (asked === this.#asked) this.#older.disabled = false;
     }
   }
 
