@@ -16,6 +16,7 @@ mod connections;
 mod credentials;
 mod customers;
 mod durability;
+mod erasing;
 mod fake_ringcentral;
 mod foreign_writers;
 mod hardening;
