@@ -15,12 +15,13 @@ use mongodb::bson::{Document, doc};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::support::cluster::Cluster;
-use crate::support::{Frame, Setup, Store, TestApp, Viewer, eventually, flat, within};
+use crate::support::{Frame, Setup, Store, TestApp, Viewer, eventually, flat, token, within};
 
 /// A load balancer gives up on an instance that does not answer, and tries another.
 const UNANSWERED: Duration = Duration::from_secs(1);
@@ -30,26 +31,39 @@ const UNDELIVERED: Duration = Duration::from_secs(3);
 const SETTLED: Duration = Duration::from_secs(60);
 /// One that stays on the line, of so many.
 const STAYS: u32 = 12;
+/// One viewer of so many is the agent of extension 101, the others are admins.
+const AGENTS: u64 = 6;
+const ADMIN: &str = "a-token-nobody-guesses";
 
 #[tokio::test]
 async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
     let long = std::env::var("CHAOS").is_ok_and(|it| it == "1");
-    let (viewers, callers, cuts) = if long { (24, 24, 600) } else { (6, 4, 20) };
-    let cluster = Cluster::forgetful().await;
+    let (viewers, callers, cuts, nodes) = if long { (24, 24, 600, 3) } else { (6, 4, 20, 1) };
+    let cluster = Cluster::forgetful(nodes).await;
     let uri = cluster.uri();
     let mut first = Setup::on(Store::Sqlite)
         .with("MONGODB_URI", &uri)
         .with("MONGODB_DATABASE", "torture")
         .with("POLL_INTERVAL_MS", "500")
+        .with("API_TOKENS", ADMIN)
+        .with("JWT_SECRET", token::SECRET)
         .start()
         .await;
-    let second = first.second_instance_with(&[("POLL_INTERVAL_MS", "500")]).await;
+    let access = [("POLL_INTERVAL_MS", "500"), ("API_TOKENS", ADMIN), ("JWT_SECRET", token::SECRET)];
+    let mut second = first.second_instance_with(&access).await;
+    (first.client, second.client) = (client_of(ADMIN), client_of(ADMIN));
     for app in [&first, &second] {
         until_changes(app, "at_once").await;
     }
 
+    // Two that stay on the line of the agent's extension, one of them to be put away.
+    let put_away = "101-put-away";
+    for session in ["101-kept", put_away] {
+        first.ring_at("101", session).await;
+    }
     let world = Arc::new(World {
-        client: first.client.clone(),
+        admin: first.client.clone(),
+        agent: client_of(&token::agent("agent", &["101"])),
         addresses: [first.address.clone(), second.address.clone()],
         rang: Mutex::default(),
         cuts: AtomicUsize::new(0),
@@ -81,6 +95,17 @@ async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
         world.until_cuts(after + cuts / 4 / step_downs).await;
     }
 
+    let id = eventually("the call to be put away", async || {
+        let call = second.active_calls().await.into_iter().find(|call| call["session_id"] == put_away)?;
+        Some(call["id"].as_str().unwrap().to_owned())
+    })
+    .await;
+    let dismiss = format!("http://{}/api/ringcentral/calls/{id}/dismiss", second.address);
+    eventually("it is put away", async || {
+        world.agent.post(&dismiss).send().await.is_ok_and(|answer| answer.status() == 200).then_some(())
+    })
+    .await;
+
     // A new version is rolled out.
     first.signal("TERM").await;
     assert!(first.exit().await.success());
@@ -95,15 +120,22 @@ async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
     let database = cluster.client().await.database("torture");
     let active = database.collection::<Document>("active_calls");
     // Facts may still be on their way from an instance's own disk.
-    let stored = within(SETTLED, "both instances know what the store knows", async || {
-        let stored = stored(&active).await?;
-        (listed(&first).await == stored && listed(&second).await == stored).then_some(stored)
+    let (stored, agents) = within(SETTLED, "both instances know what the store knows", async || {
+        let (all, agents) = (stored(&active, doc! {}).await?, stored(&active, of_the_agent()).await?);
+        for app in [&first, &second] {
+            let (by_admin, by_agent) = (listed(app, &world.admin).await?, listed(app, &world.agent).await?);
+            (by_admin == all && by_agent == agents).then_some(())?;
+        }
+        Some((all, agents))
     })
     .await;
+    assert!(stored.contains_key(&id) && !agents.contains_key(&id), "the agent put it away, and nobody else did");
+    assert!(!agents.is_empty(), "the agent has the other one");
     let rang = world.rang.lock().unwrap().clone();
     for (number, watcher) in watchers.iter_mut().enumerate() {
+        let stored = if watcher.is_agent { &agents } else { &stored };
         let settled = timeout(SETTLED, async {
-            while watcher.live() != stored || !watcher.reader.hidden().is_empty() {
+            while watcher.live() != *stored || !watcher.reader.hidden().is_empty() {
                 watcher.listen(Duration::from_millis(100)).await;
             }
         });
@@ -112,6 +144,7 @@ async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
         assert!(agrees, "viewer {number} knows {live:?}, the store {stored:?}; dropped {hidden:?}");
         let missed: Vec<_> = rang
             .iter()
+            .filter(|(session, _)| !watcher.is_agent || session.starts_with("101-"))
             .filter(|(session, at)| **at > watcher.unbroken_since && !watcher.seen.contains(*session))
             .collect();
         assert!(missed.is_empty(), "viewer {number} missed {} calls without a word: {missed:?}", missed.len());
@@ -134,7 +167,8 @@ async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
 
 /// What viewers and callers share.
 struct World {
-    client: reqwest::Client,
+    admin: reqwest::Client,
+    agent: reqwest::Client,
     addresses: [String; 2],
     /// When each session was first told to ring.
     rang: Mutex<HashMap<String, Instant>>,
@@ -151,7 +185,7 @@ impl World {
     async fn deliver(&self, notification: &Value, dice: &mut SmallRng) {
         loop {
             let address = &self.addresses[dice.random_range(0..2)];
-            let post = self.client.post(format!("http://{address}/api/webhooks/ringcentral"));
+            let post = self.admin.post(format!("http://{address}/api/webhooks/ringcentral"));
             let answer = post.json(notification).timeout(UNDELIVERED).send().await;
             if answer.is_ok_and(|answer| answer.status() == 200) {
                 return;
@@ -167,12 +201,14 @@ async fn call(world: Arc<World>, stop: watch::Receiver<bool>, number: u64) {
         if *stop.borrow() {
             return;
         }
-        let session = format!("s-{number}-{round}");
+        let extension = if number.is_multiple_of(2) { "101" } else { "102" };
+        let session = format!("{extension}-{number}-{round}");
         world.rang.lock().unwrap().insert(session.clone(), Instant::now());
         let stays = dice.random_ratio(1, STAYS);
         for status in ["Ringing", "CallConnected", "Disconnected"] {
             if status != "Disconnected" || !stays {
-                let body = flat(&session, status, json!({ "phoneNumber": "+14165551234" }));
+                let mut body = flat(&session, status, json!({ "phoneNumber": "+14165551234" }));
+                body["event"] = format!("/restapi/v1.0/account/~/extension/{extension}/presence").into();
                 world.deliver(&body, &mut dice).await;
                 sleep(Duration::from_millis(dice.random_range(0..150))).await;
             }
@@ -213,6 +249,7 @@ impl Reader {
 
 /// A viewer's whole evening.
 struct Watcher {
+    is_agent: bool,
     viewer: Option<Viewer>,
     reader: Reader,
     position: Option<String>,
@@ -231,7 +268,10 @@ struct Watcher {
 /// Watches until told to stop; then the line is open, and no more cut.
 async fn watch_calls(world: Arc<World>, stop: watch::Receiver<bool>, seed: u64) -> Watcher {
     let mut dice = SmallRng::seed_from_u64(1_000 + seed);
+    let is_agent = seed.is_multiple_of(AGENTS);
+    let client = if is_agent { &world.agent } else { &world.admin };
     let mut watcher = Watcher {
+        is_agent,
         viewer: None,
         reader: Reader::default(),
         position: None,
@@ -247,7 +287,7 @@ async fn watch_calls(world: Arc<World>, stop: watch::Receiver<bool>, seed: u64) 
     let mut last_at = 0;
     loop {
         let at = dice.random_range(0..2);
-        let mut request = world.client.get(format!("http://{}/api/ringcentral/call-stream", world.addresses[at]));
+        let mut request = client.get(format!("http://{}/api/ringcentral/call-stream", world.addresses[at]));
         // As a browser does it that came back by itself, or as a page does it.
         if let Some(position) = &watcher.position {
             request = match dice.random_bool(0.5) {
@@ -335,17 +375,30 @@ impl Watcher {
     }
 }
 
-async fn stored(active: &mongodb::Collection<Document>) -> Option<BTreeMap<String, i64>> {
-    let found: Vec<_> = active.find(doc! {}).await.ok()?.collect().await;
+/// Whoever sends this token with every request.
+fn client_of(token: &str) -> reqwest::Client {
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {token}").parse().unwrap())]);
+    reqwest::Client::builder().default_headers(headers).build().unwrap()
+}
+
+/// What stands on the agent's screens.
+fn of_the_agent() -> Document {
+    doc! { "extension_ids": "101", "ledger.dismissed_by": { "$ne": "agent" } }
+}
+
+async fn stored(active: &mongodb::Collection<Document>, which: Document) -> Option<BTreeMap<String, i64>> {
+    let found: Vec<_> = active.find(which).await.ok()?.collect().await;
     found
         .into_iter()
         .map(|call| call.ok().map(|it| (it.get_object_id("_id").unwrap().to_hex(), it.get_i64("rev").unwrap())))
         .collect()
 }
 
-async fn listed(app: &TestApp) -> BTreeMap<String, i64> {
-    let calls = app.active_calls().await;
-    calls.iter().map(|call| (call["id"].as_str().unwrap().to_owned(), call["rev"].as_i64().unwrap())).collect()
+async fn listed(app: &TestApp, client: &reqwest::Client) -> Option<BTreeMap<String, i64>> {
+    let answer = client.get(app.url("/api/ringcentral/active-calls?dismissed=false")).send().await.ok()?;
+    let answer: Value = answer.json().await.ok()?;
+    let of = |call: &Value| Some((call["id"].as_str()?.to_owned(), call["rev"].as_i64()?));
+    answer["calls"].as_array()?.iter().map(of).collect()
 }
 
 /// Waits until an instance says that it learns of changes in this way.

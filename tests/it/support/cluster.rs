@@ -6,7 +6,7 @@ use std::process::ChildStdin;
 use std::time::Duration;
 
 use mongodb::bson::{Document, Timestamp, doc};
-use mongodb::options::ClientOptions;
+use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, WriteConcern};
 use mongodb::{Client, Database};
 use tempfile::TempDir;
 
@@ -29,9 +29,9 @@ impl Cluster {
         Self::with(nodes, "64", "60").await
     }
 
-    /// One node whose oplog is soon overrun.
-    pub async fn forgetful() -> Self {
-        Self::with(1, "1", "1").await
+    /// Nodes whose oplog is soon overrun.
+    pub async fn forgetful(nodes: usize) -> Self {
+        Self::with(nodes, "1", "1").await
     }
 
     async fn with(nodes: usize, oplog_mb: &'static str, checkpoints: &'static str) -> Self {
@@ -115,26 +115,35 @@ impl Cluster {
         within(Duration::from_secs(60), "the node is back", back).await;
     }
 
-    /// The primary steps down, and may be elected again soon.
+    /// The primary steps down: for another one, or where it is alone it is elected again soon.
     pub async fn step_down(&self) {
-        let primary = self.primary().await;
-        let command = doc! { "replSetStepDown": 1, "secondaryCatchUpPeriodSecs": 0, "force": true };
-        self.node(primary).await.run_command(command).await.expect("the primary steps down");
-        self.primary().await;
+        let alone = self.ports.len() == 1;
+        let seconds = if alone { 1 } else { 20 };
+        let command = doc! { "replSetStepDown": seconds, "secondaryCatchUpPeriodSecs": 0, "force": true };
+        // A node that is busy may not answer in time.
+        let primary = eventually("the primary steps down", async || {
+            let primary = self.primary().await;
+            self.node(primary).await.run_command(command.clone()).await.ok().map(|_| primary)
+        })
+        .await;
+        assert_eq!(self.primary().await == primary, alone, "who follows");
     }
 
     /// Writes elsewhere until the oplog remembers nothing of before.
     pub async fn overrun_oplog(&self) {
         let client = self.client().await;
         let oplog = client.database("local").collection::<Document>("oplog.rs");
-        let filler = client.database("filler").collection::<Document>("filler");
+        // On every node, or one falls so far behind that it is of no more use.
+        let everywhere = WriteConcern::builder().w(Acknowledgment::Nodes(self.ports.len() as u32)).build();
+        let options = CollectionOptions::builder().write_concern(everywhere).build();
+        let filler = client.database("filler").collection_with_options::<Document>("filler", options);
         let end = async |from: i32| -> Timestamp {
             let entry = oplog.find_one(doc! {}).sort(doc! { "$natural": from }).await.unwrap().unwrap();
             entry.get_timestamp("ts").unwrap()
         };
         let now = end(-1).await;
         while end(1).await <= now {
-            let some = (0..64).map(|_| doc! { "filler": "x".repeat(16 * 1024) });
+            let some = (0..16).map(|_| doc! { "filler": "x".repeat(16 * 1024) });
             filler.insert_many(some).await.unwrap();
         }
         filler.drop().await.unwrap();
