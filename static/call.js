@@ -39,9 +39,9 @@ const RESULT = {
 export function reduce(calls, event) {
   switch (event.type) {
     case "connected":
-      return event.resumed ? calls : keep(calls, event.active);
+      return event.resumed ? calls : anew(calls, event.active);
     case "resync":
-      return keep(calls, event.active);
+      return anew(calls, event.active);
     case "snapshot":
       return event.calls.reduce((list, call) => put(list, call, false), keep(calls, event.calls.map((call) => call.id)));
     case "call":
@@ -66,6 +66,11 @@ function put(calls, call, dismissed) {
   list.sort((a, b) => Date.parse(b.timestamp) - Date.parse(a.timestamp));
   let away = 0;
   return list.filter((other) => isShown(other) || ++away <= REMEMBERED);
+}
+
+/** Whoever begins anew believes what is told next, also where it is older: another instance may have known more. */
+function anew(calls, ids = []) {
+  return keep(calls, ids).map((call) => (ids.includes(call.id) ? { ...call, rev: 0 } : call));
 }
 
 function keep(calls, ids = []) {

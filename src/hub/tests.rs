@@ -262,6 +262,23 @@ fn admins_who_are_behind_by_the_same_share_the_bytes_unless_somebody_dismissed_a
 }
 
 #[test]
+fn a_call_that_left_the_screen_before_it_ended_ends_all_the_same() {
+    let hub = hub();
+    let (mut cursor, _) = hub.open(admin(), Naming::Named, None).unwrap();
+    let mut told = |call: Call| {
+        hub.publish(call, None);
+        let mut events = Vec::new();
+        hub.news([&mut cursor].into_iter(), &mut Told::default(), |_, frames| events.extend(read(&frames).0));
+        events.iter().map(|event| format!("{} {}", event["type"], event["call"]["status"]).replace('"', "")).collect()
+    };
+    let mut history: Vec<Vec<String>> = vec![told(rings("a", 1)), told(call("a", 2, Status::Setup))];
+    history.extend([told(call("a", 3, Status::Setup)), told(ended("a", 4)), told(ended("a", 5))]);
+    history.extend([told(call("b", 1, Status::Setup)), told(ended("b", 2))]);
+    let said: Vec<String> = history.concat();
+    assert_eq!(said, ["call ringing", "call_ended setup", "call_ended ended", "call_ended ended"], "and is amended");
+}
+
+#[test]
 fn admins_who_start_over_share_one_copy_whenever_they_fell_behind() {
     let hub = hub();
     let open = |id: &str| hub.open(Viewer { id: id.into(), ..admin() }, Naming::Named, None).unwrap();

@@ -88,6 +88,16 @@ test("a fresh connection drops every call it does not list", () => {
   assert.deepEqual(calls.map(({ id }) => id), ["b"]);
 });
 
+test("whoever begins anew believes what is told then, also where another instance had told more", () => {
+  for (const anew of [{ type: "connected", resumed: false, active: ["a"] }, { type: "resync", active: ["a"] }]) {
+    const calls = after(rings({ id: "a", rev: 5 }), anew, updates({ id: "a", rev: 3, status: "connected" }));
+    assert.deepEqual(calls.map(({ rev, status }) => [rev, status]), [[3, "connected"]]);
+  }
+  const put = after(rings({ id: "a", rev: 5 }), { type: "dismissed", call: call({ id: "a", rev: 5 }) });
+  const told = [{ type: "resync", active: ["a"] }, rings({ id: "a", rev: 3 })].reduce(reduce, put);
+  assert.equal(told.some(isShown), false, "what is put away here stays so");
+});
+
 test("a resumed connection keeps what was known", () => {
   assert.equal(after(rings(), { type: "connected", resumed: true, active: [] }).length, 1);
 });
