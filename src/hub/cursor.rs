@@ -141,9 +141,10 @@ impl Cursor {
         };
         let was = before.as_ref().filter(|call| self.viewer.is_shown(call));
         let is = self.viewer.is_shown(after);
-        // Another instance may have shown it to them before this one heard of it; and what left the screen, back to its
-        // queue or put away, ends all the same: lists of what was missed wait for it.
-        let may_not_know = before.as_ref().is_none_or(|call| !call.is_over() && after.is_over());
+        // Another instance may have shown it to them before this one heard of it; and what went back to its queue ends all
+        // the same: lists of what was missed wait for it.
+        let may_not_know =
+            before.as_ref().is_none_or(|call| !call.status.visible() && !call.is_over() && after.is_over());
         let was_elsewhere = may_not_know && *ever_shown && self.viewer.may_see(after);
         let event = match was {
             None if !is && !was_elsewhere => return None,

@@ -383,7 +383,7 @@ fn client_of(token: &str) -> reqwest::Client {
 
 /// What stands on the agent's screens.
 fn of_the_agent() -> Document {
-    doc! { "extension_ids": "101", "ledger.dismissed_by": { "$ne": "agent" } }
+    doc! { "extension_ids": "101", "ledger.dismissed_by": { "$ne": "user-agent" } }
 }
 
 async fn stored(active: &mongodb::Collection<Document>, which: Document) -> Option<BTreeMap<String, i64>> {
