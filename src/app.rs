@@ -353,6 +353,11 @@ impl App {
             Ok(calls) => info!(calls, "old history was forgotten"),
             Err(cause) => warn!(error = &cause as &dyn std::error::Error, "old history could not be forgotten"),
         }
+        if let Some(spool) = &self.0.spool
+            && let Err(cause) = spool.prune(before).await
+        {
+            warn!(error = &cause as &dyn std::error::Error, "what the spool set aside could not be forgotten");
+        }
     }
 
     /// The turn of every session that these facts may change. Locks are taken in their order, so nobody waits in a ring.

@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 
 use super::file::File;
 use super::{Result, StoreError};
-use crate::call::{CallEvent, Fact};
+use crate::call::{CallEvent, Fact, millis};
 use crate::phone::{PhoneNumber, Region};
 
 /// A busy account tells a few facts a second, so this is most of a day; some 100 MB.
@@ -160,6 +161,15 @@ impl Spool {
         self.leave_no_trace().await
     }
 
+    /// Forgets what was set aside and is older than this.
+    pub async fn prune(&self, before: DateTime<Utc>) -> Result<()> {
+        let before = millis::format(&before);
+        let forget = self.file.write(move |db| {
+            db.execute("DELETE FROM refused WHERE json_extract(events, '$[0].heard_at') < ?1", [&before])
+        });
+        forget.await.map(drop)
+    }
+
     /// Remembers a database that worked, so that a start without it is an outage and not a wrong setting; and what tells
     /// the tokens deliveries carry, so that an outage is not a time to believe everyone.
     pub async fn remember(&self, database: &str, tokens: Vec<String>) -> Result<()> {
@@ -183,5 +193,30 @@ impl Spool {
             Ok(known.map(|()| digests))
         });
         remembered.await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_set_aside_is_forgotten_when_it_is_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).await.unwrap();
+        let heard_at = Utc::now() - TimeDelta::days(3);
+        spool.push("a", &[CallEvent { session_id: "s".into(), heard_at, fact: Fact::Tick }]).await.unwrap();
+        let position = spool.oldest(1).await.unwrap()[0].position;
+        while !spool.refuse(position).await.unwrap() {}
+        let aside = async || {
+            let count = |db: &rusqlite::Connection| db.query_row("SELECT count(*) FROM refused", [], |row| row.get(0));
+            spool.file.read::<i64>(count).await.unwrap()
+        };
+        spool.prune(Utc::now() - TimeDelta::days(4)).await.unwrap();
+        assert_eq!(aside().await, 1);
+        spool.prune(Utc::now() - TimeDelta::days(2)).await.unwrap();
+        assert_eq!(aside().await, 0);
     }
 }
