@@ -84,8 +84,11 @@ impl PhoneNumber {
         let parsed = phonenumber::parse(Some(region.0), &cleaned).ok()?;
         let national = parsed.national().to_string();
         let country_code = parsed.country().code();
-        // The numbering plan of North America is closed: ten digits, neither more nor fewer.
-        let fits = if country_code == 1 { national.len() == 10 } else { national.len() >= SHORTEST_NATIONAL };
+        // The numbering plan of North America is closed: ten digits, neither more nor fewer, and none begins with 0 or 1.
+        let fits = match country_code {
+            1 => national.len() == 10 && national.starts_with(|digit| digit >= '2'),
+            _ => national.len() >= SHORTEST_NATIONAL,
+        };
         let number = (fits && national.len() <= 15).then_some(Self { country_code, national })?;
         // Zeros that belong to a number, as in Italy, are kept in E.164; others would make it unreadable.
         if number.national.starts_with('0') && !number.is_read_again(region) {
@@ -221,6 +224,7 @@ mod tests {
         {
             assert_eq!(parse(raw), None, "{raw}");
         }
+        assert_eq!(parse("1111020102121"), None, "no area begins with 1");
         assert_eq!(PhoneNumber::parse("0000121 6", "GB".parse().unwrap()), None, "zeros too many");
         assert!(PhoneNumber::parse("06 1234 5678", "IT".parse().unwrap()).is_some(), "a zero that belongs to it");
     }
