@@ -171,47 +171,42 @@ async fn a_hang_up_removes_the_card() {
     until_cards(&browser, 0).await;
 }
 
-/// A call in a queue: the caller, the first agent's phone rings, it gives up, the second agent's phone rings.
-fn queue_call() -> [Value; 4] {
+/// A call of a queue stands on the page while the first agent's phone rings; then that gives up, and the second rings.
+async fn rings_for_a_queue() -> (TestApp, Browser, [Value; 2]) {
     let told = fixture("queue-call-answered-by-second-agent");
     let [caller, first, second, ..] = &told[..] else { panic!("a caller and two agents") };
     let mut gave_up = first.clone();
     gave_up["body"]["sequence"] = json!(first["body"]["sequence"].as_i64().expect("telephony numbers its events") + 1);
     gave_up["body"]["parties"][0]["status"]["code"] = "Disconnected".into();
-    [caller.clone(), first.clone(), gave_up, second.clone()]
+    let app = TestApp::start(Store::Sqlite).await;
+    let browser = open(&app).await;
+    app.deliver(caller).await;
+    app.deliver(first).await;
+    until_cards(&browser, 1).await;
+    (app, browser, [gave_up, second.clone()])
 }
 
 #[tokio::test]
 async fn a_card_that_went_by_itself_comes_back_when_the_call_rings_anew() {
-    let app = TestApp::start(Store::Sqlite).await;
-    let browser = open(&app).await;
-    let [caller, first, gave_up, second] = &queue_call();
-    app.deliver(caller).await;
-    app.deliver(first).await;
-    until_cards(&browser, 1).await;
+    let (app, browser, [gave_up, second]) = &rings_for_a_queue().await;
     browser.pass(Duration::from_secs(31)).await;
-    until_cards(&browser, 0).await;
+    until_cards(browser, 0).await;
     app.deliver(gave_up).await;
     let waits = "document.querySelector('call-popup').feed.calls[0].status === 'setup'";
     browser.until("the caller waits in the queue", waits).await;
     app.deliver(second).await;
-    until_cards(&browser, 1).await;
+    until_cards(browser, 1).await;
 }
 
 #[tokio::test]
 async fn a_call_that_goes_back_to_its_queue_pops_up_again_when_the_next_phone_rings() {
-    let app = TestApp::start(Store::Sqlite).await;
-    let browser = open(&app).await;
-    let [caller, first, gave_up, second] = &queue_call();
-    app.deliver(caller).await;
-    app.deliver(first).await;
-    until_cards(&browser, 1).await;
+    let (app, browser, [gave_up, second]) = &rings_for_a_queue().await;
     app.deliver(gave_up).await;
-    until_cards(&browser, 0).await;
+    until_cards(browser, 0).await;
     let rows = "document.querySelectorAll('#active tbody tr').length";
     browser.until("no call in the list", &format!("{rows} === 0")).await;
     app.deliver(second).await;
-    until_cards(&browser, 1).await;
+    until_cards(browser, 1).await;
     browser.until("the call in the list", &format!("{rows} === 1")).await;
 }
 

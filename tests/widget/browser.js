@@ -2,6 +2,7 @@
  * A browser with as many tabs as a test wants, in one process: they share its locks and channels, and its network notes every
  * stream and request. Its clock stands still until a test moves it with `pass`.
  */
+import { afterEach, beforeEach } from "node:test";
 import { CallFeed } from "../../static/call-feed.js";
 
 export const SRC = "https://calls.example.com/";
@@ -133,6 +134,28 @@ export class Browser {
     });
   }
 }
+
+/** The browser of the test that runs. */
+export let browser;
+
+export function startBrowser() {
+  browser = new Browser();
+}
+
+/** Gives each test of this file a browser of its own, and a clock that stands still until it is told. */
+export function eachTestHasABrowser() {
+  beforeEach(() => {
+    stopClock(Date.UTC(2025, 9, 19));
+    startBrowser();
+  });
+  afterEach(() => {
+    browser.closeTabs();
+    startClock();
+  });
+}
+
+/** A call that rings. */
+export const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
 
 /** An answer of the service. */
 export const answers = (status, body = {}) => ({ ok: status < 300, status, json: async () => body });

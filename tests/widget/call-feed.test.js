@@ -1,18 +1,8 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, test } from "node:test";
-import { Browser, SRC, answers, pass, settle, startClock, stopClock } from "./browser.js";
+import { test } from "node:test";
+import { SRC, answers, browser, call, eachTestHasABrowser, pass, settle } from "./browser.js";
 
-const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
-
-let browser;
-beforeEach(() => {
-  stopClock(Date.UTC(2025, 9, 19));
-  browser = new Browser();
-});
-afterEach(() => {
-  browser.closeTabs();
-  startClock();
-});
+eachTestHasABrowser();
 
 const connectedTab = (options) => browser.connectedTab(options);
 

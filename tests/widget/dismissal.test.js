@@ -1,21 +1,14 @@
 /** A dismissal is for all devices of the viewer, so one that the service could not take is told again. */
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, test } from "node:test";
-import { Browser, answers, pass, settle, startClock, stopClock } from "./browser.js";
+import { beforeEach, test } from "node:test";
+import { answers, browser, call, eachTestHasABrowser, pass, settle } from "./browser.js";
 
-const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
+eachTestHasABrowser();
 
-let browser;
 let tab;
 beforeEach(async () => {
-  stopClock(Date.UTC(2025, 9, 19));
-  browser = new Browser();
   tab = await browser.connectedTab();
   browser.stream.says("call", { call: call() });
-});
-afterEach(() => {
-  browser.closeTabs();
-  startClock();
 });
 
 const told = () => browser.requests.length;

@@ -1,9 +1,9 @@
 /** On pages of other sites there is no cookie: the page gives a token, and a ticket opens each line. */
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, test } from "node:test";
-import { Browser, SRC, answers, pass, settle, startClock, stopClock } from "./browser.js";
+import { beforeEach, test } from "node:test";
+import { SRC, answers, browser, call, eachTestHasABrowser, pass, settle } from "./browser.js";
 
-const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
+eachTestHasABrowser();
 
 /** A JWT of this person; `more` makes two of the same person differ. */
 const jwt = (sub, more = "") => ["{}", JSON.stringify({ sub }), more].map((part) => Buffer.from(part).toString("base64url")).join(".");
@@ -11,13 +11,10 @@ const jwt = (sub, more = "") => ["{}", JSON.stringify({ sub }), more].map((part)
 const TICKET = ["POST", `${SRC}api/auth/ticket`];
 const DISMISS = ["POST", `${SRC}api/ringcentral/calls/a/dismiss`];
 
-let browser;
 let good;
 let bearers;
 let tickets;
 beforeEach(() => {
-  stopClock(Date.UTC(2025, 9, 19));
-  browser = new Browser();
   good = () => true;
   bearers = [];
   tickets = 0;
@@ -28,10 +25,6 @@ beforeEach(() => {
     if (url.endsWith("ticket")) return answers(200, { ticket: `ticket-${++tickets}`, expires_in: 30 });
     return answers(200, { calls: [] });
   };
-});
-afterEach(() => {
-  browser.closeTabs();
-  startClock();
 });
 
 function tab(token) {

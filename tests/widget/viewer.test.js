@@ -1,19 +1,9 @@
 /** Calls are somebody's: what one person saw is not for the next one on the same browser. */
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, test } from "node:test";
-import { Browser, answers, pass, settle, startClock, stopClock } from "./browser.js";
+import { test } from "node:test";
+import { answers, browser, call, eachTestHasABrowser, pass, settle, startBrowser } from "./browser.js";
 
-const call = (details = {}) => ({ id: "a", status: "ringing", timestamp: "2025-10-19T00:47:36.827Z", rev: 1, ...details });
-
-let browser;
-beforeEach(() => {
-  stopClock(Date.UTC(2025, 9, 19));
-  browser = new Browser();
-});
-afterEach(() => {
-  browser.closeTabs();
-  startClock();
-});
+eachTestHasABrowser();
 
 const position = () => new URL(browser.stream.url).searchParams.get("last_event_id");
 
@@ -44,7 +34,7 @@ test("whoever is signed out sees no calls any more, in any tab, and the next one
 
 test("whoever signs in begins with nothing, in all tabs, whichever tab it was", async () => {
   for (const which of [0, 1]) {
-    browser = new Browser();
+    startBrowser();
     const tabs = await twoTabsWithACall();
     const before = browser.stream;
     const told = [false, false];
