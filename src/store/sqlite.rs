@@ -1,7 +1,8 @@
 //! The embedded store: the default, so that the program runs with no server at all.
 
+mod people;
+
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,18 +12,16 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::advance::{Held, Place, keys, mentions, no_more, settle};
+use super::advance::{Held, Place, keys, no_more, settle};
 use super::file::File;
 use super::{CustomerRecord, Erased, HistoryQuery, Result};
 use crate::call::{Call, CallEvent, Direction, Ledger, Status, millis};
 use crate::customer::{Customer, Match, rank};
 use crate::phone::{PhoneNumber, Region};
+use people::{Theirs, import};
 
-/// Rows or records of one read or write, so that nobody waits long for the file.
-const ROWS_AT_A_TIME: i64 = 500;
+/// Records of one write, so that webhooks need not wait for all.
 const CUSTOMERS_AT_A_TIME: usize = 500;
-/// In SQLite's words.
-const NO_LIMIT: i64 = -1;
 
 /// The embedded store. Cheap to clone.
 #[derive(Clone)]
@@ -172,11 +171,16 @@ impl Sqlite {
     }
 
     pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
-        let mut theirs = Theirs { number: number.clone(), region: self.region, ended: BTreeSet::new(), read_to: 0 };
-        while let Some(next) = self.file.read(theirs.clone().search()).await? {
-            theirs = next;
+        let mut theirs = Theirs::new(number, self.region);
+        loop {
+            let search = move |db: &Connection| Ok((theirs.look_on(db)?, theirs));
+            let more;
+            (more, theirs) = self.file.read(search).await?;
+            if !more {
+                break;
+            }
         }
-        let erased = self.file.write(move |db| erase(db, &theirs, with_customers)).await?;
+        let erased = self.file.write(move |db| theirs.erase(db, with_customers)).await?;
         self.file.leave_no_trace().await?;
         Ok(erased)
     }
@@ -184,30 +188,6 @@ impl Sqlite {
     pub async fn ping(&self) -> Result<()> {
         self.file.read(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await
     }
-}
-
-/// Answers how many of their numbers can never match.
-fn import(db: &Connection, records: &[CustomerRecord], region: Region) -> rusqlite::Result<usize> {
-    let mut unusable = 0;
-    for record in records {
-        db.prepare_cached("DELETE FROM customers WHERE id = ?1")?.execute([&record.id])?;
-        db.prepare_cached("INSERT INTO customers (id, name, email) VALUES (?1, ?2, ?3)")?.execute(params![
-            record.id,
-            record.name,
-            record.email
-        ])?;
-        for written in &record.phones {
-            let Some(number) = PhoneNumber::parse(written, region) else {
-                unusable += 1;
-                continue;
-            };
-            db.prepare_cached(
-                "INSERT OR IGNORE INTO customer_phones (e164, customer_id, written) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![number.e164(), record.id, written])?;
-        }
-    }
-    Ok(unusable)
 }
 
 fn apply(
@@ -383,62 +363,6 @@ fn read_call(row: &Row<'_>) -> rusqlite::Result<Call> {
     call.customer_email = row.get("customer_email")?;
     call.rev = row.get("rev")?;
     Ok(call)
-}
-
-/// What is known of a person's calls while the history is searched, on the reader: webhooks must not wait for it.
-#[derive(Clone)]
-struct Theirs {
-    number: PhoneNumber,
-    region: Region,
-    /// Ids of ended calls.
-    ended: BTreeSet<String>,
-    /// The last row looked at.
-    read_to: i64,
-}
-
-impl Theirs {
-    /// Looks at the next rows of the history; `None` at its end.
-    fn search(mut self) -> impl FnOnce(&Connection) -> rusqlite::Result<Option<Self>> {
-        move |db| Ok((self.look_on(db, ROWS_AT_A_TIME)? > 0).then_some(self))
-    }
-
-    /// Answers how many rows there were.
-    fn look_on(&mut self, db: &Connection, most: i64) -> rusqlite::Result<usize> {
-        let mut some =
-            db.prepare_cached("SELECT rowid, * FROM call_history WHERE rowid > ?1 ORDER BY rowid LIMIT ?2")?;
-        let mut rows = some.query(params![self.read_to, most])?;
-        let mut looked_at = 0;
-        while let Some(row) = rows.next()? {
-            (self.read_to, looked_at) = (row.get("rowid")?, looked_at + 1);
-            let call = read_call(row)?;
-            if mentions(&call, &self.number, self.region) {
-                self.ended.insert(call.id);
-            }
-        }
-        Ok(looked_at)
-    }
-}
-
-fn erase(db: &Connection, found: &Theirs, with_customers: bool) -> rusqlite::Result<Erased> {
-    let Theirs { number, region, .. } = found;
-    let mut found = found.clone();
-    // What ended since it was searched.
-    found.look_on(db, NO_LIMIT)?;
-    let mut erased = Erased { call_history: found.ended.len() as u64, ..Erased::default() };
-    found.ended.iter().try_for_each(|id| forget(db, id))?;
-    for call in select(db, "SELECT * FROM active_calls", &[])?.iter().filter(|call| mentions(call, number, *region)) {
-        forget(db, &call.id)?;
-        erased.active_calls += 1;
-    }
-    erased.notification_shapes = db.execute("DELETE FROM notification_shapes", [])? as u64;
-    let theirs = "SELECT customer_id FROM customer_phones WHERE e164 = ?1";
-    erased.customers_found =
-        db.query_row(&format!("SELECT count(*) FROM ({theirs})"), [number.e164()], |row| row.get::<_, i64>(0))? as u64;
-    if with_customers {
-        erased.customers =
-            db.execute(&format!("DELETE FROM customers WHERE id IN ({theirs})"), [number.e164()])? as u64;
-    }
-    Ok(erased)
 }
 
 fn history(db: &Connection, query: &HistoryQuery) -> rusqlite::Result<Vec<Call>> {
