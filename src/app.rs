@@ -305,7 +305,7 @@ impl App {
 
     /// A viewer puts a popup away, on all of their screens. `false` when there is no such call for them.
     pub async fn dismiss(&self, id: &str, viewer: &Viewer) -> Result<bool, StoreError> {
-        if self.0.hub.rev(id).is_none() {
+        if self.0.spool.is_some() && self.0.hub.rev(id).is_none() {
             // The viewer may have it from another instance, and word of it still be on its way here.
             self.catch_up().await?;
         }

@@ -149,7 +149,9 @@ impl App {
         let mut was_lost = false;
         self.feel(|pulse| {
             was_lost = std::mem::replace(&mut pulse.store_lost, false);
-            self.0.hub.recover(Trouble::StoreLost);
+            if was_lost {
+                self.0.hub.recover(Trouble::StoreLost);
+            }
         });
         was_lost
     }

@@ -73,8 +73,8 @@ pub async fn live() -> Json<Life> {
 
 /// Says whether the service can do its work, with the reasons when it cannot and what else somebody should look at.
 ///
-/// Answers from memory; the subscription's detail is for those who may read calls. For monitors and the status light; a load balancer asks `/health/live`, because webhooks are
-/// taken in and kept also while the database is away.
+/// Answers from memory; the subscription's detail is for those who may read calls. For monitors and the status light; a
+/// load balancer asks `/health/live`, because webhooks are taken in and kept also while the database is away.
 #[utoipa::path(
     get,
     path = "/health/ready",

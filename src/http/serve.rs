@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -70,8 +70,9 @@ pub async fn serve(
                 let Some(inside) = door.enter(peer.ip()) else { continue };
                 let (router, writers, closed) = (router.clone(), writers.clone(), closed.clone());
                 tracker.spawn(async move {
-                    if says_something(&socket, closed.clone()).await {
-                        Box::pin(connection(socket, Peer(peer), inside, router, writers, closed)).await;
+                    let head_by = Instant::now() + FIRST_HEAD;
+                    if says_something(&socket, head_by, closed.clone()).await {
+                        Box::pin(connection(socket, head_by, Peer(peer), inside, router, writers, closed)).await;
                     }
                 });
             }
@@ -101,9 +102,9 @@ async fn accept(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAdd
 
 /// Waits for the first byte. Until then a connection costs no more than its socket: browsers open some that they never
 /// use, and when thousands come back at once most of them are still on their way.
-async fn says_something(socket: &TcpStream, mut closed: watch::Receiver<bool>) -> bool {
+async fn says_something(socket: &TcpStream, by: Instant, mut closed: watch::Receiver<bool>) -> bool {
     tokio::select! {
-        readable = timeout(FIRST_HEAD, socket.readable()) => matches!(readable, Ok(Ok(()))),
+        readable = timeout_at(by, socket.readable()) => matches!(readable, Ok(Ok(()))),
         _ = closed.changed() => false,
     }
 }
@@ -111,6 +112,7 @@ async fn says_something(socket: &TcpStream, mut closed: watch::Receiver<bool>) -
 /// One connection, until it ends or becomes a stream.
 async fn connection(
     socket: TcpStream,
+    head_by: Instant,
     peer: Peer,
     inside: Inside,
     router: Router,
@@ -132,7 +134,7 @@ async fn connection(
         .header_read_timeout(NEXT_HEAD)
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(socket), service);
-    let mut first_head = std::pin::pin!(sleep(FIRST_HEAD));
+    let mut first_head = std::pin::pin!(sleep_until(head_by));
     let mut waits = true;
     let opening = loop {
         tokio::select! {
