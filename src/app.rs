@@ -41,6 +41,9 @@ const MOST_EXTENSIONS: usize = 20_000;
 /// Sessions are spread over this many locks; two that share one only wait for each other.
 const LOCKS: usize = 512;
 
+/// Who has a number.
+type Answer = Result<Vec<Customer>, StoreError>;
+
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Shared>);
@@ -53,7 +56,7 @@ struct Shared {
     hub: Hub,
     metrics: Arc<Metrics>,
     locks: [Mutex<()>; LOCKS],
-    /// Sessions whose caller is being looked up.
+    /// Sessions whose caller takes long to look up.
     lookups: StdMutex<HashSet<String>>,
     pulse: StdMutex<Pulse>,
     /// The newest presence of each extension.
@@ -195,17 +198,9 @@ impl App {
             }
         }
         for session in calls_of(events) {
-            self.hear(session, heard).await?;
+            self.learn_at(session, Some(heard)).await?;
         }
         Ok(())
-    }
-
-    /// Takes in what RingCentral told of one session, and who is calling if that is found in time.
-    async fn hear(&self, mut events: Vec<CallEvent>, heard: Instant) -> Result<(), StoreError> {
-        let customers = self.recognise(&events).await;
-        let session = events[0].session_id.clone();
-        events.extend(customers.map(|customers| fact(&session, Fact::Customers(customers))));
-        self.learn_at(events, Some(heard)).await
     }
 
     /// Stores facts of one session that no notification told, and tells the call that changed.
@@ -214,24 +209,35 @@ impl App {
     }
 
     /// The same for facts of a notification that arrived at `heard`.
-    async fn learn_at(&self, events: Vec<CallEvent>, heard: Option<Instant>) -> Result<(), StoreError> {
+    async fn learn_at(&self, mut events: Vec<CallEvent>, heard: Option<Instant>) -> Result<(), StoreError> {
         let _turn = self.turn(&events).await;
-        let (source, changed) = match &self.0.spool {
-            Some(spool) => self.store_or_spool(spool, &events).await?,
-            None => {
-                let known = self.0.hub.call_of_session(&events[0].session_id);
-                (Source::Store, self.0.store.apply_to(&events, known.as_ref(), new_id()).await?)
-            }
-        };
-        for call in changed {
-            log_life(&call);
-            self.0.hub.publish_from(source, call, heard);
+        let known = self.0.hub.call_of_session(&events[0].session_id);
+        match &self.0.spool {
+            Some(spool) => self.store_or_spool(spool, known, events, heard).await,
+            None => self.keep(known, &new_id(), &mut events, heard).await,
         }
-        Ok(())
     }
 
-    /// The caller's customers, if a phone begins to ring and they are found in time. Later ones follow by themselves.
-    async fn recognise(&self, events: &[CallEvent]) -> Option<Vec<Customer>> {
+    /// Asks who is calling while the store looks at the call, then stores what is new and tells it.
+    async fn keep(
+        &self,
+        known: Option<Arc<Call>>,
+        new_id: &str,
+        events: &mut Vec<CallEvent>,
+        heard: Option<Instant>,
+    ) -> Result<(), StoreError> {
+        let (customers, known) = tokio::join!(self.recognise(events), self.0.store.look(events, known));
+        events.extend(customers);
+        self.0.store.apply_to(events, known?, new_id, |call| self.show(Source::Store, call, heard)).await
+    }
+
+    fn show(&self, source: Source, call: Call, heard: Option<Instant>) {
+        log_life(&call);
+        self.0.hub.publish_from(source, call, heard);
+    }
+
+    /// Who is calling, if a phone begins to ring and that is found in time. What is found later follows by itself.
+    async fn recognise(&self, events: &[CallEvent]) -> Option<CallEvent> {
         let (session, number) = events.iter().find_map(|event| match &event.fact {
             Fact::Leg(leg) if leg.direction == Direction::Inbound && leg.state == LegState::Ringing && !leg.ours => {
                 let number = PhoneNumber::parse(leg.from.number.as_deref()?, self.0.config.region)?;
@@ -243,12 +249,12 @@ impl App {
         if known || self.pulse().store_lost {
             return None;
         }
-        self.look_up(session, number, LOOKUP_BUDGET).await
+        self.look_up(session, number).await
     }
 
-    /// Looks a number up; past `budget` the answer is applied when it comes.
-    async fn look_up(&self, session: String, number: PhoneNumber, budget: Duration) -> Option<Vec<Customer>> {
-        if !self.lookups().insert(session.clone()) {
+    /// Looks a number up. An answer that is not there in time is learned when it comes.
+    async fn look_up(&self, session: String, number: PhoneNumber) -> Option<CallEvent> {
+        if self.lookups().contains(&session) {
             return None;
         }
         let (store, metrics) = (self.0.store.clone(), self.0.metrics.clone());
@@ -258,12 +264,16 @@ impl App {
             metrics.lookup.observe(asked.elapsed().as_secs_f64());
             answer
         });
-        let answer = timeout(budget, &mut lookup).await;
-        if let Ok(answer) = answer {
-            self.lookups().remove(&session);
-            return answered(answer);
+        if let Ok(answer) = timeout(LOOKUP_BUDGET, &mut lookup).await {
+            return answered(answer).map(|customers| fact(&session, Fact::Customers(customers)));
         }
+        self.learn_late(session, lookup);
+        None
+    }
+
+    fn learn_late(&self, session: String, lookup: impl Future<Output = Answer> + Send + 'static) {
         self.0.metrics.lookups_late.inc();
+        self.lookups().insert(session.clone());
         let app = self.clone();
         tokio::spawn(async move {
             if let Some(customers) = answered(lookup.await)
@@ -273,7 +283,6 @@ impl App {
             }
             app.lookups().remove(&session);
         });
-        None
     }
 
     /// The newest presence of the extension that this one is of.
@@ -409,7 +418,7 @@ fn fact(session_id: &str, fact: Fact) -> CallEvent {
 }
 
 /// A lookup that fails leaves the caller unknown for now; the popup comes all the same.
-fn answered(lookup: Result<Vec<Customer>, StoreError>) -> Option<Vec<Customer>> {
+fn answered(lookup: Answer) -> Option<Vec<Customer>> {
     lookup.inspect_err(|cause| warn!(error = cause as &dyn std::error::Error, "the caller could not be looked up")).ok()
 }
 

@@ -11,7 +11,7 @@ mod spool;
 mod sqlite;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use crate::call::{Call, CallEvent, CallResult, Direction};
 use crate::config::Config;
 use crate::customer::Customer;
 use crate::phone::PhoneNumber;
-pub use advance::calls_of;
+pub use advance::{Known, calls_of};
 use mongo::Mongo;
 pub use spool::{Spool, Spooled};
 use sqlite::Sqlite;
@@ -176,15 +176,43 @@ impl Store {
     /// Takes in what was learned of one session, durably. Answers every call that changed: none when all of it was
     /// known, two when the session turned out to belong to another call, which then took it in.
     pub async fn apply(&self, events: &[CallEvent]) -> Result<Vec<Call>> {
-        self.apply_to(events, None, new_id()).await
+        let known = self.look(events, None).await?;
+        let changed = Mutex::new(Vec::new());
+        let tell = |call: Call| {
+            let mut changed = changed.lock().expect("nobody panics while telling");
+            changed.retain(|earlier: &Call| earlier.id != call.id);
+            changed.push(call);
+        };
+        self.apply_to(events, known, &new_id(), tell).await?;
+        Ok(changed.into_inner().expect("nobody panics while telling"))
     }
 
-    /// The same for who has the call at hand and spares the store a look: `known` is the active call these belong to, as
-    /// far as the caller knows, and `new_id` is what a call that begins is to be called.
-    pub async fn apply_to(&self, events: &[CallEvent], known: Option<&Arc<Call>>, new_id: String) -> Result<Vec<Call>> {
+    /// The calls that `events` may change. Whoever has the active call at hand that these belong to, as far as they know,
+    /// spares the store the look.
+    pub async fn look(&self, events: &[CallEvent], at_hand: Option<Arc<Call>>) -> Result<Known> {
         match self {
-            Self::Mongo(mongo) => mongo.apply(events, known, new_id).await,
-            Self::Sqlite(sqlite) => sqlite.apply(events, known, new_id).await,
+            Self::Mongo(mongo) => mongo.look(events, at_hand).await,
+            // Its file has one writer, and looking there costs nothing.
+            Self::Sqlite(_) => Ok(Known::at_hand(events, at_hand)),
+        }
+    }
+
+    /// Like [`Store::apply`], after a [look](Store::look) at the calls concerned. A call that begins gets `new_id`. Every
+    /// call that changed is told to `tell` as soon as it is on disk: a phone is ringing. The same call may be told again
+    /// when there was more to it.
+    pub async fn apply_to(
+        &self,
+        events: &[CallEvent],
+        known: Known,
+        new_id: &str,
+        tell: impl Fn(Call) + Send + Sync,
+    ) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.apply(events, known, new_id, tell).await,
+            Self::Sqlite(sqlite) => {
+                sqlite.apply(events, known, new_id).await?.into_iter().for_each(tell);
+                Ok(())
+            }
         }
     }
 

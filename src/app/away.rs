@@ -1,7 +1,8 @@
 //! The database is away: what arrives is spooled on this machine, shown from memory, and told to the database later.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures_util::{StreamExt, stream};
@@ -47,26 +48,31 @@ impl App {
     pub(super) async fn store_or_spool(
         &self,
         spool: &Spool,
-        events: &[CallEvent],
-    ) -> Result<(Source, Vec<Call>), StoreError> {
-        let known = self.0.hub.call_of_session(&events[0].session_id);
+        known: Option<Arc<Call>>,
+        mut events: Vec<CallEvent>,
+        heard: Option<Instant>,
+    ) -> Result<(), StoreError> {
         let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
-        if spool.depth() == 0 && !self.pulse().store_lost {
-            match timeout(STORE_PATIENCE, self.0.store.apply_to(events, known.as_ref(), id.clone())).await {
-                Ok(Ok(changed)) => return Ok((Source::Store, changed)),
+        if spool.depth() > 0 || self.pulse().store_lost {
+            events.extend(self.recognise(&events).await);
+        } else {
+            match timeout(STORE_PATIENCE, self.keep(known.clone(), &id, &mut events, heard)).await {
+                Ok(Ok(())) => return Ok(()),
                 Ok(Err(cause)) => self.lose_store(&cause),
                 Err(_) => self.lose_store(&StoreError::Slow),
             }
         }
-        spool.push(&id, events).await?;
+        spool.push(&id, &events).await?;
         let ended = known.is_none() && self.0.hub.has_ended(&events[0].session_id);
         if ended || (known.is_none() && !events[0].can_begin_a_call()) {
-            return Ok((Source::Memory, Vec::new()));
+            return Ok(());
         }
         let session = events[0].session_id.clone();
         let mut call = known.map_or_else(|| Call::new(id, session, events[0].heard_at), |call| (*call).clone());
-        let changed = events.iter().fold(false, |changed, event| call.apply(event) | changed);
-        Ok((Source::Memory, changed.then_some(call).into_iter().collect()))
+        if events.iter().fold(false, |changed, event| call.apply(event) | changed) {
+            self.show(Source::Memory, call, heard);
+        }
+        Ok(())
     }
 
     /// Tells the database what it missed: calls side by side, each in its order.
@@ -126,9 +132,12 @@ impl App {
     async fn tell(&self, entries: Vec<Spooled>) -> (Vec<i64>, Option<(i64, StoreError)>) {
         let mut taken = Vec::new();
         for Spooled { position, call_id, events } in entries {
-            match self.0.store.apply_to(&events, None, call_id).await {
-                Ok(changed) => changed.into_iter().for_each(|call| self.0.hub.publish(call, None)),
-                Err(cause) => return (taken, Some((position, cause))),
+            let told = async {
+                let known = self.0.store.look(&events, None).await?;
+                self.0.store.apply_to(&events, known, &call_id, |call| self.0.hub.publish(call, None)).await
+            };
+            if let Err(cause) = told.await {
+                return (taken, Some((position, cause)));
             }
             taken.push(position);
         }

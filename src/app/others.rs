@@ -6,8 +6,8 @@ use chrono::Utc;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use super::{App, LOOKUP_BUDGET, Link, fact};
-use crate::call::{Call, Fact, Status};
+use super::{App, Link};
+use crate::call::{Call, Status};
 use crate::hub::Trouble;
 use crate::phone::PhoneNumber;
 use crate::store::{StoreError, Watch};
@@ -143,9 +143,9 @@ impl App {
         let session = adopted.session_id.clone();
         self.0.hub.publish(adopted, None);
         if let Some(caller) = caller.filter(|_| unknown)
-            && let Some(customers) = self.look_up(session.clone(), caller, LOOKUP_BUDGET).await
+            && let Some(customers) = self.look_up(session, caller).await
         {
-            self.learn(vec![fact(&session, Fact::Customers(customers))]).await?;
+            self.learn(vec![customers]).await?;
         }
         Ok(())
     }

@@ -28,6 +28,15 @@ pub struct Held {
     pub call: Arc<Call>,
 }
 
+/// The calls that facts may change, as far as a store has looked.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// What was found, or what is believed until the store says otherwise.
+    pub held: Vec<Held>,
+    /// The sessions that were looked for.
+    pub sessions: BTreeSet<String>,
+}
+
 /// What has to be written for facts to be taken in.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -48,6 +57,15 @@ impl Place {
     }
 }
 
+impl Known {
+    /// What is known without a look: nothing, or the active call that `events` belong to.
+    pub fn at_hand(events: &[CallEvent], call: Option<Arc<Call>>) -> Self {
+        let mut sessions = keys(events);
+        sessions.extend(call.iter().flat_map(|call| call.sessions()).cloned());
+        Self { held: call.map(|call| Held { place: Place::Active, call }).into_iter().collect(), sessions }
+    }
+}
+
 impl Change {
     /// Its `rev` in one place, if it stands there.
     pub fn rev_in(&self, place: Place) -> Option<i64> {
@@ -56,12 +74,9 @@ impl Change {
 }
 
 /// The session ids that lead to the call these events belong to.
-pub fn keys(events: &[CallEvent]) -> Vec<String> {
-    let names: BTreeSet<&String> = events
-        .iter()
-        .flat_map(|event| std::iter::once(&event.session_id).chain(event.telephony_session_id()))
-        .collect();
-    names.into_iter().cloned().collect()
+pub fn keys(events: &[CallEvent]) -> BTreeSet<String> {
+    let names = events.iter().flat_map(|event| std::iter::once(&event.session_id).chain(event.telephony_session_id()));
+    names.cloned().collect()
 }
 
 /// What `events` change in the calls that their sessions lead to; `None` when nothing. `new_id` is for a call that begins.

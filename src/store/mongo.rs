@@ -20,7 +20,7 @@ use mongodb::bson::{DateTime as BsonDateTime, Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
-use super::advance::{Change, Held, Place, keys, no_more, settle};
+use super::advance::{Change, Held, Known, no_more, settle};
 use super::watch::Watch;
 use super::{Erased, HistoryQuery, Result, StoreError};
 use crate::call::{Call, CallEvent, Fact};
@@ -97,56 +97,66 @@ impl Mongo {
         Ok(())
     }
 
-    pub async fn apply(&self, events: &[CallEvent], known: Option<&Arc<Call>>, new_id: String) -> Result<Vec<Call>> {
-        let mut looked: BTreeSet<String> = keys(events).into_iter().collect();
-        // What the caller knows is tried once; if it is no longer so, the comparison of `rev` says it. A tick looks all the
+    pub async fn look(&self, events: &[CallEvent], at_hand: Option<Arc<Call>>) -> Result<Known> {
+        // What is at hand is tried once; if it is no longer so, the comparison of `rev` says it. A tick looks all the
         // same, so that what somebody left twice is met and mended.
         let ticks = events.iter().any(|event| matches!(event.fact, Fact::Tick));
-        let mut held = match known {
-            Some(call) if !call.is_over() && !ticks => {
-                looked.extend(call.sessions().cloned());
-                vec![Held { place: Place::Active, call: call.clone() }]
-            }
-            _ => self.calls.look(&looked).await?,
+        let known = Known::at_hand(events, at_hand.filter(|call| !call.is_over() && !ticks));
+        if !known.held.is_empty() {
+            return Ok(known);
+        }
+        Ok(Known { held: self.calls.look(&known.sessions).await?, ..known })
+    }
+
+    pub async fn apply(
+        &self,
+        events: &[CallEvent],
+        mut known: Known,
+        new_id: &str,
+        tell: impl Fn(Call) + Send + Sync,
+    ) -> Result<()> {
+        let (mut told, mut lost, mut leaving) = (false, false, Vec::new());
+        let end = |leaving| {
+            no_more(leaving).into_iter().for_each(&tell);
+            Ok(())
         };
-        let (mut changed, mut lost, mut leaving) = (Vec::new(), false, Vec::new());
         for _ in 0..MOST_ATTEMPTS {
-            let Some(change) = self.settle(&mut held, &mut looked, events, &new_id).await? else {
+            let Some(change) = self.settle(&mut known, events, new_id).await? else {
                 // After a race that was lost, or may have been, whoever won wrote this, and it is news all the same.
-                let found = if lost && changed.is_empty() { as_found(held) } else { Vec::new() };
-                return Ok([changed, found, no_more(leaving)].concat());
+                if lost && !told {
+                    as_found(known.held).into_iter().for_each(&tell);
+                }
+                return end(leaving);
             };
             let written = self.calls.write(&change).await?;
+            let settled = written == Written::All && change.news.is_empty();
             if written != Written::Nothing {
-                tell(&change.call, &mut changed);
+                // It is on disk, and a phone is ringing: nobody waits for the second look, which hardly ever finds anything.
+                tell(change.call);
+                told = true;
                 leaving.extend(change.gone);
             }
-            if written == Written::All && change.news.is_empty() {
-                return Ok([changed, no_more(leaving)].concat());
+            if settled {
+                return end(leaving);
             }
             lost |= written != Written::All;
             // Whoever begins a call writes first and looks second, and so does whoever takes its session in: one of the
             // two sees the other.
-            held = self.calls.look(&looked).await?;
+            known.held = self.calls.look(&known.sessions).await?;
             // Changed by somebody else while it was to be removed, so it is still there to be joined.
-            leaving.retain(|gone: &Held| held.iter().all(|it| it.call.id != gone.call.id));
+            leaving.retain(|gone: &Held| known.held.iter().all(|it| it.call.id != gone.call.id));
         }
         Err(StoreError::Contention)
     }
 
     /// What has to be written, once every call was looked at that those held or the change lead to.
-    async fn settle(
-        &self,
-        held: &mut Vec<Held>,
-        looked: &mut BTreeSet<String>,
-        events: &[CallEvent],
-        new_id: &str,
-    ) -> Result<Option<Change>> {
+    async fn settle(&self, known: &mut Known, events: &[CallEvent], new_id: &str) -> Result<Option<Change>> {
+        let Known { held, sessions } = known;
         loop {
             let change = settle(held, events, new_id);
             let news = change.iter().flat_map(|change| &change.news);
             let names = held.iter().flat_map(|it| it.call.sessions()).chain(news);
-            let unknown: BTreeSet<String> = names.filter(|name| !looked.contains(*name)).cloned().collect();
+            let unknown: BTreeSet<String> = names.filter(|name| !sessions.contains(*name)).cloned().collect();
             if unknown.is_empty() {
                 return Ok(change);
             }
@@ -155,7 +165,7 @@ impl Mongo {
                     held.push(found);
                 }
             }
-            looked.extend(unknown);
+            sessions.extend(unknown);
         }
     }
 
@@ -320,12 +330,6 @@ impl Mongo {
     fn tickets(&self) -> Collection<Document> {
         self.database.collection("caller_popup_tickets")
     }
-}
-
-/// Notes a call as it is now.
-fn tell(call: &Call, changed: &mut Vec<Call>) {
-    changed.retain(|earlier| earlier.id != call.id);
-    changed.push(call.clone());
 }
 
 fn is_duplicate(error: &mongodb::error::Error) -> bool {

@@ -3,6 +3,7 @@
 mod people;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::advance::{Held, Place, keys, no_more, settle};
+use super::advance::{Held, Known, Place, no_more, settle};
 use super::file::File;
 use super::{CustomerRecord, Erased, HistoryQuery, Result};
 use crate::call::{Call, CallEvent, Direction, Ledger, Status, millis};
@@ -37,9 +38,9 @@ impl Sqlite {
         Ok(Self { file, region })
     }
 
-    pub async fn apply(&self, events: &[CallEvent], known: Option<&Arc<Call>>, new_id: String) -> Result<Vec<Call>> {
-        let (events, known) = (events.to_vec(), known.cloned());
-        self.file.write(move |db| apply(db, &events, known.as_ref(), &new_id)).await
+    pub async fn apply(&self, events: &[CallEvent], known: Known, new_id: &str) -> Result<Vec<Call>> {
+        let (events, new_id) = (events.to_vec(), new_id.to_owned());
+        self.file.write(move |db| apply(db, &events, known.clone(), &new_id)).await
     }
 
     pub async fn active(&self) -> Result<Vec<Call>> {
@@ -190,20 +191,15 @@ impl Sqlite {
     }
 }
 
-fn apply(
-    db: &Connection,
-    events: &[CallEvent],
-    known: Option<&Arc<Call>>,
-    new_id: &str,
-) -> rusqlite::Result<Vec<Call>> {
-    let mut looked = keys(events);
-    let mut held = match known {
-        Some(call) if is_held(db, call)? => vec![Held { place: Place::Active, call: call.clone() }],
-        _ => look(db, &looked)?,
-    };
+fn apply(db: &Connection, events: &[CallEvent], known: Known, new_id: &str) -> rusqlite::Result<Vec<Call>> {
+    let Known { mut held, sessions: mut looked } = known;
+    match held.first() {
+        Some(it) if is_held(db, &it.call)? => {}
+        _ => held = look(db, &looked)?,
+    }
     let change = loop {
         let Some(change) = settle(&held, events, new_id) else { return Ok(Vec::new()) };
-        let unknown: Vec<String> = change.news.iter().filter(|name| !looked.contains(name)).cloned().collect();
+        let unknown: BTreeSet<String> = change.news.iter().filter(|name| !looked.contains(*name)).cloned().collect();
         if unknown.is_empty() {
             break change;
         }
@@ -258,7 +254,7 @@ fn is_held(db: &Connection, known: &Call) -> rusqlite::Result<bool> {
 }
 
 /// Every call that these sessions lead to, and of those that ended the newest.
-fn look(db: &Connection, names: &[String]) -> rusqlite::Result<Vec<Held>> {
+fn look(db: &Connection, names: &BTreeSet<String>) -> rusqlite::Result<Vec<Held>> {
     const LOOKS: [(Place, &str); 4] = [
         (Place::Active, "SELECT * FROM active_calls WHERE session_id = ?1"),
         (Place::Active, "SELECT active_calls.* FROM call_sessions JOIN active_calls ON id = call_id WHERE key = ?1"),

@@ -99,8 +99,8 @@ impl Keeper {
     }
 
     /// Every call that `names` lead to.
-    fn look(&self, names: &[String]) -> Vec<Held> {
-        let ids: BTreeSet<&String> = names.iter().filter_map(|name| self.index.get(name)).flatten().collect();
+    fn look<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<Held> {
+        let ids: BTreeSet<&String> = names.into_iter().filter_map(|name| self.index.get(name)).flatten().collect();
         let calls = ids.into_iter().filter_map(|id| self.calls.get(id));
         calls.map(|call| Held { place: Place::of(call), call: Arc::new(call.clone()) }).collect()
     }

@@ -81,9 +81,17 @@ pub struct Setup {
 impl Setup {
     /// A program with an empty store of its own and default settings.
     pub fn on(store: Store) -> Self {
+        Self::with_database(store, (store == Store::Mongo).then(mongod::Database::new))
+    }
+
+    /// The same on a MongoDB that tells nobody of changes.
+    pub fn on_standalone_mongod() -> Self {
+        Self::with_database(Store::Mongo, Some(mongod::Database::standalone()))
+    }
+
+    fn with_database(store: Store, database: Option<mongod::Database>) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
         let data_dir = home.path().join("data").display().to_string();
-        let database = (store == Store::Mongo).then(mongod::Database::new);
         let mut setup = Self { store, home, settings: Vec::new(), database };
         for (name, value) in [("BIND", "127.0.0.1:0"), ("DATA_DIR", &data_dir), ("LOG_FORMAT", "json")] {
             setup = setup.with(name, value);

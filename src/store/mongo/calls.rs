@@ -49,7 +49,7 @@ struct Writes {
 
 impl Calls {
     pub(super) fn new(active: &Collection<Document>, history: &Collection<Document>, database: &Database) -> Self {
-        let places = (active.clone(), history.clone());
+        let places = (active.clone(), history.name().to_owned());
         let looks = Batch::start(move |asked| look_together(places.clone(), asked));
         Self { looks, active: Writes::to(active, database), history: Writes::to(history, database) }
     }
@@ -114,7 +114,7 @@ impl Writes {
 
 /// One look for everyone, or one for each where the answer would be too long.
 async fn look_together(
-    (active, history): (Collection<Document>, Collection<Document>),
+    (active, history): (Collection<Document>, String),
     asked: Vec<Vec<String>>,
 ) -> std::result::Result<Vec<Vec<Held>>, Error> {
     let found = look(&active, &history, asked.concat(), MOST_ENDED * asked.len()).await?;
@@ -131,19 +131,30 @@ async fn look_together(
 
 async fn look(
     active: &Collection<Document>,
-    history: &Collection<Document>,
+    history: &str,
     names: Vec<String>,
     most_ended: usize,
 ) -> std::result::Result<Vec<Held>, Error> {
     let filter = doc! { "$or": [{ "session_id": { "$in": &names } }, { "ledger.linked": { "$in": names } }] };
-    let newest = doc! { "timestamp": -1, "_id": -1 };
     // A call that is moving stands in the history before it leaves the active calls, so it is seen when they are asked in
-    // the other order.
-    let active: Vec<_> = active.find(filter.clone()).await?.try_collect().await?;
-    let ended: Vec<_> = history.find(filter).sort(newest).limit(most_ended as i64).await?.try_collect().await?;
-    let held = |place| move |document| Some(Held { place, call: Arc::new(from_document(document)?) });
-    let active = active.into_iter().filter_map(held(Place::Active));
-    Ok(active.chain(ended.into_iter().filter_map(held(Place::History))).collect())
+    // the other order, as a union does.
+    let newest = [
+        doc! { "$match": filter.clone() },
+        doc! { "$sort": { "timestamp": -1, "_id": -1 } },
+        doc! { "$limit": most_ended as i64 },
+        // An active call has an `_id` and no wrapping.
+        doc! { "$replaceWith": { "ended": "$$ROOT" } },
+    ];
+    let union = doc! { "$unionWith": { "coll": history, "pipeline": newest.to_vec() } };
+    let found: Vec<_> = active.aggregate([doc! { "$match": filter }, union]).await?.try_collect().await?;
+    let held = |mut document: Document| {
+        let (place, document) = match document.remove("ended") {
+            Some(Bson::Document(ended)) if !document.contains_key("_id") => (Place::History, ended),
+            _ => (Place::Active, document),
+        };
+        Some(Held { place, call: Arc::new(from_document(document)?) })
+    };
+    Ok(found.into_iter().filter_map(held).collect())
 }
 
 /// Inserts what is not there yet.

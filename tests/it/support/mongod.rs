@@ -27,6 +27,13 @@ impl Database {
         Self { uri: uri().to_owned(), name: format!("caller_popup_test_{}", ObjectId::new()) }
     }
 
+    /// On a mongod that is no replica set, so that nobody is told of changes.
+    pub fn standalone() -> Self {
+        static URI: OnceLock<String> = OnceLock::new();
+        let uri = URI.get_or_init(|| format!("mongodb://{}/", start(&[])));
+        Self { uri: uri.clone(), ..Self::new() }
+    }
+
     /// Opened by another program: a client that shares nothing with the one under test.
     pub async fn open(&self) -> mongodb::Database {
         Client::with_uri_str(&self.uri).await.expect("MongoDB answers").database(&self.name)
@@ -60,7 +67,7 @@ fn uri() -> &'static str {
     static URI: OnceLock<String> = OnceLock::new();
     URI.get_or_init(|| match std::env::var("MONGODB_TEST_URI") {
         Ok(uri) if !uri.is_empty() => uri,
-        _ => start(),
+        _ => start_replica_set(),
     })
 }
 
@@ -74,22 +81,34 @@ pub fn program() -> String {
     }
 }
 
-/// A one-node replica set on a free port, in a temporary folder, gone when this process is.
-fn start() -> String {
-    static ALIVE: Mutex<Option<ChildStdin>> = Mutex::new(None);
+/// A replica set of one node.
+fn start_replica_set() -> String {
+    let address = start(&["--replSet", "tests", "--oplogSize", "64"]);
+    // A thread and a runtime of its own: the tests' runtimes end with their test, and this one blocks.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+        runtime.block_on(make_replica_set(&address));
+        format!("mongodb://{address}/?replicaSet=tests")
+    })
+    .join()
+    .expect("mongod becomes a replica set")
+}
+
+/// A mongod on a free port, in a temporary folder, gone when this process is; answers its address.
+fn start(more: &[&str]) -> String {
+    static ALIVE: Mutex<Vec<ChildStdin>> = Mutex::new(Vec::new());
     let program = program();
     let folder = tempfile::tempdir().expect("a temporary folder can be made").keep();
     let dbpath = folder.display().to_string();
     #[rustfmt::skip]
-    let arguments = [
-        "--dbpath", &dbpath, "--bind_ip", "127.0.0.1", "--port", "0", "--nounixsocket", "--replSet", "tests",
-        "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25",
-        "--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false",
+    let common = [
+        "--dbpath", &dbpath, "--bind_ip", "127.0.0.1", "--port", "0", "--nounixsocket",
+        "--wiredTigerCacheSizeGB", "0.25", "--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false",
     ];
-    let (alive, output) = start_helper(&program, &arguments, folder).unwrap_or_else(|e| {
+    let (alive, output) = start_helper(&program, &[&common, more].concat(), folder).unwrap_or_else(|e| {
         panic!("{program} cannot be started ({e}): run scripts/test, which brings mongod, or set MONGOD or MONGODB_TEST_URI")
     });
-    *ALIVE.lock().expect("nothing panics while it holds this") = Some(alive);
+    ALIVE.lock().expect("nothing panics while it holds this").push(alive);
 
     let (found, port) = mpsc::channel();
     // Reads on to the end, or mongod would stand still when the pipe is full.
@@ -102,15 +121,7 @@ fn start() -> String {
         }
     });
     let port = port.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{program} does not run on this machine"));
-    let address = format!("127.0.0.1:{port}");
-    // A thread and a runtime of its own: the tests' runtimes end with their test, and this one blocks.
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-        runtime.block_on(make_replica_set(&address));
-        format!("mongodb://{address}/?replicaSet=tests")
-    })
-    .join()
-    .expect("mongod becomes a replica set")
+    format!("127.0.0.1:{port}")
 }
 
 async fn make_replica_set(address: &str) {
