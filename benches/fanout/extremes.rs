@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use mongodb::bson::{Document, doc};
 
+use crate::Options;
 use crate::crowd::{Crowd, Return, Tally};
-use crate::payload::Payload;
+use crate::payload::{Load, Payload};
 use crate::publisher::Publisher;
 use crate::report::median;
-use crate::server::{Kind, Server};
-use crate::{Options, throughput};
+use crate::server::{Kind, Server, replica_set};
 
 /// After the last viewer came, so that opening streams is not counted.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -29,14 +29,14 @@ pub fn idle(options: &Options) {
     println!("viewers  % of a core  KiB a viewer");
     for &viewers in &options.viewers {
         let run = |_| {
-            let server = Server::start(Kind::Ours, &[]);
-            let empty = server.family().memory();
+            let server = Server::start(Kind::Ours);
+            let empty = server.memory();
             let _crowd = Crowd::gather(&server, viewers, 0);
             thread::sleep(SETTLE);
-            let memory = (server.family().memory() - empty) as f64 / viewers as f64;
-            let (before, start) = (server.family().cpu(), Instant::now());
+            let memory = (server.memory() - empty) as f64 / viewers as f64;
+            let (before, start) = (server.cpu(), Instant::now());
             thread::sleep(Duration::from_secs(options.seconds.into()));
-            let busy = (server.family().cpu() - before).as_secs_f64() / start.elapsed().as_secs_f64();
+            let busy = (server.cpu() - before).as_secs_f64() / start.elapsed().as_secs_f64();
             (busy * 100.0, memory)
         };
         let (busy, memory): (Vec<_>, Vec<_>) = (0..options.runs).map(run).unzip();
@@ -46,7 +46,7 @@ pub fn idle(options: &Options) {
 
 /// Some never read: what the others notice of it.
 pub fn stall(options: &Options, percent: usize) {
-    let payload = Payload::capture();
+    let payload = Payload::capture(Load::Updates);
     println!("{percent} % of the viewers never read; {STALL} s, {} events a second; medians", options.rate);
     println!("viewers  healthy p99 without and with, ms  ratio  gone after s  memory grew by KiB  lost  doubled");
     for &viewers in &options.viewers {
@@ -80,18 +80,18 @@ struct Watched {
 }
 
 fn watched(payload: &Payload, viewers: usize, deaf: usize, rate: u32) -> Watched {
-    let server = Server::start(Kind::Ours, &[]);
+    let server = Server::start(Kind::Ours);
     let publisher = Publisher::connect(&server, payload);
     let mut crowd = Crowd::gather(&server, viewers, deaf);
     thread::sleep(SETTLE);
-    let (start, before) = (Instant::now(), server.family().memory());
+    let (start, before) = (Instant::now(), server.memory());
     let done = AtomicBool::new(false);
     let (gone, growth) = thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let (mut gone, mut most) = (None, before);
             while !done.load(Ordering::Relaxed) {
                 thread::sleep(LOOK);
-                most = most.max(server.family().memory());
+                most = most.max(server.memory());
                 if gone.is_none() && viewers_of(server.address) == Some(viewers - deaf) {
                     gone = Some(start.elapsed());
                 }
@@ -117,7 +117,7 @@ fn viewers_of(address: SocketAddr) -> Option<usize> {
 
 /// Everyone is cut off at once while events go on, and comes back at once with the position they know.
 pub fn reconnect(options: &Options) {
-    let payload = Payload::capture();
+    let payload = Payload::capture(Load::Updates);
     let events = options.seconds * options.rate;
     println!(
         "all viewers are cut off at once and come back at once; {events} events, {} a second; medians",
@@ -156,8 +156,7 @@ struct Cut {
 }
 
 fn cut(payload: &Payload, viewers: usize, events: u32, rate: u32, happens: bool) -> Cut {
-    let settings = throughput::mongodb();
-    let server = Server::start(Kind::Ours, &settings.iter().map(|(k, v)| (*k, v.as_str())).collect::<Vec<_>>());
+    let server = Server::start(if replica_set().is_some() { Kind::Mongodb } else { Kind::Ours });
     let publisher = Publisher::connect(&server, payload);
     let mut crowd = Crowd::gather(&server, viewers, 0);
     let before = reads();
@@ -172,7 +171,7 @@ fn cut(payload: &Payload, viewers: usize, events: u32, rate: u32, happens: bool)
 
 /// Reads that MongoDB served so far.
 fn reads() -> Option<i64> {
-    let uri = std::env::var("MONGODB_TEST_URI").ok()?;
+    let uri = replica_set()?;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let status: Document = runtime.block_on(async {
         let client = mongodb::Client::with_uri_str(uri).await.expect("MONGODB_TEST_URI is a connection string");

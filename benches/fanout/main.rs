@@ -10,6 +10,9 @@
 //! * `nchan`: nginx with nchan and two workers, where `libnginx-mod-nchan` is installed.
 //! * `poll`: every viewer asks the database every two seconds.
 //!
+//! With `--calls` it is the whole way from a webhook to a popup: each event is a new call whose caller is looked up, ours
+//! runs on each store, and on MongoDB also through another instance.
+//!
 //! `cargo bench --bench fanout -- --help` says what else it measures. Where `MONGODB_TEST_URI` names a replica set, `poll`
 //! and `--throughput` use it, and `--reconnect` counts its reads.
 
@@ -28,7 +31,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crowd::Crowd;
-use payload::Payload;
+use payload::{Load, Payload};
 use publisher::Publisher;
 use report::{Row, Table};
 use server::{Kind, Server};
@@ -46,6 +49,7 @@ struct Arguments {
 struct Options {
     /// How many viewers watch, one table each.
     #[arg(long, value_delimiter = ',', default_value = "1000,5000,10000")]
+    #[arg(default_value_if("calls", "true", "100"))]
     viewers: Vec<usize>,
     /// How long events are sent.
     #[arg(long, default_value_t = 10)]
@@ -58,7 +62,11 @@ struct Options {
     runs: usize,
     /// Only these servers.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "ours,floor,axum,nchan,poll")]
+    #[arg(default_value_if("calls", "true", "ours,mongodb,elsewhere,floor,axum,nchan,poll"))]
     only: Vec<Kind>,
+    /// Every event is a new call, instead of one call that changes.
+    #[arg(long)]
+    calls: bool,
     /// Instead: what it costs when nothing happens and heartbeats are sent.
     #[arg(long)]
     idle: bool,
@@ -106,7 +114,7 @@ fn main() {
 }
 
 fn fan_out(options: &Options) {
-    let payload = Payload::capture();
+    let payload = Payload::capture(if options.calls { Load::Calls } else { Load::Updates });
     let events = options.rate * options.seconds;
     println!(
         "{events} events of {} bytes, {} a second; medians of {} runs",
@@ -130,14 +138,14 @@ fn fan_out(options: &Options) {
 
 /// One server, one crowd, one run.
 fn deliver(kind: Kind, payload: &Payload, viewers: usize, events: u32, rate: u32) -> Row {
-    let server = Server::start(kind, &[]);
+    let server = Server::start(kind);
     let publisher = Publisher::connect(&server, payload);
-    let empty = server.family().memory();
+    let empty = server.memory();
     let mut crowd = Crowd::gather(&server, viewers, 0);
     std::thread::sleep(Duration::from_millis(500));
-    let memory = server.family().memory().saturating_sub(empty);
-    let before = server.family().cpu();
+    let memory = server.memory().saturating_sub(empty);
+    let before = server.cpu();
     publisher.publish(events, rate);
     let tally = crowd.report(events);
-    Row { cpu: server.family().cpu() - before, memory: memory as f64 / viewers as f64, tally }
+    Row { cpu: server.cpu() - before, memory: memory as f64 / viewers as f64, tally }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use axum::routing::{get, post};
@@ -19,6 +20,8 @@ use mongodb::bson::{Document, doc};
 use rusqlite::Connection;
 use tokio::sync::broadcast;
 use tokio::time::{MissedTickBehavior, interval};
+
+use crate::publisher::EVENT;
 
 const HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\nconnection: close\r\n\r\n";
@@ -101,19 +104,20 @@ fn take_posts(mut requests: BufReader<TcpStream>, halves: &[Half]) {
 /// axum's own server-sent events over tokio's broadcast channel.
 #[tokio::main]
 pub async fn axum() {
-    let (sender, _) = broadcast::channel::<(u64, String)>(1_024);
+    let (sender, _) = broadcast::channel::<Told>(1_024);
     let router = Router::new().route("/stream", get(follow)).route("/publish", post(tell)).with_state(sender);
     serve(router).await;
 }
 
-async fn follow(
-    State(sender): State<broadcast::Sender<(u64, String)>>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+/// An event's number, name and data.
+type Told = (u64, String, String);
+
+async fn follow(State(sender): State<broadcast::Sender<Told>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let events = stream::unfold(sender.subscribe(), |mut events| async {
         loop {
             match events.recv().await {
-                Ok((number, data)) => {
-                    let event = Event::default().id(format!("19c0ffee000-{number}")).event("call_updated").data(data);
+                Ok((number, name, data)) => {
+                    let event = Event::default().id(format!("19c0ffee000-{number}")).event(name).data(data);
                     return Some((Ok(event), events));
                 }
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
@@ -124,9 +128,18 @@ async fn follow(
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 
-async fn tell(State(sender): State<broadcast::Sender<(u64, String)>>, data: String) {
+async fn tell(State(sender): State<broadcast::Sender<Told>>, headers: HeaderMap, data: String) {
+    let _ = sender.send((number(), name(&headers), data));
+}
+
+/// The next event's.
+fn number() -> u64 {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
-    let _ = sender.send((NUMBER.fetch_add(1, Ordering::Relaxed), data));
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+fn name(headers: &HeaderMap) -> String {
+    String::from_utf8_lossy(headers[EVENT].as_bytes()).into_owned()
 }
 
 async fn serve(router: Router) {
@@ -164,38 +177,42 @@ impl Table {
             return Self::Mongo(table);
         }
         let connection = Connection::open_in_memory().expect("SQLite needs only memory");
-        connection.execute_batch("CREATE TABLE events (number INTEGER PRIMARY KEY, data TEXT)").expect("a table");
+        connection
+            .execute_batch("CREATE TABLE events (number INTEGER PRIMARY KEY, name TEXT, data TEXT)")
+            .expect("a table");
         Self::Sqlite(Arc::new(Mutex::new(connection)))
     }
 
-    async fn insert(&self, data: String) {
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed) as i64;
+    async fn insert(&self, name: String, data: String) {
+        let number = number() as i64;
         match self {
             Self::Mongo(table) => {
-                table.insert_one(doc! { "number": number, "data": data }).await.expect("MongoDB answers");
+                table.insert_one(doc! { "number": number, "name": name, "data": data }).await.expect("MongoDB answers");
             }
             Self::Sqlite(connection) => {
                 let connection = connection.lock().expect("no thread panics");
-                connection.execute("INSERT INTO events VALUES (?1, ?2)", (number, data)).expect("a row");
+                connection.execute("INSERT INTO events VALUES (?1, ?2, ?3)", (number, name, data)).expect("a row");
             }
         }
     }
 
-    async fn since(&self, number: i64) -> Vec<(i64, String)> {
+    async fn since(&self, number: i64) -> Vec<Told> {
         match self {
             Self::Mongo(table) => {
                 let newer = table.find(doc! { "number": { "$gt": number } }).sort(doc! { "number": 1 });
                 let rows: Vec<Document> = newer.await.expect("MongoDB answers").try_collect().await.expect("all rows");
-                let row = |row: &Document| Some((row.get_i64("number").ok()?, row.get_str("data").ok()?.to_owned()));
+                let text = |row: &Document, field| row.get_str(field).map(str::to_owned).ok();
+                let row =
+                    |row: &Document| Some((row.get_i64("number").ok()? as u64, text(row, "name")?, text(row, "data")?));
                 rows.iter().filter_map(row).collect()
             }
             Self::Sqlite(connection) => {
                 let connection = connection.clone();
                 let read = move || {
                     let connection = connection.lock().expect("no thread panics");
-                    let mut newer = connection.prepare_cached("SELECT number, data FROM events WHERE number > ?1")?;
-                    newer.query_map([number], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()
+                    let mut newer = connection.prepare_cached("SELECT * FROM events WHERE number > ?1")?;
+                    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?));
+                    newer.query_map([number], row)?.collect::<rusqlite::Result<_>>()
                 };
                 tokio::task::spawn_blocking(read).await.expect("reading does not panic").expect("all rows")
             }
@@ -203,8 +220,8 @@ impl Table {
     }
 }
 
-async fn insert(State(table): State<Table>, data: String) {
-    table.insert(data).await;
+async fn insert(State(table): State<Table>, headers: HeaderMap, data: String) {
+    table.insert(name(&headers), data).await;
 }
 
 async fn ask_again(State(table): State<Table>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
@@ -213,10 +230,10 @@ async fn ask_again(State(table): State<Table>) -> Sse<impl Stream<Item = Result<
     let rounds = stream::unfold((table, clock, 0), |(table, mut clock, known)| async move {
         clock.tick().await;
         let rows = table.since(known).await;
-        let newest = rows.last().map_or(known, |(number, _)| *number);
+        let newest = rows.last().map_or(known, |(number, ..)| *number as i64);
         let events = rows
             .into_iter()
-            .map(|(number, data)| Ok(Event::default().id(number.to_string()).event("call_updated").data(data)));
+            .map(|(number, name, data)| Ok(Event::default().id(number.to_string()).event(name).data(data)));
         // A first word at once, and the guide's heartbeat when there is nothing else.
         let events: Vec<_> =
             if newest == known { vec![Ok(Event::default().event("heartbeat").data("{}"))] } else { events.collect() };

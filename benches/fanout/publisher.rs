@@ -5,8 +5,11 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::payload::{Payload, Token, notification};
+use crate::payload::{Payload, Token};
 use crate::server::{Kind, Server};
+
+/// The header in which nchan takes an event's name; the other peers that make frames take it there too.
+pub const EVENT: &str = "x-eventsource-event";
 
 /// One connection, on which requests do not wait for answers: the server's pace must not become ours.
 pub struct Publisher<'a> {
@@ -19,10 +22,10 @@ pub struct Publisher<'a> {
 impl<'a> Publisher<'a> {
     /// Connects, and has the call begin that the events are about.
     pub fn connect(server: &Server, payload: &'a Payload) -> Self {
-        let socket = TcpStream::connect(server.address).expect("the server listens");
+        let socket = TcpStream::connect(server.publish_at).expect("the server listens");
         socket.set_nodelay(true).expect("a socket takes options");
         let publisher = Self { socket, kind: server.kind, path: server.publish, payload };
-        if server.kind == Kind::Ours {
+        if server.kind.is_ours() {
             publisher.send(Token { sequence: 0, due: micros(SystemTime::now()) });
             let mut answers = BufReader::new(publisher.socket.try_clone().expect("a socket can be shared"));
             read_answer(&mut answers).expect("the server takes a webhook");
@@ -45,13 +48,14 @@ impl<'a> Publisher<'a> {
     }
 
     fn send(&self, token: Token) {
-        let (headers, body) = match self.kind {
-            Kind::Ours => ("", notification(token)),
-            Kind::Floor => ("", self.payload.frame(token)),
-            Kind::Nchan => ("X-EventSource-Event: call_updated\r\n", self.payload.data(token)),
-            Kind::Axum | Kind::Poll => ("", self.payload.data(token)),
+        let load = self.payload.load;
+        let body = match self.kind {
+            kind if kind.is_ours() => load.notification(token),
+            Kind::Floor => self.payload.frame(token),
+            _ => self.payload.data(token),
         };
-        (&self.socket).write_all(&post(self.path, headers, body.as_bytes())).expect("the server reads");
+        let event = format!("{EVENT}: {}\r\n", load.event());
+        (&self.socket).write_all(&post(self.path, &event, body.as_bytes())).expect("the server reads");
     }
 }
 

@@ -34,14 +34,17 @@ impl Table {
         }
     }
 
-    fn ratio(&self, f: &mut fmt::Formatter<'_>, other: Kind) -> fmt::Result {
-        let rows = |kind| self.0.iter().find(|(known, _)| *known == kind).map(|(_, rows)| rows);
-        let (Some(ours), Some(theirs)) = (rows(Kind::Ours), rows(other)) else { return Ok(()) };
-        // Ratios are taken within a run, and their median afterwards.
+    /// Ratios are taken within a run, and their median afterwards.
+    fn ratio(
+        f: &mut fmt::Formatter<'_>,
+        (kind, ours): &(Kind, Vec<Row>),
+        (other, theirs): &(Kind, Vec<Row>),
+    ) -> fmt::Result {
         let ratio = |figure: &dyn Fn(&Row) -> f64| {
             median(ours.iter().zip(theirs).map(|(ours, theirs)| figure(ours) / figure(theirs)).collect())
         };
-        write!(f, "ours/{:<6} p50 {:.2}", other.name(), ratio(&|row| row.tally.p50))?;
+        let names = format!("{}/{}", kind.name(), other.name());
+        write!(f, "{names:<15} p50 {:.2}", ratio(&|row| row.tally.p50))?;
         write!(f, "  p99 {:.2}", ratio(&|row| row.tally.p99))?;
         write!(f, "  last {:.2}", ratio(&|row| row.tally.last))?;
         write!(f, "  CPU {:.2}", ratio(&Row::cpu_per_delivery))?;
@@ -51,14 +54,17 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "               milliseconds to a viewer                to the last        µs CPU     KiB memory")?;
         writeln!(
             f,
-            "server       p50       p99     p99.9       max      viewer  a delivery  a viewer    lost  doubled"
+            "                  milliseconds to a viewer                to the last        µs CPU     KiB memory"
+        )?;
+        writeln!(
+            f,
+            "server          p50       p99     p99.9       max      viewer  a delivery  a viewer    lost  doubled"
         )?;
         for (kind, rows) in &self.0 {
             let figure = |of: &dyn Fn(&Row) -> f64| median(rows.iter().map(of).collect());
-            write!(f, "{:<6}", kind.name())?;
+            write!(f, "{:<9}", kind.name())?;
             write!(f, " {:>9.1} {:>9.1}", figure(&|row| row.tally.p50), figure(&|row| row.tally.p99))?;
             write!(f, " {:>9.1} {:>9.1}", figure(&|row| row.tally.p999), figure(&|row| row.tally.max))?;
             write!(f, " {:>11.1} {:>11.2}", figure(&|row| row.tally.last), figure(&Row::cpu_per_delivery))?;
@@ -68,7 +74,8 @@ impl fmt::Display for Table {
             let doubled: u64 = rows.iter().map(|row| row.tally.doubled).sum();
             writeln!(f, " {lost:>7} {doubled:>8}")?;
         }
-        [Kind::Floor, Kind::Axum, Kind::Nchan, Kind::Poll].into_iter().try_for_each(|other| self.ratio(f, other))
+        let (ours, peers): (Vec<_>, Vec<_>) = self.0.iter().partition(|(kind, _)| kind.is_ours());
+        ours.iter().try_for_each(|ours| peers.iter().try_for_each(|peer| Self::ratio(f, ours, peer)))
     }
 }
 

@@ -18,7 +18,12 @@ const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Kind {
+    /// On SQLite.
     Ours,
+    /// On MongoDB, where `MONGODB_TEST_URI` names a replica set.
+    Mongodb,
+    /// The same: the webhooks are posted to one instance, and the viewers are at another.
+    Elsewhere,
     Floor,
     Axum,
     Nchan,
@@ -28,17 +33,28 @@ pub enum Kind {
 impl Kind {
     /// Whether it can be measured here; says so where not.
     pub fn is_there(&self) -> bool {
-        let there = *self != Self::Nchan || Path::new(NCHAN).exists();
+        let (there, cure) = match self {
+            Self::Nchan => (Path::new(NCHAN).exists(), "apt install libnginx-mod-nchan"),
+            Self::Mongodb | Self::Elsewhere => (replica_set().is_some(), "set MONGODB_TEST_URI to a replica set"),
+            _ => (true, ""),
+        };
         if !there {
-            println!("nchan is not measured: apt install libnginx-mod-nchan");
+            println!("{} is not measured: {cure}", self.name());
         }
         there
+    }
+
+    /// Whether it is this project's.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::Mongodb | Self::Elsewhere)
     }
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::Mongodb => "mongodb",
+            Self::Elsewhere => "elsewhere",
             Self::Floor => "floor",
             Self::Axum => "axum",
             Self::Nchan => "nchan",
@@ -50,56 +66,95 @@ impl Kind {
 /// A server that runs until this is dropped.
 pub struct Server {
     pub kind: Kind,
+    /// Whom viewers ask.
     pub address: SocketAddr,
-    /// Where viewers listen.
+    /// Where they listen.
     pub stream: &'static str,
-    /// Where events are posted.
+    /// Whom events are posted to.
+    pub publish_at: SocketAddr,
+    /// Where.
     pub publish: &'static str,
-    child: Child,
+    children: Vec<Child>,
     _folder: TempDir,
 }
 
 impl Server {
-    /// Starts one; `settings` are ours only.
-    pub fn start(kind: Kind, settings: &[(&str, &str)]) -> Self {
+    pub fn start(kind: Kind) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (child, address) = match kind {
-            Kind::Ours => ours(folder.path(), settings),
-            Kind::Nchan => nchan(folder.path()),
-            Kind::Floor | Kind::Axum | Kind::Poll => peer(kind),
+        let started = match kind {
+            Kind::Ours => vec![ours(folder.path(), &[])],
+            Kind::Mongodb => vec![ours(folder.path(), &mongodb())],
+            Kind::Elsewhere => {
+                let settings = mongodb();
+                ["one", "other"].map(|name| ours(&folder.path().join(name), &settings)).into()
+            }
+            Kind::Nchan => vec![nchan(folder.path())],
+            Kind::Floor | Kind::Axum | Kind::Poll => vec![peer(kind)],
         };
-        let (stream, publish) = match kind {
-            Kind::Ours => ("/api/ringcentral/call-stream", WEBHOOK),
-            _ => ("/stream", "/publish"),
+        let (stream, publish) = match kind.is_ours() {
+            true => ("/api/ringcentral/call-stream", WEBHOOK),
+            false => ("/stream", "/publish"),
         };
-        Self { kind, address, stream, publish, child, _folder: folder }
+        let (children, addresses): (Vec<_>, Vec<_>) = started.into_iter().unzip();
+        let (address, publish_at) = (addresses[0], addresses[addresses.len() - 1]);
+        Self { kind, address, stream, publish_at, publish, children, _folder: folder }
     }
 
-    /// Its processes.
-    pub fn family(&self) -> Family {
-        Family(self.child.id())
+    /// Time on a processor so far.
+    pub fn cpu(&self) -> Duration {
+        self.families().map(Family::cpu).sum()
+    }
+
+    /// Resident memory in KiB.
+    pub fn memory(&self) -> u64 {
+        self.families().map(Family::memory).sum()
+    }
+
+    fn families(&self) -> impl Iterator<Item = Family> {
+        self.children.iter().map(|child| Family(child.id()))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.kind == Kind::Nchan {
-            // Killed outright, the master would leave its workers behind.
-            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        } else {
-            let _ = self.child.kill();
+        for child in &mut self.children {
+            if self.kind == Kind::Nchan {
+                // Killed outright, the master would leave its workers behind.
+                let _ = Command::new("kill").arg(child.id().to_string()).status();
+            } else {
+                let _ = child.kill();
+            }
+            let _ = child.wait();
         }
-        let _ = self.child.wait();
     }
 }
 
-fn ours(folder: &Path, settings: &[(&str, &str)]) -> (Child, SocketAddr) {
+/// The MongoDB there is to measure on.
+pub fn replica_set() -> Option<String> {
+    std::env::var("MONGODB_TEST_URI").ok()
+}
+
+/// Settings of ours for an empty database there.
+fn mongodb() -> [(&'static str, String); 2] {
+    let uri = replica_set().expect("it was asked whether there is one");
+    let database = format!("caller_popup_bench_{}", std::process::id());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    runtime.block_on(async {
+        let client = mongodb::Client::with_uri_str(&uri).await.expect("MONGODB_TEST_URI is a connection string");
+        client.database(&database).drop().await.expect("MongoDB answers");
+        client.shutdown().await;
+    });
+    [("MONGODB_URI", uri), ("MONGODB_DATABASE", database)]
+}
+
+fn ours(folder: &Path, settings: &[(&str, String)]) -> (Child, SocketAddr) {
+    fs::create_dir_all(folder).expect("the temporary folder can be written");
     let log = folder.join("log");
     let mut child = Command::new(env!("CARGO_BIN_EXE_caller-popup"))
         .current_dir(folder)
         .env("DATA_DIR", folder)
         .envs([("BIND", "127.0.0.1:0"), ("LOG", "info"), ("LOG_FORMAT", "json")])
-        .envs(settings.iter().copied())
+        .envs(settings.iter().map(|(name, value)| (name, value)))
         // A file takes a line for what it costs; whoever reads a pipe would be measured with us.
         .stderr(fs::File::create(&log).expect("a file for the log"))
         .spawn()

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use crate::Options;
 use crate::publisher::{post, read_answer};
 use crate::report::median;
-use crate::server::{Kind, Server, WEBHOOK};
+use crate::server::{Kind, Server, WEBHOOK, replica_set};
 
 /// Writers at once, of webhooks and of rows.
 const WRITERS: usize = 64;
@@ -41,9 +41,9 @@ pub fn measure(options: &Options) {
         options.runs
     );
     println!("database  webhooks/s  plain writes/s  ratio");
-    let compare = |name: &str, settings: &[(&'static str, String)], plain: &dyn Fn(Duration) -> u64| {
+    let compare = |name: &str, kind: Kind, plain: &dyn Fn(Duration) -> u64| {
         let run = |_| {
-            let webhooks = webhooks(settings, seconds) as f64 / seconds as f64;
+            let webhooks = webhooks(kind, seconds) as f64 / seconds as f64;
             let plain = plain(Duration::from_secs(seconds)) as f64 / seconds as f64;
             (webhooks, plain)
         };
@@ -52,27 +52,14 @@ pub fn measure(options: &Options) {
         let ratio = figure(&|(webhooks, plain)| webhooks / plain);
         println!("{name:<8} {:>11.0} {:>15.0} {ratio:>6.2}", figure(&|row| row.0), figure(&|row| row.1));
     };
-    compare("sqlite", &[], &inserts);
-    match std::env::var("MONGODB_TEST_URI") {
-        Ok(uri) => compare("mongodb", &mongodb(), &|time| upserts(&uri, time)),
-        Err(_) => println!("mongodb   not measured: set MONGODB_TEST_URI to a replica set"),
+    compare("sqlite", Kind::Ours, &inserts);
+    if Kind::Mongodb.is_there() {
+        compare("mongodb", Kind::Mongodb, &upserts);
     }
 }
 
-/// Settings of ours for the MongoDB of the tests, if there is one.
-pub fn mongodb() -> Vec<(&'static str, String)> {
-    let Ok(uri) = std::env::var("MONGODB_TEST_URI") else { return Vec::new() };
-    let database = format!("caller_popup_bench_{}", std::process::id());
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-    runtime.block_on(async {
-        let client = mongodb::Client::with_uri_str(&uri).await.expect("MONGODB_TEST_URI is a connection string");
-        client.database(&database).drop().await.expect("MongoDB answers");
-    });
-    vec![("MONGODB_URI", uri), ("MONGODB_DATABASE", database)]
-}
-
-fn webhooks(settings: &[(&'static str, String)], seconds: u64) -> u64 {
-    let server = Server::start(Kind::Ours, &settings.iter().map(|(k, v)| (*k, v.as_str())).collect::<Vec<_>>());
+fn webhooks(kind: Kind, seconds: u64) -> u64 {
+    let server = Server::start(kind);
     let program = std::env::current_exe().expect("the benchmark knows itself");
     let senders = Command::new(program).args(["senders", &server.address.to_string(), &seconds.to_string()]).output();
     let output = senders.expect("the benchmark runs");
@@ -207,7 +194,8 @@ fn inserts(time: Duration) -> u64 {
 }
 
 /// The driver's own upserts with our write concern.
-fn upserts(uri: &str, time: Duration) -> u64 {
+fn upserts(time: Duration) -> u64 {
+    let uri = replica_set().expect("it was asked whether there is one");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {
         let client = mongodb::Client::with_uri_str(uri).await.expect("MONGODB_TEST_URI is a connection string");
