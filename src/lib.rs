@@ -6,7 +6,7 @@
 //! the people it concerns:
 //!
 //! ```text
-//! webhook → Notification::parse → App::ingest → Store::apply → Hub::publish → stream
+//! webhook → Notification::parse → App::ingest → Store::apply_to → Hub::publish → stream
 //! ```
 //!
 //! # The map
@@ -36,12 +36,14 @@
 //!
 //! 1. [`http`] checks the verification token and hands the body to `Notification::parse`, which turns it into
 //!    [`call::CallEvent`]s: facts about legs, not states of calls.
-//! 2. [`app::App::ingest`] looks the caller up, for at most 25 ms, while nothing else waits for it.
-//! 3. Facts wait their turn: those of one call, whichever of its sessions they name, are taken in one after the other.
-//! 4. [`store::Store::apply`] looks at every call that the sessions lead to, lets [`call::Call::apply`] derive the next
-//!    one, and writes it if nobody else did meanwhile. Two calls that turn out to be one are joined whenever they are met
-//!    together. Only now does RingCentral get its 200.
-//! 5. [`hub::Hub::publish`] appends the call to a log if its `rev` is news. Each viewer is a cursor into that log.
+//! 2. In [`app::App::ingest`] facts wait their turn: those of one call, whichever of its sessions they name, are taken in
+//!    one after the other.
+//! 3. While [`store::Store::look`] asks for every call that the sessions lead to, the caller is looked up, for at most
+//!    25 ms; a name that takes longer follows.
+//! 4. [`store::Store::apply_to`] lets [`call::Call::apply`] derive the next call and writes it if nobody else did
+//!    meanwhile. Two calls that turn out to be one are joined whenever they are met together.
+//! 5. As soon as it is on disk, [`hub::Hub::publish`] appends the call to a log if its `rev` is news. Each viewer is a
+//!    cursor into that log. When nothing is left to do, RingCentral gets its 200.
 //! 6. Two seconds later at most, the poll of `active_calls` would have found it too: what other programs and instances
 //!    write comes in that way.
 //!

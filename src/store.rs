@@ -1,7 +1,7 @@
 //! Where calls are kept: MongoDB in production, an embedded SQLite file otherwise. Only this room knows BSON and SQL.
 //!
 //! Both keep `active_calls` (a call that goes on) and `call_history` (one row a call that ended), and both promise the
-//! same: [`Store::apply`] takes in the facts of one session at a time as if nobody else wrote, and when it returns they
+//! same: [`Store::apply_to`] takes in the facts of one session at a time as if nobody else wrote, and when it returns they
 //! are on disk. SQLite has one writer; MongoDB compares `rev` and tries again.
 
 pub mod advance;

@@ -7,23 +7,28 @@ use serde_json::json;
 
 use super::*;
 use crate::phone::Region;
+use crate::store::CustomerRecord;
 
-/// A service whose store was lost, so that it spools. The embedded store stands for MongoDB, which is back by now.
-async fn away(folder: &std::path::Path) -> App {
+async fn service(folder: &std::path::Path) -> App {
     let data_dir = folder.display().to_string();
     let config = Config::from_vars(|name| (name == "DATA_DIR").then(|| data_dir.clone())).unwrap();
     let store = Store::open(&config).await.unwrap();
-    let mut app = App::start(config, store).await.unwrap();
+    App::start(config, store).await.unwrap()
+}
+
+/// One whose store was lost, so that it spools. The embedded store stands for MongoDB, which is back by now.
+async fn away(folder: &std::path::Path) -> App {
+    let mut app = service(folder).await;
     Arc::get_mut(&mut app.0).unwrap().spool = Some(Spool::open(folder).await.unwrap());
     app.feel(|pulse| pulse.store_lost = true);
     app
 }
 
-fn rings(session: &str) -> Notification {
+fn rings(session: &str, at: DateTime<Utc>) -> Notification {
     let from = json!({ "phoneNumber": "+14165551234" });
     let body = json!({ "telephonyStatus": "Ringing", "sessionId": session, "direction": "Inbound", "from": from });
     let told = json!({ "event": "/restapi/v1.0/account/~/extension/~/presence", "body": body }).to_string();
-    Notification::parse(told.as_bytes(), Utc::now(), Region::default()).unwrap()
+    Notification::parse(told.as_bytes(), at, Region::default()).unwrap()
 }
 
 #[test]
@@ -38,7 +43,7 @@ fn a_call_that_rings_between_the_replay_and_the_look_at_the_store_goes_on() {
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let ring = tokio::spawn({
             let app = app.clone();
-            async move { app.ingest(rings("meanwhile"), Instant::now()).await }
+            async move { app.ingest(rings("meanwhile", Utc::now()), Instant::now()).await }
         });
         while app.spooled() == 0 {
             tokio::task::yield_now().await;
@@ -60,5 +65,31 @@ fn a_call_that_rings_between_the_replay_and_the_look_at_the_store_goes_on() {
         let stored: Vec<_> = app.store().active().await.unwrap().into_iter().map(|call| call.id).collect();
         assert_eq!(stored, std::slice::from_ref(&shown.id));
         assert!(app.hub().call(&shown.id).is_some());
+    });
+}
+
+#[test]
+fn a_phone_that_rings_while_the_caller_is_looked_up_waits_for_the_name() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let app = service(folder.path()).await;
+        let Store::Sqlite(file) = app.store() else { panic!("the default is the embedded store") };
+        let phones = vec!["(416) 555-1234".to_owned()];
+        let jane = CustomerRecord { id: "1".into(), name: Some("Jane Doe".into()), email: None, phones };
+        file.import_customers(vec![jane]).await.unwrap();
+        let at = Utc::now();
+        let (go_on, held) = mpsc::channel();
+        let held = tokio::task::spawn_blocking(move || held.recv());
+        let mut one = Box::pin(app.ingest(rings("both", at), Instant::now()));
+        let mut other = Box::pin(app.ingest(rings("both", at), Instant::now()));
+        assert!(futures_util::poll!(one.as_mut()).is_pending(), "it asks who is calling");
+        assert!(futures_util::poll!(other.as_mut()).is_pending(), "its turn comes after that");
+        go_on.send(()).unwrap();
+        held.await.unwrap().unwrap();
+        let (one, other) = tokio::join!(one, other);
+        one.and(other).unwrap();
+        let shown = app.hub().call_of_session("both").expect("it rings");
+        assert_eq!((shown.rev, shown.customer_name.as_deref()), (1, Some("Jane Doe")), "nobody saw a call without");
     });
 }
