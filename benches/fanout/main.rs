@@ -13,8 +13,8 @@
 //! With `--calls` it is the whole way from a webhook to a popup: each event is a new call whose caller is looked up, ours
 //! runs on each store, and on MongoDB also through another instance.
 //!
-//! `cargo bench --bench fanout -- --help` says what else it measures. Where `MONGODB_TEST_URI` names a replica set, `poll`
-//! and `--throughput` use it, and `--reconnect` counts its reads.
+//! `cargo bench --bench fanout -- --help` says what else it measures. Where `MONGODB_TEST_URI` names a replica set,
+//! `--calls`, `poll` and `--throughput` use it, and `--reconnect` counts its reads.
 
 mod crowd;
 mod extremes;

@@ -31,11 +31,15 @@ fn rings(session: &str, at: DateTime<Utc>) -> Notification {
     Notification::parse(told.as_bytes(), at, Region::default()).unwrap()
 }
 
+/// Runs a test with one thread for what blocks: whoever waits for it comes after whoever asked before.
+fn in_turn(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(test);
+}
+
 #[test]
 fn a_call_that_rings_between_the_replay_and_the_look_at_the_store_goes_on() {
-    // One thread for what blocks: whoever waits for it comes after whoever asked before.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
-    runtime.block_on(async {
+    in_turn(async {
         let folder = tempfile::tempdir().unwrap();
         let app = away(folder.path()).await;
         // Its commit has to wait.
@@ -70,8 +74,7 @@ fn a_call_that_rings_between_the_replay_and_the_look_at_the_store_goes_on() {
 
 #[test]
 fn a_phone_that_rings_while_the_caller_is_looked_up_waits_for_the_name() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
-    runtime.block_on(async {
+    in_turn(async {
         let folder = tempfile::tempdir().unwrap();
         let app = service(folder.path()).await;
         let Store::Sqlite(file) = app.store() else { panic!("the default is the embedded store") };

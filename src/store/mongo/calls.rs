@@ -138,14 +138,14 @@ async fn look(
     let filter = doc! { "$or": [{ "session_id": { "$in": &names } }, { "ledger.linked": { "$in": names } }] };
     // A call that is moving stands in the history before it leaves the active calls, so it is seen when they are asked in
     // the other order, as a union does.
-    let newest = [
+    let newest = vec![
         doc! { "$match": filter.clone() },
         doc! { "$sort": { "timestamp": -1, "_id": -1 } },
         doc! { "$limit": most_ended as i64 },
         // An active call has an `_id` and no wrapping.
         doc! { "$replaceWith": { "ended": "$$ROOT" } },
     ];
-    let union = doc! { "$unionWith": { "coll": history, "pipeline": newest.to_vec() } };
+    let union = doc! { "$unionWith": { "coll": history, "pipeline": newest } };
     let found: Vec<_> = active.aggregate([doc! { "$match": filter }, union]).await?.try_collect().await?;
     let held = |mut document: Document| {
         let (place, document) = match document.remove("ended") {
