@@ -27,7 +27,7 @@ use crate::hub::{Hub, Source, Viewer};
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
-use crate::store::{Erased, HistoryQuery, Spool, Store, StoreError, calls_of, new_id};
+use crate::store::{Erased, HistoryQuery, Known, Spool, Store, StoreError, calls_of, new_id};
 
 use away::STORE_PATIENCE;
 pub use link::{Link, known_verification};
@@ -226,14 +226,37 @@ impl App {
         events: &mut Vec<CallEvent>,
         heard: Option<Instant>,
     ) -> Result<(), StoreError> {
-        let (customers, known) = tokio::join!(self.recognise(events), self.0.store.look(events, known));
+        let look = async {
+            if self.begins(events) {
+                return Ok(Known::at_hand(events, None));
+            }
+            self.0.store.look(events, known).await
+        };
+        let (customers, known) = tokio::join!(self.recognise(events), look);
         events.extend(customers);
         self.0.store.apply_to(events, known?, new_id, |call| self.show(Source::Store, call, heard)).await
     }
 
+    /// Whether a phone begins to ring for a call that nobody can have told the store before: this instance has followed all
+    /// that happens since before it rang, and knows nothing of it. Should another have begun it in this very moment, the
+    /// store finds that out once it is written.
+    fn begins(&self, events: &[CallEvent]) -> bool {
+        let rang = events.iter().filter_map(|event| match &event.fact {
+            Fact::Leg(leg) if leg.state == LegState::Ringing => Some(leg.at.min(event.heard_at)),
+            _ => None,
+        });
+        let mut sessions = events.iter().flat_map(CallEvent::sessions);
+        rang.min().is_some_and(|at| sessions.all(|session| self.0.hub.is_new(session, at)))
+    }
+
     fn show(&self, source: Source, call: Call, heard: Option<Instant>) {
-        log_life(&call);
+        let (id, status, result, rev) = (call.id.clone(), call.status, call.result, call.rev);
         self.0.hub.publish_from(source, call, heard);
+        // One line for each thing that happens in a call's life, without numbers or names.
+        match result {
+            Some(result) => info!(call.id = %id, result = result.as_str(), "call ended"),
+            None => info!(call.id = %id, status = status.as_str(), rev, "call changed"),
+        }
     }
 
     /// Who is calling, if a phone begins to ring and that is found in time. What is found later follows by itself.
@@ -420,15 +443,6 @@ fn fact(session_id: &str, fact: Fact) -> CallEvent {
 /// A lookup that fails leaves the caller unknown for now; the popup comes all the same.
 fn answered(lookup: Answer) -> Option<Vec<Customer>> {
     lookup.inspect_err(|cause| warn!(error = cause as &dyn std::error::Error, "the caller could not be looked up")).ok()
-}
-
-/// One line for each thing that happens in a call's life, without numbers or names.
-fn log_life(call: &Call) {
-    let status = call.status.as_str();
-    match call.result {
-        Some(result) => info!(call.id = %call.id, result = result.as_str(), "call ended"),
-        None => info!(call.id = %call.id, status, rev = call.rev, "call changed"),
-    }
 }
 
 #[cfg(test)]

@@ -170,7 +170,7 @@ impl Hub {
         let before = state.head;
         state.publish(call, source, heard);
         let told = state.head;
-        self.0.head.send_replace(told);
+        self.announce(told);
         // MongoDB's change stream was quicker than its answer, so viewers were told by now.
         if let Some(heard) = heard.filter(|_| told == before && self.viewers() > 0) {
             self.0.metrics.webhook_pushed.observe(heard.elapsed().as_secs_f64());
@@ -207,7 +207,7 @@ impl Hub {
             return Some(call);
         }
         state.publish(call, Source::Store, None);
-        self.0.head.send_replace(state.head);
+        self.announce(state.head);
         None
     }
 
@@ -216,7 +216,7 @@ impl Hub {
         let mut state = self.write();
         state.log.clear();
         state.head += 1;
-        self.0.head.send_replace(state.head);
+        self.announce(state.head);
     }
 
     /// Tells every viewer that something is wrong, and whoever comes before it is over; streams stay open.
@@ -225,7 +225,7 @@ impl Hub {
         let frames = Frames::trouble(state.next_id(), trouble);
         let change = state.append(Kind::Notice, frames, None);
         state.troubles.insert(trouble, change);
-        self.0.head.send_replace(state.head);
+        self.announce(state.head);
     }
 
     /// It is over.
@@ -278,8 +278,13 @@ impl Hub {
     /// Whether a session's call was seen to end not long ago.
     pub fn has_ended(&self, session_id: &str) -> bool {
         let state = self.read();
-        !state.sessions.contains_key(session_id)
-            && state.ends.iter().filter_map(|end| end.call()).any(|call| call.session_id == session_id)
+        state.sessions.get(session_id).is_some_and(|id| !state.calls.contains_key(id))
+    }
+
+    /// Whether a call of this session, had there been one at `at` or later, would be known here, and is not.
+    pub fn is_new(&self, session_id: &str, at: DateTime<Utc>) -> bool {
+        let state = self.read();
+        !state.sessions.contains_key(session_id) && state.knows_all_since(at)
     }
 
     /// Every call that has not ended, `setup` included.
@@ -365,6 +370,11 @@ impl Hub {
     /// Moves when the log grows.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.0.head.subscribe()
+    }
+
+    /// Wakes whoever writes to viewers if the log has grown to `head`. An echo of what they were told wakes nobody.
+    fn announce(&self, head: u64) {
+        self.0.head.send_if_modified(|known| std::mem::replace(known, head) != head);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

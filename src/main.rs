@@ -96,9 +96,14 @@ enum Subscription {
     Delete,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Half of the cores: writing to viewers has threads of its own, and the less often a call is handed from thread to
+    // thread on its way through the database driver, the sooner its popup shows.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build();
+    let done = runtime.context("starting threads").and_then(|runtime| runtime.block_on(run(arguments)));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("caller-popup: {error:#}");
@@ -159,6 +164,7 @@ async fn serve(config: Config) -> Result<()> {
         tokio::spawn(every(poll_interval, app.clone(), async move |_| sharing.share_sign_outs().await)),
     ];
     let writers = http::Writers::start(app.hub().clone(), poll_interval, http::LIFETIME);
+    let writers = writers.context("starting the threads that write to viewers")?;
     let stop = retire(app.clone(), stop_signal()?);
     let door = http::Door::new(room, &app.config().access.trusted_proxies);
     let serving = http::serve(listener, door, http::router(app.clone(), gate), writers, stop);

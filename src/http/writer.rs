@@ -1,23 +1,28 @@
-//! Streams, once they are open: a few tasks that each hold many sockets.
+//! Streams, once they are open: a few threads that each hold many sockets.
 //!
 //! A stream through hyper's body costs a task, two 8 KiB buffers and about 4 µs more a frame than the bytes need. So the
 //! accept loop takes the socket over from hyper after the request's head ([`super::serve`]), and from then on a viewer
-//! is a [`Seat`]: a socket, a cursor into the hub's log and whatever the socket did not take yet. A task wakes when the
-//! log grows, asks the hub once for a batch of seats, and writes; nearly always everyone gets the same bytes.
+//! is a [`Seat`]: a socket, a cursor into the hub's log and whatever the socket did not take yet. A thread wakes when the
+//! log grows, asks the hub once for a batch of seats, and writes; nearly always everyone gets the same bytes. They are
+//! threads of their own, and no tasks among the others, so that writing to ten thousand sockets holds up no webhook, and a
+//! webhook in the midst of its way through the database driver holds up no popup.
 //!
 //! A socket that takes no more keeps its seat but is told nothing new until it has taken the rest, so nobody's memory
 //! grows; when it comes back the hub answers with the log or with `resync`. After [`STALLED`] it is closed. One that is
 //! well ends after [`LIFETIME`] and is opened anew by its viewer, who goes on where it stopped.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use chrono::Utc;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
+use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::task::TaskTracker;
@@ -26,7 +31,7 @@ use super::auth::signed_out::Visit;
 use super::door::Inside;
 use crate::hub::{Cursor, Hub, Told, farewell, goodbye, intermission};
 
-/// Seats asked for and written between two chances for others to run.
+/// Seats asked for at a time: the hub is not kept from a change for longer than that takes.
 const BATCH: usize = 64;
 /// The clock that heartbeats, stalled sockets and closed ones are looked after by.
 const BEAT: Duration = Duration::from_millis(100);
@@ -49,7 +54,7 @@ const DRAIN: Duration = Duration::from_millis(1_000);
 pub struct Writers(Arc<Shared>);
 
 struct Shared {
-    tasks: Vec<mpsc::UnboundedSender<Seat>>,
+    rows: Vec<mpsc::UnboundedSender<Arrival>>,
     next: AtomicUsize,
     lifetime: Range<Duration>,
     tracker: TaskTracker,
@@ -71,6 +76,14 @@ pub struct Seat {
     _inside: Inside,
 }
 
+/// A viewer on their way to a row, with their socket let go by the runtime that accepted it.
+struct Arrival {
+    socket: std::net::TcpStream,
+    opening: Opening,
+    inside: Inside,
+    old_at: Instant,
+}
+
 /// A stream that a handler opened, on its way to a writer.
 pub struct Opening {
     /// Where the viewer is.
@@ -84,15 +97,28 @@ pub struct Opening {
 }
 
 impl Writers {
-    /// Starts the tasks; viewers hear a heartbeat every `pace` while nothing is on their screen, and their streams last
-    /// for a random time of `lifetime`.
-    pub fn start(hub: Hub, pace: Duration, lifetime: Range<Duration>) -> Self {
+    /// Starts the threads; viewers hear a heartbeat every `pace` while nothing is on their screen, and their streams last
+    /// for a random time of `lifetime`. Fails where the system gives no more threads.
+    pub fn start(hub: Hub, pace: Duration, lifetime: Range<Duration>) -> io::Result<Self> {
+        Self::with(hub, pace, lifetime, |number, row| {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            thread::Builder::new().name(format!("viewers-{number}")).spawn(move || runtime.block_on(row)).map(drop)
+        })
+    }
+
+    /// The same with a runtime of the caller's choice for each row.
+    fn with(
+        hub: Hub,
+        pace: Duration,
+        lifetime: Range<Duration>,
+        begin: impl Fn(u32, BoxFuture<'static, ()>) -> io::Result<()>,
+    ) -> io::Result<Self> {
         // However rarely the store is polled, proxies close what is silent.
         let pace = pace.min(LONGEST_SILENCE);
         let (closing, _) = watch::channel(false);
         let tracker = TaskTracker::new();
-        let count = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4) as u32);
-        let tasks = (0..count)
+        let count = thread::available_parallelism().map_or(2, |cores| cores.get().min(4) as u32);
+        let rows = (0..count)
             .map(|number| {
                 let (sender, arrivals) = mpsc::unbounded_channel();
                 let row = Row {
@@ -105,25 +131,23 @@ impl Writers {
                     measured: hub.head(),
                     told: Told::default(),
                 };
-                tracker.spawn(row.run(arrivals, closing.subscribe()));
-                sender
+                let row = tracker.track_future(row.run(arrivals, closing.subscribe()));
+                begin(number, Box::pin(row))?;
+                Ok(sender)
             })
-            .collect();
-        Self(Arc::new(Shared { tasks, next: AtomicUsize::new(0), lifetime, tracker, closing }))
+            .collect::<io::Result<_>>()?;
+        Ok(Self(Arc::new(Shared { rows, next: AtomicUsize::new(0), lifetime, tracker, closing })))
     }
 
     /// Hands an open stream over.
     pub fn seat(&self, socket: TcpStream, opening: Opening, inside: Inside) {
-        let Opening { cursor, bytes, rest, visit } = opening;
         // A system that does not let us bounds it by itself.
         let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
-        let last_word = Instant::now();
-        let old_at = last_word + rand::random_range(self.0.lifetime.clone());
-        let (rest, then, stalled_since) = (bytes, rest, None);
-        let seat = Seat { socket, cursor, rest, then, stalled_since, last_word, old_at, visit, _inside: inside };
-        let task = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.tasks.len();
-        // The task ends only after it has closed every seat, and then this one is closed by being dropped.
-        let _ = self.0.tasks[task].send(seat);
+        let old_at = Instant::now() + rand::random_range(self.0.lifetime.clone());
+        let Ok(socket) = socket.into_std() else { return };
+        let row = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.rows.len();
+        // The row ends only after it has closed every seat, and then this one is closed by being dropped.
+        let _ = self.0.rows[row].send(Arrival { socket, opening, inside, old_at });
     }
 
     /// Ends every stream, a few at a time, and returns when all have ended.
@@ -134,7 +158,7 @@ impl Writers {
     }
 }
 
-/// One task's seats.
+/// One thread's seats.
 struct Row {
     number: u32,
     /// How many there are.
@@ -149,41 +173,44 @@ struct Row {
 }
 
 impl Row {
-    async fn run(mut self, mut arrivals: mpsc::UnboundedReceiver<Seat>, mut closing: watch::Receiver<bool>) {
+    async fn run(mut self, mut arrivals: mpsc::UnboundedReceiver<Arrival>, mut closing: watch::Receiver<bool>) {
         let mut head = self.hub.subscribe();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(mut seat) = arrivals.recv() => {
+                Some(arrival) = arrivals.recv() => {
+                    let Ok(mut seat) = Seat::take(arrival) else { continue };
+                    // The runtime learns only now that a socket new to it can be written to.
+                    tokio::task::yield_now().await;
                     seat.flush();
                     // What happened between the opening and now is told at once.
                     let news = self.hub.outlook(&seat.cursor).behind;
                     self.seats.push(seat);
                     if news {
-                        self.tell(self.seats.len() - 1).await;
+                        self.tell(self.seats.len() - 1);
                     }
                 }
                 changed = head.changed() => match changed {
                     Ok(()) => {
                         let told = *head.borrow_and_update();
-                        self.tell(0).await;
+                        self.tell(0);
                         self.measure(told);
                     }
                     Err(_) => break,
                 },
-                _ = beat.tick() => self.beat().await,
+                _ = beat.tick() => self.beat(),
                 _ = closing.changed() => break,
             }
         }
-        while let Ok(seat) = arrivals.try_recv() {
-            self.seats.push(seat);
+        while let Ok(arrival) = arrivals.try_recv() {
+            self.seats.extend(Seat::take(arrival));
         }
         self.drain().await;
     }
 
     /// Tells the news to every seat from `from` on that can take it.
-    async fn tell(&mut self, from: usize) {
+    fn tell(&mut self, from: usize) {
         let mut news = Vec::with_capacity(BATCH);
         for batch in self.seats[from..].chunks_mut(BATCH) {
             let mut free: Vec<&mut Seat> = batch.iter_mut().filter(|seat| seat.rest.is_empty()).collect();
@@ -196,7 +223,6 @@ impl Row {
             for (index, frames) in news.drain(..) {
                 free[index].say(frames, now);
             }
-            tokio::task::yield_now().await;
         }
     }
 
@@ -210,7 +236,7 @@ impl Row {
 
     /// Looks after the seats whose turn it is; each has one turn in `pace`, so heartbeats are spread evenly. Those whose
     /// sign-in has ended go at once, those who signed out when it is their turn.
-    async fn beat(&mut self) {
+    fn beat(&mut self) {
         let turns = (self.pace.as_millis() / BEAT.as_millis()).max(1) as usize;
         self.beat = (self.beat + 1) % turns;
         let (now, today) = (Instant::now(), Utc::now());
@@ -249,13 +275,10 @@ impl Row {
             if stalled || (index % turns == self.beat && seat.has_left()) {
                 self.seats.swap_remove(index);
             }
-            if index % BATCH == 0 {
-                tokio::task::yield_now().await;
-            }
         }
         // Those who stood still and can take something again have missed what was told meanwhile.
         if revived {
-            self.tell(0).await;
+            self.tell(0);
         }
     }
 
@@ -273,6 +296,13 @@ impl Row {
 }
 
 impl Seat {
+    /// Seats a viewer; to be called where the row runs, whose thread wakes for this socket from now on.
+    fn take(arrival: Arrival) -> io::Result<Self> {
+        let Arrival { socket, opening: Opening { cursor, bytes: rest, rest: then, visit }, inside, old_at } = arrival;
+        let (socket, last_word) = (TcpStream::from_std(socket)?, Instant::now());
+        Ok(Self { socket, cursor, rest, then, stalled_since: None, last_word, old_at, visit, _inside: inside })
+    }
+
     fn say(&mut self, frames: Bytes, now: Instant) {
         if self.rest.is_empty() {
             self.rest = frames;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::Viewer;
 use super::event_id::EventId;
 use super::frame::{Frames, Trouble};
@@ -22,7 +24,7 @@ pub(super) struct State {
     pub epoch: String,
     /// Calls that have not ended, by id, with the change that brought them to where they are.
     pub calls: HashMap<String, Arc<Change>>,
-    /// The live call of each session, whichever of its names was told.
+    /// The call of each session, whichever of its names was told: the live one, or the last whose end is remembered.
     pub sessions: HashMap<String, String>,
     /// Calls that have ended, the oldest first.
     pub ends: VecDeque<Arc<Change>>,
@@ -41,6 +43,9 @@ pub(super) struct State {
     /// The newest cluster time of an end that is no longer remembered.
     forgotten: u64,
 }
+
+/// How far the clocks of RingCentral, which says when a phone began to ring, and of the database may be apart.
+const CLOCKS: TimeDelta = TimeDelta::seconds(2);
 
 /// One entry of the log.
 pub(super) struct Change {
@@ -128,13 +133,20 @@ impl State {
         self.calls.get(id).or_else(|| self.ended.get(id))
     }
 
+    /// Whether every call that began at `at` or later is known here, also those that have ended since.
+    pub fn knows_all_since(&self, at: DateTime<Utc>) -> bool {
+        // The upper half of a cluster time is seconds since 1970.
+        let since = self.covered_since.map(|since| (since.max(self.forgotten) >> 32) as i64);
+        since.and_then(DateTime::from_timestamp_secs).is_some_and(|since| since + CLOCKS <= at)
+    }
+
     fn end(&mut self, call: &Call, change: Arc<Change>) {
         self.calls.remove(&call.id);
         self.unstored.remove(&call.id);
         for session in call.sessions() {
             // The session may have another call by now.
-            if self.sessions.get(session) == Some(&call.id) {
-                self.sessions.remove(session);
+            if self.sessions.get(session).is_none_or(|id| !self.calls.contains_key(id)) {
+                self.sessions.insert(session.clone(), call.id.clone());
             }
         }
         if let Some(known) = self.ended.insert(call.id.clone(), change.clone()) {
@@ -144,7 +156,14 @@ impl State {
         if self.ends.len() > REMEMBERED_ENDS
             && let Some(oldest) = self.ends.pop_front()
         {
-            oldest.call().and_then(|call| self.ended.remove(&call.id));
+            if let Some(call) = oldest.call() {
+                self.ended.remove(&call.id);
+                for session in call.sessions() {
+                    if self.sessions.get(session) == Some(&call.id) {
+                        self.sessions.remove(session);
+                    }
+                }
+            }
             self.forgotten = self.forgotten.max(oldest.confirmed().unwrap_or(0));
         }
     }

@@ -178,6 +178,53 @@ fn ends_that_are_forgotten_make_older_marks_useless() {
 }
 
 #[test]
+fn a_session_is_new_where_nothing_is_known_of_it_and_nothing_can_have_been_missed() {
+    let hub = hub();
+    let at = |seconds| DateTime::from_timestamp_secs(seconds).unwrap();
+    let is_new = |name: &str, seconds| hub.is_new(&format!("session of {name}"), at(seconds));
+    assert!(!is_new("a", 2_000), "another instance may have begun it");
+    hub.cover(1_000 << 32 | 7);
+    assert!(is_new("a", 2_000));
+    assert!(!is_new("a", 1_001), "clocks differ, and it may have been over before");
+    let mut linked = rings("a", 1);
+    linked.ledger.linked.push("session of b".into());
+    hub.publish(linked.clone(), None);
+    assert!(!is_new("a", 2_000) && !is_new("b", 2_000));
+    hub.publish(Call { rev: 2, status: Status::Ended, ..linked }, None);
+    hub.confirm("a", None, 3_000 << 32);
+    assert!(!is_new("a", 2_000) && !is_new("b", 2_000), "it is over");
+    for n in 0..REMEMBERED_ENDS as u64 {
+        hub.publish(ended(&n.to_string(), 2), None);
+    }
+    assert!(!is_new("b", 3_001), "that end is remembered no longer");
+    assert!(is_new("b", 3_002));
+    hub.uncover();
+    assert!(!is_new("b", 3_002));
+}
+
+#[test]
+fn a_session_that_had_two_calls_is_remembered_for_the_second_one() {
+    let hub = hub();
+    let of_one_session = |call: Call| Call { session_id: "repeated".into(), ..call };
+    for id in ["first", "second"] {
+        hub.publish(of_one_session(rings(id, 1)), None);
+        assert!(!hub.has_ended("repeated"), "{id} goes on");
+        hub.publish(of_one_session(ended(id, 2)), None);
+        assert!(hub.has_ended("repeated") && hub.call_of_session("repeated").is_none());
+    }
+    // An end that is told again while another call of that session goes on.
+    hub.publish(of_one_session(rings("third", 1)), None);
+    hub.publish(of_one_session(ended("second", 3)), None);
+    assert_eq!(hub.call_of_session("repeated").map(|call| call.id.clone()).as_deref(), Some("third"));
+    for n in 0..REMEMBERED_ENDS as u64 {
+        hub.publish(ended(&n.to_string(), 2), None);
+    }
+    assert!(!hub.has_ended("repeated"), "it goes on, whatever is forgotten");
+    hub.publish(of_one_session(ended("third", 2)), None);
+    assert!(hub.has_ended("repeated"));
+}
+
+#[test]
 fn who_saw_a_call_that_is_not_stored_yet_begins_anew_elsewhere() {
     let (here, there) = (hub(), hub());
     for hub in [&here, &there] {

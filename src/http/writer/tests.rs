@@ -20,6 +20,15 @@ fn room_for(viewers: usize) -> (Hub, Door) {
     (Hub::new(Arc::default()), Door::new(Room { connections: viewers, viewers }, &[]))
 }
 
+/// Rows in the test's own runtime, whose clock it may hold.
+fn writers_for(hub: Hub, pace: Duration, lifetime: Range<Duration>) -> Writers {
+    let begin = |_, row| {
+        tokio::spawn(row);
+        Ok(())
+    };
+    Writers::with(hub, pace, lifetime, begin).unwrap()
+}
+
 /// The browser's end of a stream.
 async fn stream(hub: &Hub, door: &Door, writers: &Writers) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -52,7 +61,7 @@ async fn read_until(browser: &mut TcpStream, told: &mut String, what: &str) {
 #[tokio::test]
 async fn a_stream_that_grew_old_ends_without_an_error_and_gives_its_places_back() {
     let (hub, door) = room_for(1);
-    let writers = Writers::start(hub.clone(), BEAT, Duration::ZERO..BEAT);
+    let writers = writers_for(hub.clone(), BEAT, Duration::ZERO..BEAT);
     let mut browser = stream(&hub, &door, &writers).await;
     let mut told = String::new();
     browser.read_to_string(&mut told).await.unwrap();
@@ -67,7 +76,7 @@ async fn a_stream_that_grew_old_ends_without_an_error_and_gives_its_places_back(
 #[tokio::test]
 async fn whoever_reads_nothing_for_a_while_starts_over_and_the_others_notice_nothing() {
     let (hub, door) = room_for(2);
-    let writers = Writers::start(hub.clone(), BEAT, LONG);
+    let writers = writers_for(hub.clone(), BEAT, LONG);
     let mut stalled = stream(&hub, &door, &writers).await;
     let mut healthy = stream(&hub, &door, &writers).await;
     let mut told = String::new();
@@ -89,7 +98,7 @@ async fn whoever_reads_nothing_for_a_while_starts_over_and_the_others_notice_not
 #[tokio::test(start_paused = true)]
 async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
     let (hub, door) = room_for(1);
-    let writers = Writers::start(hub.clone(), BEAT, LONG);
+    let writers = writers_for(hub.clone(), BEAT, LONG);
     let _browser = stream(&hub, &door, &writers).await;
     let start = Instant::now();
     for rev in 1..=10_000 {
@@ -109,7 +118,7 @@ async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
 #[tokio::test(start_paused = true)]
 async fn whoever_reads_drop_by_drop_is_closed_when_their_time_is_over() {
     let (hub, door) = room_for(1);
-    let writers = Writers::start(hub.clone(), BEAT, Duration::ZERO..BEAT);
+    let writers = writers_for(hub.clone(), BEAT, Duration::ZERO..BEAT);
     let mut browser = stream(&hub, &door, &writers).await;
     socket2::SockRef::from(&browser).set_recv_buffer_size(SEND_BUFFER).unwrap();
     // Far more than both ends keep of a line, and than is read of it here.
@@ -131,7 +140,7 @@ async fn heartbeats_are_spread_over_the_pace() {
     const TURNS: u32 = 10;
     let viewers = 4 * TURNS as usize;
     let (hub, door) = room_for(viewers);
-    let writers = Writers::start(hub.clone(), BEAT * TURNS, LONG);
+    let writers = writers_for(hub.clone(), BEAT * TURNS, LONG);
     let mut browsers = Vec::new();
     for _ in 0..viewers {
         browsers.push(stream(&hub, &door, &writers).await);
