@@ -114,6 +114,7 @@ async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
     }
     assert!(start.elapsed() > STALLED, "{:?}", start.elapsed());
 }
+
 /// The clock jumps whenever everyone waits for it.
 #[tokio::test(start_paused = true)]
 async fn whoever_reads_drop_by_drop_is_closed_when_their_time_is_over() {
