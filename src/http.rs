@@ -33,7 +33,7 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 use crate::app::App;
 pub use auth::{Gate, Who};
 pub use door::{Door, Room};
-pub use serve::serve;
+pub use serve::{listen, serve};
 use strangers::Strangers;
 pub use writer::{LIFETIME, Writers};
 

@@ -19,7 +19,6 @@ use caller_popup::store::{CustomerRecord, HistoryQuery, Spool, Store};
 use chrono::Utc;
 use clap::{Parser, Subcommand};
 use reqwest::Url;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{info, warn};
@@ -145,8 +144,7 @@ async fn serve(config: Config) -> Result<()> {
     let app = App::start(config, store).await?;
     let room = http::Room::make();
     app.hub().take_at_most(room.viewers);
-    let listener = TcpListener::bind(bind)
-        .await
+    let listener = http::listen(bind)
         .with_context(|| format!("BIND={bind} cannot be used; is another program listening there?"))?;
     let address = listener.local_addr().context("reading the bound address")?;
     info!(%address, store = app.store().name(), local_mode = app.config().is_local_mode(), "listening");

@@ -5,6 +5,7 @@
 //! write and waits; the connection is taken apart, and the socket goes to the writers.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -35,6 +36,9 @@ const NEXT_HEAD: Duration = Duration::from_secs(90);
 const LARGEST_HEAD: usize = 32 * 1024;
 /// What requests get to finish after the signal; streams end sooner.
 const DRAIN: Duration = Duration::from_millis(1_500);
+/// Connections that may wait to be accepted; the system has a limit of its own (`net.core.somaxconn`, mostly 4,096). Whoever
+/// finds no place tries again after a second, and after a restart everybody comes at once.
+const BACKLOG: u32 = 4_096;
 /// Out of file descriptors: accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,6 +51,15 @@ impl Handover {
     pub async fn take_over(&self, opening: Opening) {
         let _ = self.0.send(opening).await;
     }
+}
+
+/// Takes the address. Fails where that cannot be had.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restarted service need not wait for the connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop`, then ends the streams, lets requests finish, and returns.
@@ -92,7 +105,7 @@ pub async fn serve(
 }
 
 /// A connection as this service wants it.
-async fn accept(listener: &TcpListener) -> std::io::Result<(TcpStream, SocketAddr)> {
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (socket, peer) = listener.accept().await?;
     // A popup is one small write; waiting for more to send along would only delay it.
     let _ = socket.set_nodelay(true);
