@@ -71,6 +71,7 @@ pub struct Metrics {
 }
 
 /// How things stand when somebody asks.
+#[derive(Default)]
 pub struct Standing {
     /// Viewers who listen.
     pub viewers: usize,

@@ -12,6 +12,7 @@ use super::*;
 use crate::call::{Call, Status};
 use crate::http::door::{Door, Room};
 use crate::hub::{Naming, Sees, Viewer};
+use crate::metrics::Standing;
 
 /// Longer than any test takes.
 const LONG: Range<Duration> = STALLED.saturating_mul(10)..STALLED.saturating_mul(11);
@@ -92,6 +93,32 @@ async fn whoever_reads_nothing_for_a_while_starts_over_and_the_others_notice_not
     read_until(&mut stalled, &mut told, "event: resync").await;
     read_until(&mut stalled, &mut told, "\"rev\":6000}").await;
     assert!(told.matches("event: call").count() < 2_000, "it was not told every change");
+}
+
+#[tokio::test]
+async fn what_was_told_to_nobody_is_not_measured_when_somebody_comes() {
+    let (hub, door) = room_for(1);
+    let writers = writers_for(hub.clone(), BEAT, LONG);
+    let heard = |id: &str| {
+        let call = Call::new(id.into(), id.into(), DateTime::UNIX_EPOCH);
+        hub.publish(Call { rev: 1, status: Status::Ringing, ..call }, Some(std::time::Instant::now()));
+    };
+    heard("before");
+    let (mut browser, mut told) = (stream(&hub, &door, &writers).await, String::new());
+    read_until(&mut browser, &mut told, r#""id":"before""#).await;
+    heard("since");
+    read_until(&mut browser, &mut told, r#""id":"since""#).await;
+    let count = "caller_popup_webhook_pushed_seconds_count ";
+    let measured = async {
+        loop {
+            let metrics = hub.metrics().text(&Standing::default());
+            match metrics.lines().find_map(|line| line.strip_prefix(count)) {
+                Some("0") => sleep(BEAT / 10).await,
+                measured => return measured.map(str::to_owned),
+            }
+        }
+    };
+    assert_eq!(timeout(STALLED, measured).await.unwrap().as_deref(), Some("1"));
 }
 
 /// The clock jumps whenever everyone waits for it.
