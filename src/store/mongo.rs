@@ -1,8 +1,8 @@
 //! The store of production: MongoDB, with the guide's collections and field names.
 //!
 //! A change reads the call, computes the next one and writes the document only if its `rev` is still the one read;
-//! otherwise it starts over. A call that moves, or takes another in, is written first and removed second. Every write waits for a majority and its journal, so an acknowledged event survives the
-//! loss of the primary.
+//! otherwise it starts over. A call that moves, or takes another in, is written first and removed second. Every write
+//! waits for a majority and its journal, so an acknowledged event survives the loss of the primary.
 
 mod batch;
 mod calls;
