@@ -48,7 +48,8 @@ pub fn idle(options: &Options) {
 pub fn stall(options: &Options, percent: usize) {
     let payload = Payload::capture(Load::Updates);
     println!("{percent} % of the viewers never read; {STALL} s, {} events a second; medians", options.rate);
-    println!("viewers  healthy p99 without and with, ms  ratio  gone after s  memory grew by KiB  lost  doubled");
+    println!("                 healthy p99, ms                       memory grew by KiB");
+    println!("viewers  without      with  ratio  gone after s       without      with  lost  doubled");
     for &viewers in &options.viewers {
         let deaf = viewers * percent / 100;
         let mut rows = Vec::new();
@@ -59,11 +60,12 @@ pub fn stall(options: &Options, percent: usize) {
         }
         let figure = |of: &dyn Fn(&(Watched, Watched)) -> f64| median(rows.iter().map(of).collect());
         println!(
-            "{viewers:>7} {:>20.1} {:>12.1} {:>6.2} {:>13.1} {:>19.0} {:>5} {:>8}",
+            "{viewers:>7} {:>8.1} {:>9.1} {:>6.2} {:>13.1} {:>13.0} {:>9.0} {:>5} {:>8}",
             figure(&|(without, _)| without.tally.p99),
             figure(&|(_, with)| with.tally.p99),
             figure(&|(without, with)| with.tally.p99 / without.tally.p99),
             figure(&|(_, with)| with.gone.map_or(f64::NAN, |gone| gone.as_secs_f64())),
+            figure(&|(without, _)| without.growth as f64),
             figure(&|(_, with)| with.growth as f64),
             rows.iter().map(|(_, with)| with.tally.lost).sum::<u64>(),
             rows.iter().map(|(_, with)| with.tally.doubled).sum::<u64>(),
