@@ -70,6 +70,8 @@ pub struct Seat {
     /// What comes after that when a stream opens: others may share it.
     then: Bytes,
     stalled_since: Option<Instant>,
+    /// The line broke: nothing more is to be told.
+    broken: bool,
     last_word: Instant,
     old_at: Instant,
     visit: Option<Visit>,
@@ -218,7 +220,7 @@ impl Row {
     fn tell(&mut self, from: usize) {
         let mut news = Vec::with_capacity(BATCH);
         for batch in self.seats[from..].chunks_mut(BATCH) {
-            let mut free: Vec<&mut Seat> = batch.iter_mut().filter(|seat| seat.rest.is_empty()).collect();
+            let mut free: Vec<&mut Seat> = batch.iter_mut().filter(|seat| seat.is_free()).collect();
             let cursors = free.iter_mut().map(|seat| &mut seat.cursor);
             self.hub.news(cursors, &mut self.told, |index, frames| news.push((index, frames)));
             let now = Instant::now();
@@ -254,9 +256,9 @@ impl Row {
             let seat = &mut self.seats[index];
             if !seat.rest.is_empty() {
                 seat.flush();
-                revived |= seat.rest.is_empty();
+                revived |= seat.is_free();
             }
-            if index % turns == self.beat && seat.rest.is_empty() {
+            if index % turns == self.beat && seat.is_free() {
                 let quiet = now.duration_since(seat.last_word);
                 let outlook = self.hub.outlook(&seat.cursor);
                 if quiet + self.pace > LONGEST_SILENCE || (!outlook.has_calls && quiet >= self.pace / 2) {
@@ -280,7 +282,7 @@ impl Row {
             if stalled {
                 self.hub.metrics().stalled.inc();
             }
-            if stalled || (index % turns == self.beat && seat.has_left()) {
+            if stalled || seat.broken || (index % turns == self.beat && seat.has_left()) {
                 self.seats.swap_remove(index);
             }
         }
@@ -308,11 +310,27 @@ impl Seat {
     fn take(arrival: Arrival) -> io::Result<Self> {
         let Arrival { socket, opening: Opening { cursor, bytes: rest, rest: then, visit }, inside, old_at } = arrival;
         let (socket, last_word) = (TcpStream::from_std(socket)?, Instant::now());
-        Ok(Self { socket, cursor, rest, then, stalled_since: None, last_word, old_at, visit, _inside: inside })
+        Ok(Self {
+            socket,
+            cursor,
+            rest,
+            then,
+            stalled_since: None,
+            broken: false,
+            last_word,
+            old_at,
+            visit,
+            _inside: inside,
+        })
+    }
+
+    /// Whether there is somebody who can be told something new.
+    fn is_free(&self) -> bool {
+        self.rest.is_empty() && !self.broken
     }
 
     fn say(&mut self, frames: Bytes, now: Instant) {
-        if self.rest.is_empty() {
+        if self.is_free() {
             self.rest = frames;
             self.last_word = now;
             self.flush();
@@ -334,9 +352,11 @@ impl Seat {
                     self.stalled_since.get_or_insert_with(Instant::now);
                     return;
                 }
-                // Gone; the next turn notices.
+                // The next beat removes it. It must not be taken for one that reads again: what it missed would be put
+                // together for nobody.
                 Err(_) => {
                     (self.rest, self.then) = (Bytes::new(), Bytes::new());
+                    self.broken = true;
                     return;
                 }
             }

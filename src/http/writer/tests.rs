@@ -144,6 +144,30 @@ async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
 
 /// The clock jumps whenever everyone waits for it.
 #[tokio::test(start_paused = true)]
+async fn whoever_breaks_off_while_they_stand_still_is_told_nothing_more() {
+    let (hub, door) = room_for(1);
+    let writers = writers_for(hub.clone(), LONGEST_SILENCE, LONG);
+    let browser = stream(&hub, &door, &writers).await;
+    for rev in 1..=10_000 {
+        publish(&hub, rev);
+        if rev % 100 == 0 {
+            sleep(BEAT).await;
+        }
+    }
+    let told = hub.metrics().deliveries.get();
+    assert!(told < 100, "it stands still after {told} deliveries");
+    socket2::SockRef::from(&browser).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(browser);
+    let start = Instant::now();
+    while hub.viewers() > 0 {
+        sleep(BEAT).await;
+        assert!(start.elapsed() < BEAT * 5, "it keeps its seat");
+    }
+    assert_eq!(hub.metrics().deliveries.get(), told, "what it missed was put together for nobody");
+}
+
+/// The clock jumps whenever everyone waits for it.
+#[tokio::test(start_paused = true)]
 async fn whoever_reads_drop_by_drop_is_closed_when_their_time_is_over() {
     let (hub, door) = room_for(1);
     let writers = writers_for(hub.clone(), BEAT, Duration::ZERO..BEAT);
