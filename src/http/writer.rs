@@ -223,15 +223,16 @@ impl Row {
             let mut free: Vec<&mut Seat> = batch.iter_mut().filter(|seat| seat.is_free()).collect();
             let cursors = free.iter_mut().map(|seat| &mut seat.cursor);
             self.hub.news(cursors, &mut self.told, |index, frames| news.push((index, frames)));
-            let now = Instant::now();
-            if !news.is_empty() {
-                self.hub.metrics().deliveries.inc_by(news.len() as u64);
+            if news.is_empty() {
+                continue;
             }
+            self.hub.metrics().deliveries.inc_by(news.len() as u64);
+            let now = Instant::now();
             for (index, frames) in news.drain(..) {
                 free[index].say(frames, now);
             }
-            // Whoever waits for this core goes first: a webhook or, on the same machine, the reader of what was written. Where
-            // others keep every core busy, the last viewers wait a third longer for it.
+            // Whoever waits for this core goes first: a webhook or, on the same machine, the reader of what was written.
+            // Where others keep every core busy, the last viewers wait a third longer for it.
             thread::yield_now();
         }
     }
