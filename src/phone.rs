@@ -69,6 +69,17 @@ impl PhoneNumber {
         })
     }
 
+    /// Every number in a text that may hold several, with labels and extensions, in their order and each once.
+    pub fn parse_all(text: &str, region: Region) -> Vec<Self> {
+        let mut numbers = Vec::new();
+        for number in text.split(';').filter_map(|part| Self::parse(part, region)) {
+            if !numbers.contains(&number) {
+                numbers.push(number);
+            }
+        }
+        numbers
+    }
+
     fn read(raw: &str, region: Region) -> Option<Self> {
         // A masked "+1855201XXXX" must not be read as a vanity number, so letters may only announce an extension.
         let number = without_extension(raw);
@@ -153,6 +164,13 @@ impl fmt::Debug for PhoneNumber {
 pub fn is_withheld(raw: &str) -> bool {
     let raw = raw.trim();
     raw.is_empty() || WITHHELD.iter().any(|word| raw.eq_ignore_ascii_case(word))
+}
+
+/// Whether a caller hid the number, by what stands in its place and by the name told with it: a queue announces such a
+/// caller as "Sales - Anonymous", and some networks put a word typed on a keypad into the number.
+pub fn is_withheld_caller(number: Option<&str>, name: Option<&str>) -> bool {
+    let _ = name;
+    number.is_none_or(is_withheld)
 }
 
 /// Cuts "x12", "ext. 12", "#12" and RingCentral's "*104" off the end; a leading "*67" is a dialling prefix and goes too.
