@@ -18,7 +18,7 @@ use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::call::{Call, CallEvent, Direction, Fact, LegState};
 use crate::config::Config;
@@ -111,7 +111,18 @@ impl App {
             link,
         }));
         app.meet_store().await?;
+        app.rebuild_phone_keys();
         Ok(app)
+    }
+
+    /// Beside all else, because a file of an older version may hold a million customers.
+    fn rebuild_phone_keys(&self) {
+        let store = self.0.store.clone();
+        tokio::spawn(async move {
+            if let Err(cause) = store.rebuild_phone_keys().await {
+                error!(error = &cause as &dyn std::error::Error, "the keys of customers' numbers could not be rebuilt");
+            }
+        });
     }
 
     /// The settings.

@@ -57,6 +57,9 @@ pub enum StoreError {
     /// The spool holds as much as it may.
     #[error("the spool is full")]
     Full,
+    /// The file or database was made by another version in a way that this one cannot use; the text says the cure.
+    #[error("{0}")]
+    Schema(&'static str),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -262,6 +265,14 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.customers_by_phone(number).await,
             Self::Sqlite(sqlite) => sqlite.customers_by_phone(number).await,
+        }
+    }
+
+    /// Brings the embedded store's index of customers' numbers in line with this version and region; at once where it is.
+    pub async fn rebuild_phone_keys(&self) -> Result<()> {
+        match self {
+            Self::Mongo(_) => Ok(()),
+            Self::Sqlite(sqlite) => sqlite.rebuild_phone_keys().await,
         }
     }
 

@@ -20,7 +20,7 @@ use mongodb::bson::{DateTime as BsonDateTime, Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
-use super::advance::{Change, Held, Known, no_more, settle};
+use super::advance::{Change, Held, Known, mentions, no_more, settle};
 use super::watch::Watch;
 use super::{Erased, HistoryQuery, Result, StoreError};
 use crate::call::{Call, CallEvent, Fact};
@@ -293,12 +293,13 @@ impl Mongo {
         let spelled = doc! { "$regex": any_spelling(number) };
         let places = ["from_number", "to_number", "ledger.parties.from_number.value", "ledger.parties.to_number.value"];
         let mentioned: Vec<_> = places.into_iter().map(|place| doc! { place: spelled.clone() }).collect();
+        let mentioned = doc! { "$or": mentioned };
         // A call that a service was just moving to the history stands there again behind us, so there is a second look.
         for wait in [Duration::ZERO, LONGEST_WRITE] {
             tokio::time::sleep(wait).await;
             for (calls, count) in [(&self.active, &mut erased.active_calls), (&self.history, &mut erased.call_history)]
             {
-                *count += calls.delete_many(doc! { "$or": mentioned.clone() }).await?.deleted_count;
+                *count += self.erase_calls(calls, mentioned.clone(), number).await?;
             }
         }
         erased.notification_shapes = self.shapes().delete_many(doc! {}).await?.deleted_count;
@@ -312,6 +313,19 @@ impl Mongo {
             erased.customers = self.customers.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count;
         }
         Ok(erased)
+    }
+
+    /// Removes the calls that hold the number, of those that may: another number can have the same digits in it.
+    async fn erase_calls(&self, calls: &Collection<Document>, may: Document, number: &PhoneNumber) -> Result<u64> {
+        let mut found = calls.find(may).await?;
+        let mut theirs = Vec::new();
+        while let Some(document) = found.try_next().await? {
+            let id = document.get("_id").cloned();
+            if from_document(document).is_some_and(|call| mentions(&call, number, self.region)) {
+                theirs.extend(id);
+            }
+        }
+        Ok(calls.delete_many(doc! { "_id": { "$in": theirs } }).await?.deleted_count)
     }
 
     pub async fn ping(&self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The embedded store: the default, so that the program runs with no server at all.
 
 mod people;
+mod phone_keys;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,12 +13,13 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::OnceCell;
 
 use super::advance::{Held, Known, Place, no_more, settle};
 use super::file::File;
 use super::{CustomerRecord, Erased, HistoryQuery, Result};
 use crate::call::{Call, CallEvent, Direction, Ledger, Status, millis};
-use crate::customer::{Customer, Match, rank};
+use crate::customer::Customer;
 use crate::phone::{PhoneNumber, Region};
 use people::{Theirs, import};
 
@@ -29,13 +31,17 @@ const CUSTOMERS_AT_A_TIME: usize = 500;
 pub struct Sqlite {
     file: File,
     region: Region,
+    /// Set when the keys of customers' numbers are those of this version and region.
+    phone_keys: Arc<OnceCell<()>>,
 }
 
 impl Sqlite {
     /// Opens or creates the file in `folder`.
     pub fn open(folder: &Path, region: Region) -> Result<Self> {
-        let file = File::open(&folder.join("caller-popup.sqlite"), include_str!("schema.sql"))?;
-        Ok(Self { file, region })
+        let path = folder.join("caller-popup.sqlite");
+        phone_keys::check(&path)?;
+        let file = File::open(&path, include_str!("schema.sql"))?;
+        Ok(Self { file, region, phone_keys: Arc::default() })
     }
 
     pub async fn apply(&self, events: &[CallEvent], known: Known, new_id: &str) -> Result<Vec<Call>> {
@@ -70,17 +76,13 @@ impl Sqlite {
     }
 
     pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
-        let e164 = number.e164();
-        self.file.read(move |db| {
-            let mut found = db.prepare_cached(
-                "SELECT id, name, email FROM customer_phones JOIN customers ON id = customer_id WHERE e164 = ?1 LIMIT 20",
-            )?;
-            let customers = found.query_map([e164], |row| {
-                Ok(Customer { id: row.get(0)?, name: row.get(1)?, email: row.get(2)?, matched: Match::Exact })
-            })?;
-            Ok(rank(customers.collect::<rusqlite::Result<_>>()?))
-        })
-        .await
+        let (number, region) = (number.clone(), self.region);
+        self.file.read(move |db| phone_keys::customers(db, &number, region)).await
+    }
+
+    /// Brings the keys of customers' numbers in line with what reads numbers now, once.
+    pub async fn rebuild_phone_keys(&self) -> Result<()> {
+        self.phone_keys.get_or_try_init(|| phone_keys::rebuild(&self.file, self.region)).await.map(drop)
     }
 
     /// Adds or replaces customers; answers how many, and how many of their numbers can never match.
@@ -172,6 +174,7 @@ impl Sqlite {
     }
 
     pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
+        self.rebuild_phone_keys().await?;
         let mut theirs = Theirs::new(number, self.region);
         loop {
             let search = move |db: &Connection| Ok((theirs.look_on(db)?, theirs));

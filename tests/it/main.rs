@@ -25,6 +25,7 @@ mod local_mode;
 mod operating;
 mod orders;
 mod pages;
+mod phone_numbers;
 mod properties;
 mod ringcentral;
 mod scenarios;

@@ -8,7 +8,7 @@ use mongodb::bson::{Bson, Document, doc};
 use super::Mongo;
 use super::document::id_text;
 use crate::customer::{Customer, Match, rank};
-use crate::phone::PhoneNumber;
+use crate::phone::{PhoneNumber, Region};
 use crate::store::Result;
 
 /// Customers of one number that are shown; more than a person can choose from.
@@ -37,20 +37,30 @@ impl Mongo {
     pub(super) fn customer(&self, document: &Document, number: &PhoneNumber) -> Option<Customer> {
         let mut phones = Vec::new();
         self.fields.phone_fields.iter().for_each(|field| texts_at(document, field, &mut phones));
-        let has_it = phones.iter().any(|phone| PhoneNumber::parse(phone, self.region).as_ref() == Some(number));
+        let matched = matched(&phones, number, self.region);
         let first = |field: &String| {
             let mut found = Vec::new();
             texts_at(document, field, &mut found);
             found.into_iter().next()
         };
         let name: Vec<_> = self.fields.name_fields.iter().filter_map(first).collect();
-        has_it.then(|| Customer {
+        matched.map(|matched| Customer {
             id: id_text(document.get("_id")),
             name: Some(name.join(" ")).filter(|name| !name.is_empty()),
             email: first(&self.fields.email_field),
-            matched: Match::Exact,
+            matched,
         })
     }
+}
+
+/// How sure it is that one of these texts holds the number.
+fn matched(texts: &[String], number: &PhoneNumber, region: Region) -> Option<Match> {
+    let written: Vec<_> = texts.iter().flat_map(|text| PhoneNumber::parse_all(text, region)).collect();
+    if written.contains(number) {
+        return Some(Match::Exact);
+    }
+    let counterparts = number.counterparts();
+    written.iter().any(|other| counterparts.contains(other)).then_some(Match::Possible)
 }
 
 /// How numbers usually stand in a database; an index on the field finds these at once.
@@ -74,15 +84,21 @@ fn common_spellings(number: &PhoneNumber) -> Vec<Bson> {
     spellings.into_iter().map(Bson::String).chain(integers).collect()
 }
 
-/// Every other spelling: the digits in order with anything but digits between them, an optional country code or trunk
-/// zero in front, an optional extension behind. Only digits of the number go into the pattern, so there is nothing in
-/// it to escape.
+/// Texts that may hold the number in any spelling: its digits in order with anything but digits between them. What is found has
+/// to be read, because a longer number may have them too. Only digits go into the pattern, so there is nothing to escape.
 pub(super) fn any_spelling(number: &PhoneNumber) -> String {
-    let apart = |digits: &str| digits.chars().map(String::from).collect::<Vec<_>>().join("[^0-9]*");
-    let (code, national) = (apart(&number.country_code().to_string()), apart(number.national()));
-    format!(
-        "^[^0-9]*(?:(?:00|011)?[^0-9]*{code}[^0-9]*)?0?[^0-9]*{national}[^0-9]*(?:[x#*;,tTnN][^0-9]*[0-9]{{1,7}})?[^0-9]*$"
-    )
+    let sequences: Vec<String> = number.written_digits().iter().map(|digits| apart(digits)).collect();
+    sequences.join("|")
+}
+
+fn apart(digits: &str) -> String {
+    // People write digits of their own scripts too: full-width, Arabic, Persian.
+    let any_script = |digit: char| {
+        let value = digit.to_digit(10).unwrap_or_default();
+        let scripts = [0xff10, 0x660, 0x6f0].into_iter().filter_map(|zero| char::from_u32(zero + value));
+        format!("[{digit}{}]", scripts.collect::<String>())
+    };
+    digits.chars().map(any_script).collect::<Vec<_>>().join("[^0-9]*")
 }
 
 /// Every text at a dotted path, through documents and arrays as MongoDB itself walks them.
@@ -100,7 +116,8 @@ fn walk(value: &Bson, rest: Option<&str>, out: &mut Vec<String>) {
         (Bson::String(text), None) if !text.trim().is_empty() => out.push(text.trim().to_owned()),
         (Bson::Int32(number), None) => out.push(number.to_string()),
         (Bson::Int64(number), None) => out.push(number.to_string()),
-        (Bson::Double(number), None) => out.push(format!("{number:.0}")),
+        (Bson::Double(number), None) if number.is_finite() => out.push(format!("{number:.0}")),
+        (Bson::Decimal128(number), None) => out.push(number.to_string()),
         _ => {}
     }
 }

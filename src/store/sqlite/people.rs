@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
 
-use super::{forget, read_call, select};
+use super::{forget, phone_keys, read_call, select};
 use crate::phone::{PhoneNumber, Region};
 use crate::store::advance::mentions;
 use crate::store::{CustomerRecord, Erased};
@@ -25,14 +25,8 @@ pub(super) fn import(db: &Connection, records: &[CustomerRecord], region: Region
             record.email
         ])?;
         for written in &record.phones {
-            let Some(number) = PhoneNumber::parse(written, region) else {
-                unusable += 1;
-                continue;
-            };
-            db.prepare_cached(
-                "INSERT OR IGNORE INTO customer_phones (e164, customer_id, written) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![number.e164(), record.id, written])?;
+            unusable += usize::from(PhoneNumber::parse_all(written, region).is_empty());
+            phone_keys::insert(db, &record.id, written, region)?;
         }
     }
     Ok(unusable)
