@@ -5,6 +5,7 @@
 //! store's comparison of `rev` does the same.
 
 mod away;
+mod erasing;
 mod link;
 mod others;
 mod proof;
@@ -27,7 +28,8 @@ use crate::hub::{Hub, Source, Viewer};
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
-use crate::store::{Erased, HistoryQuery, Known, Spool, Store, StoreError, calls_of, new_id};
+use crate::store::erasure::Erasures;
+use crate::store::{HistoryQuery, Known, Spool, Store, StoreError, calls_of, new_id};
 
 use away::STORE_PATIENCE;
 pub use link::{Link, known_verification};
@@ -66,6 +68,8 @@ struct Shared {
     /// When the store was last asked for that.
     asked: Mutex<Instant>,
     link: Option<Link>,
+    /// What must not be written again.
+    erasures: RwLock<Erasures>,
 }
 
 /// What operators and the status light want to know.
@@ -109,6 +113,7 @@ impl App {
             expected: RwLock::default(),
             asked: Mutex::new(Instant::now()),
             link,
+            erasures: RwLock::default(),
         }));
         app.meet_store().await?;
         app.rebuild_phone_keys();
@@ -222,6 +227,10 @@ impl App {
     /// The same for facts of a notification that arrived at `heard`.
     async fn learn_at(&self, mut events: Vec<CallEvent>, heard: Option<Instant>) -> Result<(), StoreError> {
         let _turn = self.turn(&events).await;
+        self.drop_erased(&mut events);
+        if events.is_empty() {
+            return Ok(());
+        }
         let known = self.0.hub.call_of_session(&events[0].session_id);
         match &self.0.spool {
             Some(spool) => self.store_or_spool(spool, known, events, heard).await,
@@ -371,21 +380,6 @@ impl App {
                 return;
             }
         }
-    }
-
-    /// Removes a person. Customers in MongoDB belong to the host application and stay.
-    pub async fn erase(&self, number: &PhoneNumber) -> Result<Erased, StoreError> {
-        let since = self.0.hub.head();
-        // What waits would bring the person back.
-        self.replay().await?;
-        let erased = self.0.store.erase(number, self.0.config.mongodb.is_none()).await?;
-        if let Some(spool) = &self.0.spool {
-            spool.erase(number, self.0.config.region).await?;
-        }
-        let Erased { active_calls, call_history, notification_shapes, customers, .. } = erased;
-        info!(active_calls, call_history, notification_shapes, customers, "a person was erased");
-        self.refresh(since).await?;
-        Ok(erased)
     }
 
     /// Forgets history that is older than the settings allow.

@@ -219,6 +219,14 @@ impl Hub {
         self.announce(state.head);
     }
 
+    /// Forgets calls that were `erased`, and ends that are `touched`; every viewer starts over, because the log has their frames.
+    pub fn erase(&self, erased: impl Fn(&Call) -> bool, touched: impl Fn(&Call) -> bool) {
+        let mut state = self.write();
+        state.erase(erased, touched);
+        *self.0.anew.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Default::default();
+        self.announce(state.head);
+    }
+
     /// Tells every viewer that something is wrong, and whoever comes before it is over; streams stay open.
     pub fn trouble(&self, trouble: Trouble) {
         let mut state = self.write();

@@ -15,7 +15,8 @@ use caller_popup::phone::PhoneNumber;
 use caller_popup::ringcentral::subscription::{Keeper, State, Verification, webhook_address};
 use caller_popup::ringcentral::{self, Client};
 use caller_popup::simulator::{Scenario, scenarios};
-use caller_popup::store::{CustomerRecord, HistoryQuery, Spool, Store};
+use caller_popup::store::person::Person;
+use caller_popup::store::{CustomerRecord, HistoryQuery, LONGEST_WRITE, Spool, Store};
 use chrono::Utc;
 use clap::{Parser, Subcommand};
 use reqwest::Url;
@@ -317,20 +318,26 @@ async fn erase(config: Config, number: &str, with_customers: bool) -> Result<()>
     let number = PhoneNumber::parse(number, config.region).context("this is no public telephone number")?;
     let store = Store::open(&config).await.context(store_cure(&config))?;
     let embedded = config.mongodb.is_none();
-    let erased = store.erase(&number, with_customers || embedded).await.context(store_cure(&config))?;
+    let person = Person::new(&number, config.region);
+    let settled = async {
+        sleep(config.poll_interval + LONGEST_WRITE).await;
+        Ok(())
+    };
+    let erased = store.erase(&person, with_customers || embedded, settled);
+    let erased = erased.await.context(store_cure(&config))?;
     println!(
         "active_calls         {} removed\ncall_history         {} removed",
         erased.active_calls, erased.call_history
     );
     println!("notification_shapes  {} removed", erased.notification_shapes);
     println!("customers            {} removed of {} who have this number", erased.customers, erased.customers_found);
-    if embedded { Ok(()) } else { erase_in_spool(&config, &number).await }
+    if embedded { Ok(()) } else { erase_in_spool(&config, &person).await }
 }
 
 /// What waits for MongoDB belongs to the service that spooled it, so it is only looked at here.
-async fn erase_in_spool(config: &Config, number: &PhoneNumber) -> Result<()> {
+async fn erase_in_spool(config: &Config, person: &Person) -> Result<()> {
     let spool = Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?;
-    spool.erase(number, config.region).await.context("erasing in the spool in DATA_DIR")?;
+    spool.erase(person).await.context("erasing in the spool in DATA_DIR")?;
     let waiting = spool.depth();
     anyhow::ensure!(
         waiting == 0,

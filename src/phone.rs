@@ -149,6 +149,14 @@ fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
+/// The digits of each stretch of a text that only separators interrupt, in ASCII.
+pub(crate) fn digit_runs(text: &str) -> Vec<String> {
+    let clean = spelling::clean(text);
+    let runs =
+        clean.split(|c: char| !c.is_ascii_digit() && !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/' | '+' | '[' | ']'));
+    runs.map(digits).filter(|run| !run.is_empty()).collect()
+}
+
 /// Debug output ends up in logs, so it keeps a number private.
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

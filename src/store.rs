@@ -5,13 +5,16 @@
 //! are on disk. SQLite has one writer; MongoDB compares `rev` and tries again.
 
 pub mod advance;
+pub mod erasure;
 mod file;
 mod mongo;
+pub mod person;
 mod spool;
 mod sqlite;
 mod watch;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -22,10 +25,15 @@ use crate::config::Config;
 use crate::customer::Customer;
 use crate::phone::PhoneNumber;
 pub use advance::{Known, calls_of};
+use erasure::Erasure;
 use mongo::Mongo;
+use person::Person;
 pub use spool::{Spool, Spooled};
 use sqlite::Sqlite;
 pub use watch::{Seen, Watch};
+
+/// A service gives an attempt to store a call up after 2.2 s.
+pub const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
 
 /// The database of choice. Cheap to clone.
 #[derive(Clone)]
@@ -341,12 +349,40 @@ impl Store {
         }
     }
 
-    /// Removes every call that holds a number, every shape, and on request the customers who have it; in MongoDB those belong to the
-    /// host application.
-    pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
+    /// Removes every call that holds a person's number, every shape, and on request the customers who have it; in MongoDB those
+    /// belong to the host application. Calls with another number of these customers lose the customer and the name.
+    ///
+    /// Looks twice. `settled` is awaited between, after which no instance writes what was on its way: each has read what was noted.
+    pub async fn erase(
+        &self,
+        person: &Person,
+        with_customers: bool,
+        settled: impl Future<Output = Result<()>>,
+    ) -> Result<Erased> {
+        let first = self.erase_once(person, with_customers).await?;
+        settled.await?;
+        let second = self.erase_once(person, with_customers).await?;
+        Ok(Erased {
+            active_calls: first.active_calls + second.active_calls,
+            call_history: first.call_history + second.call_history,
+            notification_shapes: first.notification_shapes + second.notification_shapes,
+            customers: first.customers + second.customers,
+            customers_found: first.customers_found.max(second.customers_found),
+        })
+    }
+
+    async fn erase_once(&self, person: &Person, with_customers: bool) -> Result<Erased> {
         match self {
-            Self::Mongo(mongo) => mongo.erase(number, with_customers).await,
-            Self::Sqlite(sqlite) => sqlite.erase(number, with_customers).await,
+            Self::Mongo(mongo) => mongo.erase(person, with_customers).await,
+            Self::Sqlite(sqlite) => sqlite.erase(person.clone(), with_customers).await,
+        }
+    }
+
+    /// What was erased at or after `since`, on any instance.
+    pub async fn erased_since(&self, since: DateTime<Utc>) -> Result<Vec<Erasure>> {
+        match self {
+            Self::Mongo(mongo) => mongo.erased_since(since).await,
+            Self::Sqlite(sqlite) => sqlite.erased_since(since).await,
         }
     }
 

@@ -131,8 +131,12 @@ impl App {
     /// Tells one call's entries up to the first that fails: those that were taken, and that one.
     async fn tell(&self, entries: Vec<Spooled>) -> (Vec<i64>, Option<(i64, StoreError)>) {
         let mut taken = Vec::new();
-        for Spooled { position, call_id, events } in entries {
+        for Spooled { position, call_id, mut events } in entries {
+            self.drop_erased(&mut events);
             let told = async {
+                if events.is_empty() {
+                    return Ok(());
+                }
                 let known = self.0.store.look(&events, None).await?;
                 self.0.store.apply_to(&events, known, &call_id, |call| self.0.hub.publish(call, None)).await
             };

@@ -35,13 +35,15 @@ impl App {
         // Before anything is told: a call that is spooled while this goes on is not in the store yet, and not gone.
         let since = self.0.hub.head();
         self.0.store.prepare().await?;
+        self.learn_erasures().await?;
         self.replay().await?;
         self.refresh(since).await
     }
 
     /// Compares with the store, which has everything that was told up to `since`.
     pub(super) async fn refresh(&self, since: u64) -> Result<(), StoreError> {
-        let active = self.0.store.active().await?;
+        let mut active = self.0.store.active().await?;
+        active.retain(|call| !self.is_erased(call));
         let (foreign, gone) = self.0.hub.reconcile(active, since);
         for call in foreign {
             self.adopt(call).await?;
@@ -102,10 +104,13 @@ impl App {
         let seen = watch.next().await?;
         // Clocks of two machines differ; what would be negative says nothing.
         seen.told_after.into_iter().for_each(|lag| self.0.metrics.change_lag.observe(lag.as_secs_f64()));
-        match seen.call.map(|call| self.0.hub.compare(*call, since)) {
+        let call = seen.call.filter(|call| !self.is_erased(call));
+        let left = call.is_none() && seen.rev.is_none();
+        match call.map(|call| self.0.hub.compare(*call, since)) {
             Some(Some(foreign)) => self.adopt(foreign).await?,
             Some(None) => {}
-            None => self.lose_call(&seen.id).await?,
+            None if left => self.lose_call(&seen.id).await?,
+            None => {}
         }
         // Not before viewers can be told: whoever has this time as their mark is not told again.
         if let Some(at) = seen.at {

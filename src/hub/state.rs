@@ -168,6 +168,22 @@ impl State {
         }
     }
 
+    /// Forgets calls that were erased and ends that are touched by it, and the whole log.
+    pub fn erase(&mut self, erased: impl Fn(&Call) -> bool, touched: impl Fn(&Call) -> bool) {
+        let is = |change: &Arc<Change>, what: &dyn Fn(&Call) -> bool| change.call().is_some_and(|call| what(call));
+        self.calls.retain(|_, change| !is(change, &erased));
+        let gone = |change: &Arc<Change>| is(change, &erased) || is(change, &touched);
+        let forgotten = self.ends.iter().filter(|end| gone(end)).filter_map(|end| end.confirmed()).max();
+        self.forgotten = self.forgotten.max(forgotten.unwrap_or(0));
+        self.ends.retain(|end| !gone(end));
+        self.ended.retain(|_, end| !gone(end));
+        let Self { calls, ended, .. } = self;
+        self.unstored.retain(|id| calls.contains_key(id));
+        self.sessions.retain(|_, id| calls.contains_key(id) || ended.contains_key(id));
+        self.log.clear();
+        self.head += 1;
+    }
+
     pub fn append(&mut self, kind: Kind, frames: Frames, heard: Option<Instant>) -> Arc<Change> {
         if self.log.len() == LOG_LENGTH {
             self.log.pop_front();

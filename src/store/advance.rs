@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::call::{Call, CallEvent, Source, Status};
-use crate::phone::{PhoneNumber, Region};
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,14 +142,6 @@ pub fn no_more(gone: Vec<Held>) -> Vec<Call> {
         .map(|it| Arc::unwrap_or_clone(it.call))
         .map(|it| Call { status: Status::Ended, rev: it.rev + 1, ..it })
         .collect()
-}
-
-/// Whether a call holds this number anywhere: as caller, as called line, on any of its legs.
-pub fn mentions(call: &Call, number: &PhoneNumber, region: Region) -> bool {
-    let parties =
-        call.ledger.parties.iter().flat_map(|p| [&p.from_number, &p.to_number]).flatten().map(|told| &told.value.0);
-    let mut numbers = call.from_number.iter().chain(&call.to_number).chain(parties);
-    numbers.any(|raw| PhoneNumber::parse(raw, region).as_ref() == Some(number))
 }
 
 /// Groups events by session, in order: a store takes in one session at a time.

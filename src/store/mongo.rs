@@ -8,6 +8,7 @@ mod batch;
 mod calls;
 mod customers;
 mod document;
+mod erasing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,21 +21,18 @@ use mongodb::bson::{DateTime as BsonDateTime, Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
-use super::advance::{Change, Held, Known, mentions, no_more, settle};
+use super::advance::{Change, Held, Known, no_more, settle};
 use super::watch::Watch;
-use super::{Erased, HistoryQuery, Result, StoreError};
+use super::{HistoryQuery, Result, StoreError};
 use crate::call::{Call, CallEvent, Fact};
 use crate::config::{Config, CustomersConfig, MongoConfig};
-use crate::phone::{PhoneNumber, Region};
+use crate::phone::Region;
 use calls::{Calls, Written, as_found, by_rev};
-use customers::any_spelling;
 use document::{bson_id, to_document};
 pub(super) use document::{from_document, id_text};
 
 /// RingCentral waits 3 s for an answer, so looking for a primary must give up before.
 const SERVER_SELECTION: Duration = Duration::from_secs(2);
-/// A service gives an attempt to store a call up after 2.2 s.
-const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
 /// A dozen phones that ring at once write the same call; each loser tries again.
 const MOST_ATTEMPTS: usize = 40;
 /// MongoDB. Cheap to clone.
@@ -92,7 +90,8 @@ impl Mongo {
         // MongoDB itself sweeps up the tickets that nobody came with.
         let at_once = IndexOptions::builder().expire_after(Duration::ZERO).build();
         let by_end = IndexModel::builder().keys(doc! { "until": 1 }).options(at_once).build();
-        self.tickets().create_index(by_end).await?;
+        self.tickets().create_index(by_end.clone()).await?;
+        self.erasures().create_index(by_end).await?;
         self.prepared.store(true, Ordering::Release);
         Ok(())
     }
@@ -286,46 +285,6 @@ impl Mongo {
         let before = BsonDateTime::from_millis(before.timestamp_millis());
         self.shapes().delete_many(doc! { "last_seen": { "$lt": before } }).await?;
         Ok(self.history.delete_many(doc! { "timestamp": { "$lt": before } }).await?.deleted_count)
-    }
-
-    pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
-        let mut erased = Erased::default();
-        let spelled = doc! { "$regex": any_spelling(number) };
-        let places = ["from_number", "to_number", "ledger.parties.from_number.value", "ledger.parties.to_number.value"];
-        let mentioned: Vec<_> = places.into_iter().map(|place| doc! { place: spelled.clone() }).collect();
-        let mentioned = doc! { "$or": mentioned };
-        // A call that a service was just moving to the history stands there again behind us, so there is a second look.
-        for wait in [Duration::ZERO, LONGEST_WRITE] {
-            tokio::time::sleep(wait).await;
-            for (calls, count) in [(&self.active, &mut erased.active_calls), (&self.history, &mut erased.call_history)]
-            {
-                *count += self.erase_calls(calls, mentioned.clone(), number).await?;
-            }
-        }
-        erased.notification_shapes = self.shapes().delete_many(doc! {}).await?.deleted_count;
-        let fields: Vec<Document> =
-            self.fields.phone_fields.iter().map(|field| doc! { field.as_str(): spelled.clone() }).collect();
-        let theirs: Vec<Document> = self.customers.find(doc! { "$or": fields }).await?.try_collect().await?;
-        let ids: Vec<_> =
-            theirs.iter().filter(|it| self.customer(it, number).is_some()).filter_map(|it| it.get("_id")).collect();
-        erased.customers_found = ids.len() as u64;
-        if with_customers {
-            erased.customers = self.customers.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count;
-        }
-        Ok(erased)
-    }
-
-    /// Removes the calls that hold the number, of those that may: another number can have the same digits in it.
-    async fn erase_calls(&self, calls: &Collection<Document>, may: Document, number: &PhoneNumber) -> Result<u64> {
-        let mut found = calls.find(may).await?;
-        let mut theirs = Vec::new();
-        while let Some(document) = found.try_next().await? {
-            let id = document.get("_id").cloned();
-            if from_document(document).is_some_and(|call| mentions(&call, number, self.region)) {
-                theirs.extend(id);
-            }
-        }
-        Ok(calls.delete_many(doc! { "_id": { "$in": theirs } }).await?.deleted_count)
     }
 
     pub async fn ping(&self) -> Result<()> {

@@ -74,3 +74,10 @@ CREATE TABLE IF NOT EXISTS tickets (
     value TEXT NOT NULL,
     until TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Digests of what was erased, so that late facts do not write it back.
+CREATE TABLE IF NOT EXISTS erasures (
+    digest    TEXT PRIMARY KEY NOT NULL,
+    erased_at TEXT NOT NULL,
+    until     TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

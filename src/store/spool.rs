@@ -12,9 +12,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, params};
 
 use super::file::File;
+use super::person::Person;
 use super::{Result, StoreError};
-use crate::call::{CallEvent, Fact, millis};
-use crate::phone::{PhoneNumber, Region};
+use crate::call::{CallEvent, millis};
 
 /// A busy account tells a few facts a second, so this is most of a day; some 100 MB.
 const MOST: usize = 100_000;
@@ -137,20 +137,17 @@ impl Spool {
         self.file.leave_no_trace().await
     }
 
-    /// Removes a person from what was set aside. What waits is told to the database first, and removed there.
-    pub async fn erase(&self, number: &PhoneNumber, region: Region) -> Result<()> {
-        let number = number.clone();
+    /// Removes a person from what was set aside. What waits is stored first, and removed there.
+    pub async fn erase(&self, person: &Person) -> Result<()> {
+        let person = person.clone();
         let erase = self.file.write(move |db| {
             let mut rows = db.prepare("SELECT position, events FROM refused")?;
             let rows: Vec<(i64, String)> =
                 rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-            let theirs = |events: &str| {
+            let theirs = |events: &str| match serde_json::from_str::<Vec<CallEvent>>(events) {
+                Ok(events) => events.iter().any(|event| person.is_in_event(event)),
                 // Entries that cannot be read any more cannot be told apart, and must not keep a person's number.
-                let Ok(events) = serde_json::from_str::<Vec<CallEvent>>(events) else { return true };
-                let legs =
-                    events.iter().filter_map(|event| if let Fact::Leg(leg) = &event.fact { Some(leg) } else { None });
-                let numbers = legs.flat_map(|leg| [&leg.from.number, &leg.to.number]).flatten();
-                numbers.into_iter().any(|raw| PhoneNumber::parse(raw, region).as_ref() == Some(&number))
+                Err(_) => true,
             };
             for (position, _) in rows.iter().filter(|(_, events)| theirs(events)) {
                 db.execute("DELETE FROM refused WHERE position = ?1", [position])?;
@@ -199,6 +196,8 @@ impl Spool {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
+
+    use crate::call::Fact;
 
     use super::*;
 

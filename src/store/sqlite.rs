@@ -1,5 +1,6 @@
 //! The embedded store: the default, so that the program runs with no server at all.
 
+mod erasing;
 mod people;
 mod phone_keys;
 
@@ -16,12 +17,15 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::advance::{Held, Known, Place, no_more, settle};
+use super::erasure::Erasure;
 use super::file::File;
+use super::person::Person;
 use super::{CustomerRecord, Erased, HistoryQuery, Result};
 use crate::call::{Call, CallEvent, Direction, Ledger, Status, millis};
 use crate::customer::Customer;
 use crate::phone::{PhoneNumber, Region};
-use people::{Theirs, import};
+use erasing::Search;
+use people::import;
 
 /// Records of one write, so that webhooks need not wait for all.
 const CUSTOMERS_AT_A_TIME: usize = 500;
@@ -173,20 +177,26 @@ impl Sqlite {
             .await
     }
 
-    pub async fn erase(&self, number: &PhoneNumber, with_customers: bool) -> Result<Erased> {
+    /// One pass over everything there is.
+    pub async fn erase(&self, person: Person, with_customers: bool) -> Result<Erased> {
         self.rebuild_phone_keys().await?;
-        let mut theirs = Theirs::new(number, self.region);
+        let mut search = Search::of(person);
         loop {
-            let search = move |db: &Connection| Ok((theirs.look_on(db)?, theirs));
+            let look = move |db: &Connection| Ok((search.next(db)?, search));
             let more;
-            (more, theirs) = self.file.read(search).await?;
+            (more, search) = self.file.read(look).await?;
             if !more {
                 break;
             }
         }
-        let erased = self.file.write(move |db| theirs.erase(db, with_customers)).await?;
+        let erased = self.file.write(move |db| search.erase(db, with_customers)).await?;
         self.file.leave_no_trace().await?;
         Ok(erased)
+    }
+
+    /// What was erased at or after `since`.
+    pub async fn erased_since(&self, since: DateTime<Utc>) -> Result<Vec<Erasure>> {
+        self.file.read(move |db| erasing::erased_since(db, since)).await
     }
 
     pub async fn ping(&self) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The right to be forgotten: what erasing removes, that it leaves nothing, and what it says.
 
+mod everywhere;
+
 use std::path::Path;
 use std::time::Duration;
 

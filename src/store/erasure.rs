@@ -1,0 +1,109 @@
+//! What is remembered of an erasure, so that nothing that is still on its way writes the person back: digests of the sessions that were
+//! removed and of the number, for some hours.
+//!
+//! A store notes the digests before it removes anything. Every instance reads them with each poll; from then on it drops facts of
+//! those sessions, and facts learned before the erasure that hold the number. The instance that erases looks a second time once
+//! all others must have read them.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
+
+use crate::call::{Call, CallEvent, Fact, LegState, Source};
+use crate::phone::{PhoneNumber, Region};
+
+/// How long facts of an erased call may be late: a call lasts hours, and an outage of the database may spool some of its facts.
+pub const REMEMBERED: TimeDelta = TimeDelta::hours(24);
+/// How far instances' clocks may be apart, when what is new since the last look is asked for.
+const CLOCKS: TimeDelta = TimeDelta::minutes(10);
+
+/// One digest that was noted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// Of a session's id, a customer's id or a number, in hexadecimal.
+    pub digest: String,
+    /// When it was noted, by the clock of the instance that did.
+    pub erased_at: DateTime<Utc>,
+}
+
+/// The digest of a session's id.
+pub fn of_session(id: &str) -> String {
+    digest("session", id)
+}
+
+/// The digest of a number.
+pub fn of_number(number: &PhoneNumber) -> String {
+    digest("number", &number.e164())
+}
+
+/// The digest of a customer's id.
+pub fn of_customer(id: &str) -> String {
+    digest("customer", id)
+}
+
+fn digest(kind: &str, text: &str) -> String {
+    let digest = Sha256::new().chain_update(kind).chain_update(":").chain_update(text).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What an instance knows of erasures.
+#[derive(Debug, Default)]
+pub struct Erasures {
+    noted: HashMap<String, DateTime<Utc>>,
+    latest: Option<DateTime<Utc>>,
+}
+
+impl Erasures {
+    /// From when on the store is to be asked for what is new.
+    pub fn ask_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.latest.map_or(now - REMEMBERED, |latest| latest - CLOCKS)
+    }
+
+    /// Takes in what the store has; whether any of it is new here.
+    pub fn learn(&mut self, stored: Vec<Erasure>, now: DateTime<Utc>) -> bool {
+        self.noted.retain(|_, erased_at| now - *erased_at < REMEMBERED);
+        let mut news = false;
+        for Erasure { digest, erased_at } in stored {
+            self.latest = self.latest.max(Some(erased_at));
+            news |= self.noted.insert(digest, erased_at) != Some(erased_at);
+        }
+        news
+    }
+
+    /// Whether this call was erased.
+    pub fn holds(&self, call: &Call) -> bool {
+        !self.noted.is_empty() && call.sessions().any(|session| self.noted.contains_key(&of_session(session)))
+    }
+
+    /// Whether this call names an erased customer, but is with another number of theirs.
+    pub fn has_customer_of(&self, call: &Call) -> bool {
+        !self.noted.is_empty()
+            && call.customers.iter().any(|customer| self.noted.contains_key(&of_customer(&customer.id)))
+    }
+
+    /// Whether this fact would write an erased person back.
+    pub fn forbids(&self, event: &CallEvent, region: Region) -> bool {
+        if self.noted.is_empty() {
+            return false;
+        }
+        let erased = event.sessions().filter_map(|session| self.noted.get(&of_session(session))).max();
+        if let Some(erased_at) = erased {
+            return !begins_again(event, *erased_at);
+        }
+        self.latest.is_some_and(|latest| event.heard_at <= latest) && self.has_number(event, region)
+    }
+
+    fn has_number(&self, event: &CallEvent, region: Region) -> bool {
+        let Fact::Leg(leg) = &event.fact else { return false };
+        let texts = [&leg.from.number, &leg.from.name, &leg.to.number, &leg.to.name].into_iter().flatten();
+        let mut numbers = texts.flat_map(|text| PhoneNumber::parse_all(text, region));
+        numbers.any(|number| self.noted.get(&of_number(&number)).is_some_and(|erased_at| event.heard_at <= *erased_at))
+    }
+}
+
+/// The guide's body has session ids that people make up and use again: a phone that rings later is another call.
+fn begins_again(event: &CallEvent, erased_at: DateTime<Utc>) -> bool {
+    let Fact::Leg(leg) = &event.fact else { return false };
+    leg.source == Source::Guide && leg.state == LegState::Ringing && event.heard_at > erased_at
+}
