@@ -3,7 +3,7 @@
  * stream and request. Its clock stands still until a test moves it with `pass`.
  */
 import { afterEach, beforeEach } from "node:test";
-import { CallFeed } from "../../static/call-feed.js";
+import { CallFeed } from "../../static/feed/call-feed.js";
 
 export const SRC = "https://calls.example.com/";
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import {
   activeRows, agentOf, callerName, cardOf, customerUrl, dialled, formatDuration, formatNumber, formatSpan, formatWhen, initials, isShown, reduce,
   stateOf,
-} from "../../static/call.js";
+} from "../../static/model/call.js";
 
 const at = (seconds) => new Date(Date.UTC(2025, 9, 19, 0, 47, seconds)).toISOString();
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { statusLight } from "../../static/status-light.js";
+import { statusLight } from "../../static/dashboard/status-light.js";
 
 const NOW = Date.UTC(2025, 9, 19, 12, 0, 0);
 const ago = (seconds) => new Date(NOW - seconds * 1000).toISOString();

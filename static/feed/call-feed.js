@@ -6,8 +6,8 @@
  *
  * Calls are somebody's: whoever may see them no more, or signs in anew, begins with an empty list and no position.
  */
-import { backoff } from "./backoff.js";
-import { reduce } from "./call.js";
+import { backoff } from "../lib/backoff.js";
+import { reduce } from "../model/call.js";
 import { CallPoll } from "./call-poll.js";
 import { Credential } from "./credential.js";
 import { tellDismissal } from "./dismissal.js";

@@ -1,7 +1,7 @@
 /**
  * The status light: one tone and one honest sentence about how current this page is. Pure.
  */
-import { formatSpan } from "./call.js";
+import { formatSpan } from "../model/call.js";
 
 const DAY = 86_400_000;
 const HOUR = 3_600_000;

@@ -1,7 +1,7 @@
 /**
  * Asking for the active calls again and again, while no stream comes through.
  */
-import { backoff } from "./backoff.js";
+import { backoff } from "../lib/backoff.js";
 
 const POLL_MS = 2_000;
 

@@ -1,7 +1,7 @@
 /**
  * Telling the service that this viewer dismissed a call, until it has heard it.
  */
-import { backoff } from "./backoff.js";
+import { backoff } from "../lib/backoff.js";
 
 /** So often it is told while the service cannot take it, about a minute in all. */
 const TRIES = 6;

@@ -1,7 +1,7 @@
 /**
  * "Simulate a call": one button for the usual call, and a menu of the other scenarios the service knows.
  */
-import { get, post } from "./service.js";
+import { get, post } from "../lib/service.js";
 
 export class Simulator {
   #place = document.getElementById("simulate");

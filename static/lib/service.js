@@ -2,7 +2,7 @@
  * The service's HTTP interface, as the dashboard uses it. Answers are parsed JSON; failures are a `ServiceError` whose message is a
  * sentence for a person and whose `status` is the HTTP status, or 0 when there was no answer at all.
  *
- * Paths are relative to this file, so the service works under a path prefix too.
+ * Paths are relative to the folder above this file, so the service works under a path prefix too.
  */
 export class ServiceError extends Error {
   constructor(message, status) {
@@ -17,7 +17,7 @@ export class ServiceError extends Error {
 }
 
 /** The base URL of the service, with a slash at its end. */
-export const base = new URL(".", import.meta.url).href;
+export const base = new URL("..", import.meta.url).href;
 
 /** `await get("api/ringcentral/config")` */
 export const get = (path) => request(path, {});

@@ -4,7 +4,7 @@
  * A card knows nothing of its siblings or the server. It shows what `cardOf` says, waits while a person uses it, and calls
  * back: `onView(event, call, customer)`, `onDismiss(byKeyboard)`, `onGone()` when its time is over.
  */
-import { cardOf, customerUrl, formatDuration } from "./call.js";
+import { cardOf, customerUrl, formatDuration } from "../model/call.js";
 
 const CROSS = "M4 4l8 8M12 4l-8 8";
 

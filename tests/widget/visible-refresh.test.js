@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { Reading } from "../../static/reading.js";
+import { Reading } from "../../static/lib/visible-refresh.js";
 import { pass, startClock, stopClock } from "./browser.js";
 
 let reads;

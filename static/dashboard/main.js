@@ -4,12 +4,12 @@
  * It reads through the popup's own feed, so a page has one picture of the calls and a browser one stream. What the
  * stream leaves out (calls this viewer dismissed, and calls from before) is read over HTTP.
  */
-import "./call-popup.js";
-import { activeRows, isShown } from "./call.js";
+import "../call-popup.js";
+import { activeRows, isShown } from "../model/call.js";
 import { CallTable } from "./call-table.js";
-import { History } from "./history.js";
-import { Reading } from "./reading.js";
-import { get, readiness } from "./service.js";
+import { History } from "./views/history.js";
+import { Reading } from "../lib/visible-refresh.js";
+import { get, readiness } from "../lib/service.js";
 import { Session } from "./session.js";
 import { SignIn } from "./sign-in.js";
 import { Simulator } from "./simulator.js";

@@ -2,7 +2,7 @@
  * A table of calls that stays in place: rows are kept by call id and only cells of calls that changed are written again, so
  * that a link someone is about to press does not vanish under the pointer.
  */
-import { agentOf, callerName, customerUrl, dialled, formatDuration, formatWhen, lineOf, otherParty, stateOf } from "./call.js";
+import { agentOf, callerName, customerUrl, dialled, formatDuration, formatWhen, lineOf, otherParty, stateOf } from "../model/call.js";
 
 /** Columns by name: the heading, and what goes into the cell for `(call, context)`, one or two lines of nodes or text. */
 const COLUMNS = {

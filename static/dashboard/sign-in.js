@@ -1,7 +1,7 @@
 /**
  * What a viewer sees who may not see calls: why, and the two ways in.
  */
-import { post } from "./service.js";
+import { post } from "../lib/service.js";
 
 /** Why a sign-in with RingCentral led back here without anyone signed in: `?error=` and its sentence. */
 const REASONS = {

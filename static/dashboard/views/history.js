@@ -1,8 +1,8 @@
 /**
  * The History view: every call that ended, newest first, a page at a time.
  */
-import { CallTable } from "./call-table.js";
-import { get } from "./service.js";
+import { CallTable } from "../call-table.js";
+import { get } from "../../lib/service.js";
 
 const PAGE = 50;
 

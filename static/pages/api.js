@@ -2,7 +2,7 @@
  * The API page: /api/openapi.json as something to read. Everything it shows comes from that document, so it has nothing
  * to keep up to date. What is not used by our document (callbacks, links, cookies as parameters) is not drawn.
  */
-import { ServiceError, base, get } from "./service.js";
+import { ServiceError, base, get } from "../lib/service.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 

@@ -3,8 +3,8 @@
  *
  * `demo.html#Known%20caller,Withheld` plays situations at once, by the names of their buttons.
  */
-import "./call-popup.js";
-import { callerName, reduce } from "./call.js";
+import "../call-popup.js";
+import { callerName, reduce } from "../model/call.js";
 
 /** The smallest feed there is: a list of calls and the rule that changes it. */
 class HandFeed extends EventTarget {

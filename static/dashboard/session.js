@@ -1,7 +1,7 @@
 /**
  * Who is signed in on the dashboard, and the way out.
  */
-import { get, remove } from "./service.js";
+import { get, remove } from "../lib/service.js";
 
 /** Where this browser remembers who looked last: the service's own id of them, which is no secret. */
 const STORE = "dashboard viewer";
