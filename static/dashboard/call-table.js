@@ -1,55 +1,78 @@
 /**
- * A table of calls that stays in place: rows are kept by call id and only cells of calls that changed are written again, so
- * that a link someone is about to press does not vanish under the pointer.
+ * A table of calls whose rows stay in place: they are kept by call id and only cells of calls that changed are written again,
+ * so that a link a person is about to press does not vanish under the pointer.
+ *
+ * @import { Call } from "../model/call.js"
  */
-import { agentOf, callerName, customerUrl, dialled, formatDuration, formatWhen, lineOf, otherParty, stateOf } from "../model/call.js";
+import { bdi, el } from "../lib/dom.js";
+import { formatDuration, formatWhen } from "../lib/format.js";
+import { agentOf, callerName, dialled, lineOf, otherParty, stateOf } from "../model/call.js";
+import { customerUrl } from "../model/card-view.js";
 
-/** Columns by name: the heading, and what goes into the cell for `(call, context)`, one or two lines of nodes or text. */
+/**
+ * @typedef {object} TableContext
+ * @property {number} now  the service's clock
+ * @property {string | null} customerUrl  where a customer's page is
+ *
+ * @typedef {Node | string | null | false} Line  One line of a cell; null and false are left out.
+ * @typedef {{ heading: string, lines: (call: Call, context: TableContext) => Line[], ticks?: boolean }} Column
+ *   `ticks`: the text depends on the clock
+ * @typedef {{ element: HTMLTableRowElement, call: Call, template: string | null }} Row
+ */
+
+/** @type {Record<string, Column>} */
 const COLUMNS = {
-  status: ["Status", (call) => [pill(call)]],
-  result: ["Result", (call) => [pill(call)]],
-  caller: ["Caller", caller],
-  line: ["Line", line],
-  agent: ["Agent", agent],
-  answeredBy: ["Answered by", agent],
-  time: ["Time", (call, { now }) => [formatDuration(now - Date.parse(call.answered_at ?? call.timestamp))]],
-  talk: ["Talk time", (call) => [talk(call)]],
-  when: ["When", (call, { now }) => [formatWhen(call.timestamp, now)]],
+  status: { heading: "Status", lines: (call) => [pill(call)] },
+  result: { heading: "Result", lines: (call) => [pill(call)] },
+  caller: { heading: "Caller", lines: caller },
+  line: { heading: "Line", lines: line },
+  agent: { heading: "Agent", lines: agent },
+  answeredBy: { heading: "Answered by", lines: agent },
+  time: { heading: "Time", lines: (call, { now }) => [formatDuration(now - Date.parse(call.answered_at ?? call.timestamp))], ticks: true },
+  talk: { heading: "Talk time", lines: (call) => [talk(call)] },
+  when: { heading: "When", lines: (call, { now }) => [formatWhen(call.timestamp, now)], ticks: true },
 };
 
-/** Columns whose text depends on the clock. */
-const TICKING = ["time", "when"];
+/** Lines of the layout that is shown while calls are loaded. */
+const SKELETON_ROWS = 3;
 
 export class CallTable {
   #table;
-  #body;
-  #columns;
+  #names;
   #context;
+  #body = el("tbody");
+  /** @type {Map<string, Row>} */
   #rows = new Map();
 
-  /** `table` is an empty `<table>`; `columns` names from COLUMNS; `context()` gives `{now, customerUrl}`. */
-  constructor(table, columns, context) {
+  /**
+   * @param {HTMLTableElement} table
+   * @param {string[]} names  of COLUMNS
+   * @param {() => TableContext} context
+   */
+  constructor(table, names, context) {
     this.#table = table;
-    this.#columns = columns;
+    this.#names = names;
     this.#context = context;
-    this.#body = document.createElement("tbody");
     // Below 640 px the rows are laid out as a list; the roles keep them a table for screen readers.
     table.setAttribute("role", "table");
-    const head = document.createElement("thead");
-    head.append(row(columns.map((name) => cell("th", "columnheader", name, [COLUMNS[name][0]]))));
-    table.replaceChildren(head, this.#body);
-    this.load();
+    const headings = names.map((name) => el("th", { role: "columnheader", scope: "col", dataset: { column: name } }, COLUMNS[name].heading));
+    table.replaceChildren(el("thead", {}, el("tr", { role: "row" }, ...headings)), this.#body);
+    this.showLoading();
   }
 
   /** Grey lines where the rows will be. */
-  load() {
-    const empty = () => row(this.#columns.map((name) => cell("td", "cell", name, [skeleton()])));
+  showLoading() {
     this.#table.setAttribute("aria-busy", "true");
     this.#rows.clear();
-    this.#body.replaceChildren(empty(), empty(), empty());
+    const rows = Array.from({ length: SKELETON_ROWS }, () => this.#emptyRow(() => el("span", { className: "skeleton" })));
+    this.#body.replaceChildren(...rows);
   }
 
-  /** Shows these calls in this order. */
+  /**
+   * Shows these calls in this order.
+   *
+   * @param {Call[]} calls
+   */
   show(calls) {
     const context = this.#context();
     const before = this.#rows;
@@ -63,115 +86,100 @@ export class CallTable {
   /** Advances durations and moments. */
   tick() {
     const context = this.#context();
-    for (const { element, call } of this.#rows.values()) this.#fill(element, call, context, TICKING);
+    for (const { element, call } of this.#rows.values()) this.#fill(element, call, context, (name) => Boolean(COLUMNS[name].ticks));
   }
 
+  /**
+   * @param {Row | undefined} known
+   * @param {Call} call
+   * @param {TableContext} context
+   * @returns {Row}
+   */
   #row(known, call, context) {
-    const element = known?.element ?? row(this.#columns.map((name) => cell("td", "cell", name, [])));
-    if (known?.call !== call || known?.template !== context.customerUrl) this.#fill(element, call, context, this.#columns);
-    return { element, call, template: context.customerUrl };
+    const element = known?.element ?? this.#emptyRow(() => null);
+    const template = context.customerUrl;
+    if (known?.call !== call || known.template !== template) this.#fill(element, call, context, () => true);
+    return { element, call, template };
   }
 
-  #fill(element, call, context, names) {
-    this.#columns.forEach((name, at) => {
-      if (!names.includes(name)) return;
-      const target = element.children[at];
-      const lines = COLUMNS[name][1](call, context).filter(Boolean);
-      if (TICKING.includes(name)) {
-        if (target.textContent !== lines[0]) target.textContent = lines[0];
+  /** @param {() => Line} content */
+  #emptyRow(content) {
+    return el("tr", { role: "row" }, ...this.#names.map((name) => el("td", { role: "cell", dataset: { column: name } }, content())));
+  }
+
+  /**
+   * @param {HTMLTableRowElement} row
+   * @param {Call} call
+   * @param {TableContext} context
+   * @param {(name: string) => boolean} wanted
+   */
+  #fill(row, call, context, wanted) {
+    this.#names.forEach((name, at) => {
+      if (!wanted(name)) return;
+      const cell = row.children[at];
+      const lines = COLUMNS[name].lines(call, context).filter((one) => one !== null && one !== false && one !== "");
+      if (COLUMNS[name].ticks) {
+        const text = String(lines[0] ?? "");
+        if (cell.textContent !== text) cell.textContent = text;
       } else {
-        target.replaceChildren(...(lines.length ? lines.map((content) => block(content)) : [none()]));
+        cell.replaceChildren(...(lines.length ? lines.map(cut) : [el("span", { className: "none" }, "—")]));
       }
     });
   }
 }
 
+/**
+ * @param {Call} call
+ * @param {TableContext} context
+ * @returns {Line[]}
+ */
 function caller(call, context) {
   const { number, customer } = otherParty(call);
-  const url = customerUrl(context.customerUrl, customer, document.baseURI);
-  const name = document.createElement(url ? "a" : "span");
-  if (url) name.href = url;
-  name.append(bdi(callerName(call)));
-  return [name, number && secondary(number)];
+  const href = customerUrl(context.customerUrl, customer, document.baseURI);
+  const name = bdi(callerName(call));
+  return [href ? el("a", { href }, name) : el("span", {}, name), number && secondary(number)];
 }
 
+/**
+ * @param {Call} call
+ * @returns {Line[]}
+ */
 function line(call) {
   const name = lineOf(call);
   const number = dialled(call);
-  return [name === number ? name && numeral(name) : name && bdi(name), number && number !== name ? secondary(number) : null];
+  return [name && bdi(name, name === number), number && number !== name && secondary(number)];
 }
 
+/**
+ * @param {Call} call
+ * @returns {Line[]}
+ */
 function agent(call) {
   const name = agentOf(call);
   return [name && bdi(name)];
 }
 
+/** @param {Call} call */
 function talk(call) {
   return call.answered_at && call.ended_at ? formatDuration(Date.parse(call.ended_at) - Date.parse(call.answered_at)) : null;
 }
 
+/** @param {Call} call */
 function pill(call) {
   const [label, tone] = stateOf(call);
-  const element = document.createElement("span");
-  element.className = "pill";
-  element.dataset.tone = tone;
-  element.textContent = label;
-  return element;
+  return el("span", { className: "pill", dataset: { tone } }, label);
 }
 
-function secondary(number) {
-  const element = document.createElement("span");
-  element.className = "secondary";
-  element.append(numeral(number));
-  return element;
-}
+/** @param {string} number */
+const secondary = (number) => el("span", { className: "secondary" }, bdi(number, true));
 
-/** `<bdi>` keeps names and numbers whole beside text of the other direction. */
-function bdi(text) {
-  const element = document.createElement("bdi");
-  element.textContent = text;
-  return element;
-}
-
-function numeral(text) {
-  const element = bdi(text);
-  element.dir = "ltr";
-  return element;
-}
-
-function block(content) {
-  const element = document.createElement("div");
-  element.className = "cut";
-  element.append(content);
-  element.title = element.textContent;
-  return element;
-}
-
-function none() {
-  const element = document.createElement("span");
-  element.className = "none";
-  element.textContent = "—";
-  return element;
-}
-
-function skeleton() {
-  const element = document.createElement("span");
-  element.className = "skeleton";
-  return element;
-}
-
-function row(cells) {
-  const element = document.createElement("tr");
-  element.setAttribute("role", "row");
-  element.append(...cells);
-  return element;
-}
-
-function cell(tag, role, name, content) {
-  const element = document.createElement(tag);
-  element.setAttribute("role", role);
-  element.dataset.column = name;
-  if (tag === "th") element.scope = "col";
-  element.append(...content);
+/**
+ * One line that is cut where it does not fit, and whole in the title.
+ *
+ * @param {Line} content
+ */
+function cut(content) {
+  const element = el("div", { className: "cut" }, content);
+  element.title = element.textContent ?? "";
   return element;
 }

@@ -1,24 +1,35 @@
 /**
- * Who is signed in on the dashboard, and the way out.
+ * Who is signed in on the dashboard, and the button to sign out.
+ *
+ * @import { Service, ServiceError } from "../lib/service.js"
  */
-import { get, remove } from "../lib/service.js";
 
-/** Where this browser remembers who looked last: the service's own id of them, which is no secret. */
+/** Where this browser remembers who used the dashboard last: the service's own id of them, which is no secret. */
 const STORE = "dashboard viewer";
 
 export class Session {
-  #button = document.getElementById("sign-out");
+  #button;
+  #service;
   #onOther;
 
-  /** `onOther` runs when somebody else is signed in than last time, `onEnd` after a sign-out, `onFailure` with its error. */
-  constructor({ onOther, onEnd, onFailure }) {
-    this.#onOther = onOther;
-    this.#button.addEventListener("click", () => remove("api/auth/session").then(onEnd, onFailure));
+  /**
+   * @param {HTMLElement} button
+   * @param {Service} service
+   * @param {object} on
+   * @param {() => void} on.otherViewer  another person is signed in than last time
+   * @param {() => void} on.signedOut
+   * @param {(error: ServiceError) => void} on.failure  the sign-out failed
+   */
+  constructor(button, service, { otherViewer, signedOut, failure }) {
+    this.#button = button;
+    this.#service = service;
+    this.#onOther = otherViewer;
+    button.addEventListener("click", () => service.remove("api/auth/session").then(signedOut, failure));
   }
 
-  /** Asks who it is. A session ends some day; without an end there is none, as in local mode, and nothing to sign out of. */
-  async show() {
-    const session = await get("api/auth/session").catch(() => null);
+  /** Asks who it is. A session has an end; in local mode there is none, and nothing to sign out of. */
+  async refresh() {
+    const session = await this.#service.get("api/auth/session").catch(() => null);
     this.#button.hidden = !session?.expires_at;
     if (!session) return;
     const { id } = session.viewer;
@@ -31,13 +42,14 @@ export class Session {
   }
 }
 
+/** @param {string} id */
 function isOther(id) {
   try {
     const before = localStorage.getItem(STORE);
     localStorage.setItem(STORE, id);
     return before !== null && before !== id;
   } catch {
-    // Storage can be forbidden; then whoever signs in on this page is all we know of.
+    // Storage can be forbidden; then only a sign-in on this page is noticed.
     return false;
   }
 }

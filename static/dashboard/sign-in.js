@@ -1,9 +1,15 @@
 /**
- * What a viewer sees who may not see calls: why, and the two ways in.
+ * What a viewer sees who may not see calls: why, and the two ways to sign in.
+ *
+ * @import { Service, ServiceError } from "../lib/service.js"
  */
-import { post } from "../lib/service.js";
+import { find } from "../lib/dom.js";
 
-/** Why a sign-in with RingCentral led back here without anyone signed in: `?error=` and its sentence. */
+/**
+ * Why a sign-in with RingCentral came back here without a session: `?error=` and its sentence.
+ *
+ * @type {Record<string, string>}
+ */
 const REASONS = {
   sign_in_off: "Signing in with RingCentral is not set up here. Ask your administrator for an access token.",
   sign_in_stale: "This sign-in took too long or began in another window. Try again.",
@@ -13,54 +19,68 @@ const REASONS = {
 };
 
 export class SignIn {
-  #panel = document.getElementById("sign-in");
-  #title = document.getElementById("sign-in-title");
-  #reason = document.getElementById("sign-in-reason");
-  #usual = this.#reason.textContent;
-  #form = this.#panel.querySelector("form");
+  #panel;
+  #title;
+  #reason;
+  #defaultReason;
 
-  /** `onDone` runs when the viewer is in. */
-  constructor(onDone) {
-    this.#explain();
-    this.#form.addEventListener("submit", async (event) => {
+  /**
+   * @param {HTMLElement} panel
+   * @param {Service} service
+   * @param {() => void} onSignedIn
+   */
+  constructor(panel, service, onSignedIn) {
+    this.#panel = panel;
+    this.#title = find(panel, "#sign-in-title", HTMLElement);
+    this.#reason = find(panel, "#sign-in-reason", HTMLElement);
+    this.#defaultReason = this.#reason.textContent;
+    this.#showReasonOfAddress();
+    const form = find(panel, "form", HTMLFormElement);
+    const token = find(form, "#token", HTMLInputElement);
+    form.addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
-        await post("api/auth/session", { token: this.#form.elements.token.value.trim() });
-        this.#form.reset();
-        onDone();
-      } catch (error) {
+        await service.post("api/auth/session", { token: token.value.trim() });
+        form.reset();
+        onSignedIn();
+      } catch (reason) {
+        const error = /** @type {ServiceError} */ (reason);
         this.#reason.textContent = error.denied ? "This token was not accepted. Check that it is whole and not expired." : error.message;
       }
     });
   }
 
-  #explain() {
+  #showReasonOfAddress() {
     const { origin, pathname, search, hash } = location;
-    const reason = REASONS[new URLSearchParams(search).get("error")];
+    const reason = REASONS[new URLSearchParams(search).get("error") ?? ""];
     if (!reason) return;
     this.#reason.textContent = reason;
     history.replaceState(null, "", origin + pathname + hash);
   }
 
-  get asks() {
+  get isShown() {
     return !this.#panel.hidden;
   }
 
-  /** Takes the place of the calls. `error` is the service's refusal, when it said more than "no". */
-  ask(error) {
+  /**
+   * Takes the place of the calls.
+   *
+   * @param {ServiceError} [error]  the service's refusal, when it said more than "no"
+   */
+  show(error) {
     if (error?.status === 403) this.#reason.textContent = error.message;
     this.#panel.hidden = false;
     document.body.classList.add("signed-out");
   }
 
   /** After a sign-out: the focus was on a button that is no more. */
-  confirm() {
+  confirmSignOut() {
     this.#reason.textContent = "You are signed out.";
     this.#title.focus();
   }
 
-  done() {
-    this.#reason.textContent = this.#usual;
+  hide() {
+    this.#reason.textContent = this.#defaultReason;
     this.#panel.hidden = true;
     document.body.classList.remove("signed-out");
   }

@@ -1,51 +1,76 @@
 /**
- * "Simulate a call": one button for the usual call, and a menu of the other scenarios the service knows.
+ * "Simulate a call": one button for the usual call, and a menu of the other scenarios of the service.
+ *
+ * @import { Service, ServiceError } from "../lib/service.js"
  */
-import { get, post } from "../lib/service.js";
+import { el, find } from "../lib/dom.js";
+
+/** The usual call. */
+const DIRECT = "direct";
 
 export class Simulator {
-  #place = document.getElementById("simulate");
-  #choose = document.getElementById("simulate-choose");
-  #menu = document.getElementById("scenarios");
-  #empty = document.getElementById("simulate-empty");
-  #complain;
+  #split;
+  #choose;
+  #menu;
+  #emptyButton;
+  #service;
+  #showError;
 
-  constructor(complain) {
-    this.#complain = complain;
-    document.getElementById("simulate-one").addEventListener("click", () => this.#play("direct"));
-    this.#empty.addEventListener("click", () => this.#play("direct"));
+  /**
+   * @param {ParentNode} page
+   * @param {Service} service
+   * @param {(sentence: string | null) => void} showError
+   */
+  constructor(page, service, showError) {
+    this.#split = find(page, "#simulate", HTMLElement);
+    this.#choose = find(page, "#simulate-choose", HTMLElement);
+    this.#menu = find(page, "#scenarios", HTMLElement);
+    this.#emptyButton = find(page, "#simulate-empty", HTMLElement);
+    this.#service = service;
+    this.#showError = showError;
+    find(page, "#simulate-one", HTMLElement).addEventListener("click", () => this.#play(DIRECT));
+    this.#emptyButton.addEventListener("click", () => this.#play(DIRECT));
     this.#menu.addEventListener("beforetoggle", () => this.#placeMenu());
-    this.#menu.addEventListener("toggle", (event) => event.newState === "open" && this.#menu.firstElementChild?.focus());
-    this.#menu.addEventListener("keydown", (event) => this.#walk(event));
+    this.#menu.addEventListener("toggle", (event) => {
+      if (/** @type {ToggleEvent} */ (event).newState === "open") this.#items[0]?.focus();
+    });
+    this.#menu.addEventListener("keydown", (event) => this.#moveFocus(event));
   }
 
-  /** Shows or hides everything about simulating; the service says whether it does that. */
-  async offer(simulates) {
-    this.#place.hidden = !simulates;
-    this.#empty.hidden = !simulates;
-    if (!simulates || this.#menu.childElementCount) return;
-    const { scenarios } = await get("api/simulator/scenarios").catch(() => ({ scenarios: [] }));
-    this.#menu.replaceChildren(...scenarios.map((scenario) => this.#item(scenario)));
+  /**
+   * Shows or hides everything about simulating.
+   *
+   * @param {boolean} available  whether the service simulates
+   */
+  async offer(available) {
+    this.#split.hidden = !available;
+    this.#emptyButton.hidden = !available;
+    if (!available || this.#items.length) return;
+    const { scenarios } = await this.#service.get("api/simulator/scenarios").catch(() => ({ scenarios: [] }));
+    this.#menu.replaceChildren(...scenarios.map((/** @type {{ name: string, title: string }} */ scenario) => this.#item(scenario)));
     this.#choose.hidden = scenarios.length < 2;
   }
 
-  #item({ name, title }) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = title;
-    button.addEventListener("click", () => {
-      this.#menu.hidePopover();
-      this.#play(name);
-    });
-    return button;
+  get #items() {
+    return /** @type {HTMLElement[]} */ ([...this.#menu.children]);
   }
 
+  /** @param {{ name: string, title: string }} scenario */
+  #item({ name, title }) {
+    const onclick = () => {
+      this.#menu.hidePopover();
+      this.#play(name);
+    };
+    return el("button", { type: "button", onclick }, title);
+  }
+
+  /** @param {string} scenario */
   async #play(scenario) {
     try {
-      await post("api/simulator/calls", { scenario });
-      this.#complain(null);
-    } catch (error) {
-      this.#complain(`The call could not be simulated. ${error.message}`);
+      await this.#service.post("api/simulator/calls", { scenario });
+      this.#showError(null);
+    } catch (reason) {
+      this.#showError(`The call could not be simulated. ${/** @type {ServiceError} */ (reason).message}`);
     }
   }
 
@@ -56,11 +81,13 @@ export class Simulator {
     this.#menu.style.setProperty("--end", `${document.documentElement.clientWidth - right}px`);
   }
 
-  #walk(event) {
+  /** @param {KeyboardEvent} event */
+  #moveFocus(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    const items = [...this.#menu.children];
-    items.at((items.indexOf(document.activeElement) + step) % items.length).focus();
+    const items = this.#items;
+    const focused = items.findIndex((item) => item === document.activeElement);
+    items.at((focused + step) % items.length)?.focus();
   }
 }

@@ -1,11 +1,29 @@
 /**
- * The status light: one tone and one honest sentence about how current this page is. Pure.
+ * The status light: one tone and one sentence about how current this page is. Pure.
+ *
+ * @import { FeedStatus } from "../feed/call-feed.js"
  */
-import { formatSpan } from "../model/call.js";
+import { formatSpan } from "../lib/format.js";
 
 const DAY = 86_400_000;
 const HOUR = 3_600_000;
 
+/**
+ * @typedef {object} Health  The answer of /health/ready, as far as it is shown.
+ * @property {boolean} ready
+ * @property {string[]} [reasons]
+ * @property {string | null} [last_event_at]
+ * @property {string | null} [last_refused_at]
+ * @property {number} [spooled]
+ * @property {Subscription | null} [subscription]
+ *
+ * @typedef {{ state: string, expires_at: string | null, detail: string | null }} Subscription
+ *
+ * @typedef {"green" | "amber" | "red" | "quiet"} LightTone
+ * @typedef {{ tone?: LightTone, text?: string }} Part  One part of the sentence.
+ */
+
+/** @type {Record<string, [LightTone, string]>} */
 const STREAM = {
   connecting: ["quiet", "Connecting…"],
   reconnecting: ["amber", "Reconnecting… calls may come late"],
@@ -14,10 +32,12 @@ const STREAM = {
 };
 
 /**
- * `{tone, text}`: `tone` is `green`, `amber`, `red` or `quiet`.
+ * What is worst is said first and alone: a person can only do one thing about it.
  *
- * `feed` is a CallFeed's status, `health` the answer of /health/ready or null while unknown, `now` epoch milliseconds on the
- * server's clock. What is worst is said first and alone: a person can only do one thing about it.
+ * @param {FeedStatus} feed
+ * @param {Health | null} health  null while unknown
+ * @param {number} now  epoch milliseconds on the service's clock
+ * @returns {{ tone: LightTone, text: string }}
  */
 export function statusLight(feed, health, now) {
   const problem = feed.trouble?.message ?? (health && !health.ready ? health.reasons?.[0] : null);
@@ -28,26 +48,41 @@ export function statusLight(feed, health, now) {
   }
 
   const live = feed.state === "polling" ? "Checking every few seconds · a proxy holds the stream back" : "Live";
-  const said = [live, lastEvent(health, now)];
+  const stream = [live, lastEvent(health, now)];
   const subscription = aboutSubscription(health?.subscription, now);
   const webhooks = subscription.tone ? {} : aboutWebhooks(health, now);
   const tone = subscription.tone ?? webhooks.tone ?? (feed.state === "polling" ? "amber" : "green");
-  return { tone, text: [...said, webhooks.text ?? subscription.text].filter(Boolean).join(" · ") };
+  return { tone, text: [...stream, webhooks.text ?? subscription.text].filter(Boolean).join(" · ") };
 }
 
-/** What somebody should look at before RingCentral gives the address up. */
+/**
+ * What needs attention before RingCentral gives the address up.
+ *
+ * @param {Health | null} health
+ * @param {number} now
+ * @returns {Part}
+ */
 function aboutWebhooks(health, now) {
   const refused = now - Date.parse(health?.last_refused_at ?? "");
   if (refused < HOUR) return { tone: "amber", text: `a webhook was turned away ${formatSpan(refused)} ago · check the verification token` };
-  if (health?.spooled > 0) return { tone: "amber", text: "calls wait on this machine’s disk for the database" };
+  if (health?.spooled) return { tone: "amber", text: "calls wait on this machine’s disk for the database" };
   return {};
 }
 
+/**
+ * @param {Health | null} health
+ * @param {number} now
+ */
 function lastEvent(health, now) {
   if (!health) return null;
   return health.last_event_at ? `last event ${formatSpan(now - Date.parse(health.last_event_at))} ago` : "no event yet";
 }
 
+/**
+ * @param {Subscription | null | undefined} subscription
+ * @param {number} now
+ * @returns {Part}
+ */
 function aboutSubscription(subscription, now) {
   if (!subscription) return {};
   const { state, expires_at, detail } = subscription;

@@ -1,5 +1,8 @@
 /**
- * Asking for the active calls again and again, while no stream comes through.
+ * Asking for the active calls at an interval, while no stream comes through.
+ *
+ * @import { Call } from "../model/call.js"
+ * @import { ServiceError } from "../lib/service.js"
  */
 import { backoff } from "../lib/backoff.js";
 
@@ -7,51 +10,52 @@ const POLL_MS = 2_000;
 
 export class CallPoll {
   /** How often to ask, in milliseconds. */
-  everyMs = POLL_MS;
+  intervalMs = POLL_MS;
   #read;
   #random;
-  #onAnswer;
-  #round = null;
-  #alarm;
+  #on;
+  /** @type {object | null} */
+  #run = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
-  /** `read()` resolves to the answer of active-calls; `onAnswer({status, calls})` hears of it, `calls` null without any. */
-  constructor(read, random, onAnswer) {
+  /**
+   * @param {() => Promise<{ calls: Call[] }>} read  asks the service, or fails with a ServiceError
+   * @param {() => number} random
+   * @param {{ calls: (calls: Call[]) => void, error: (error: ServiceError) => void }} on  what came of each request
+   */
+  constructor(read, random, on) {
     this.#read = read;
     this.#random = random;
-    this.#onAnswer = onAnswer;
+    this.#on = on;
   }
 
   get running() {
-    return this.#round !== null;
+    return this.#run !== null;
   }
 
   start() {
     if (this.running) return;
-    const round = (this.#round = {});
-    this.#alarm = setTimeout(() => this.#ask(round, 0), this.#random() * 1_000);
+    const run = (this.#run = {});
+    this.#timer = setTimeout(() => this.#poll(run, 0), this.#random() * 1_000);
   }
 
   stop() {
-    this.#round = null;
-    clearTimeout(this.#alarm);
+    this.#run = null;
+    clearTimeout(this.#timer);
   }
 
-  async #ask(round, failures) {
-    const answer = await this.#answer();
-    // What was asked before the last stop is of the past, perhaps even somebody else's.
-    if (this.#round !== round) return;
-    this.#onAnswer(answer);
-    const next = answer.calls ? 0 : failures + 1;
-    this.#alarm = setTimeout(() => this.#ask(round, next), next ? backoff(next, this.#random()) : this.everyMs);
-  }
-
-  /** `status` is 0 when nobody answered. */
-  async #answer() {
-    try {
-      const answer = await this.#read();
-      return { status: answer.status, calls: answer.ok ? (await answer.json()).calls : null };
-    } catch {
-      return { status: 0, calls: null };
-    }
+  /**
+   * @param {object} run
+   * @param {number} failures  in a row
+   */
+  async #poll(run, failures) {
+    const [calls, error] = await this.#read().then((answer) => [answer.calls, null], (reason) => [null, reason]);
+    // An answer that was asked for before the last stop is outdated, and may be another viewer's.
+    if (this.#run !== run) return;
+    if (calls) this.#on.calls(calls);
+    else this.#on.error(error);
+    const next = calls ? 0 : failures + 1;
+    this.#timer = setTimeout(() => this.#poll(run, next), next ? backoff(next, this.#random()) : this.intervalMs);
   }
 }

@@ -1,23 +1,34 @@
 /**
- * Telling the service that this viewer dismissed a call, until it has heard it.
+ * Sending a dismissal to the service, with retries.
+ *
+ * @import { ServiceError } from "../lib/service.js"
  */
 import { backoff } from "../lib/backoff.js";
 
-/** So often it is told while the service cannot take it, about a minute in all. */
+/** So many requests while the service cannot take it, about a minute in all. */
 const TRIES = 6;
 /** The same while it knows no such call: another instance may, and a tick later this one too. */
 const TRIES_UNKNOWN = 3;
 
 /**
- * Resolves to whether the service took it the first time. Otherwise it is told again later, for as long as `goesOn()` says
- * that there is still something to dismiss. `post` sends it and resolves to the answer; `random` is Math.random.
+ * Resolves to whether the service took it the first time. Otherwise it is sent again later, for as long as `isWanted()` says
+ * that there is still something to dismiss.
+ *
+ * @param {() => Promise<unknown>} post  sends it, or fails with a ServiceError
+ * @param {() => boolean} isWanted
+ * @param {() => number} random  Math.random
+ * @returns {Promise<boolean>}
  */
-export async function tellDismissal(post, goesOn, random, tries = 1) {
-  const { ok, status } = await post().catch(() => ({ ok: false, status: 0 }));
-  if (ok) return true;
-  const passes = [0, 404, 429].includes(status) || status >= 500;
-  if (passes && tries < (status === 404 ? TRIES_UNKNOWN : TRIES)) {
-    setTimeout(() => goesOn() && tellDismissal(post, goesOn, random, tries + 1), backoff(tries - 1, random()));
+export async function sendDismissal(post, isWanted, random, tries = 1) {
+  try {
+    await post();
+    return true;
+  } catch (reason) {
+    const error = /** @type {ServiceError} */ (reason);
+    const unknown = error.status === 404;
+    if ((error.temporary || unknown) && tries < (unknown ? TRIES_UNKNOWN : TRIES)) {
+      setTimeout(() => isWanted() && sendDismissal(post, isWanted, random, tries + 1), backoff(tries - 1, random()));
+    }
+    return false;
   }
-  return false;
 }

@@ -1,47 +1,113 @@
 /**
- * The service's HTTP interface, as the dashboard uses it. Answers are parsed JSON; failures are a `ServiceError` whose message is a
- * sentence for a person and whose `status` is the HTTP status, or 0 when there was no answer at all.
- *
- * Paths are relative to the folder above this file, so the service works under a path prefix too.
+ * The HTTP client of the dashboard, the pages and the widget. Answers are parsed JSON; every failure is a `ServiceError`.
  */
+
+/** A request that failed. `message` is a sentence for a person. */
 export class ServiceError extends Error {
-  constructor(message, status) {
+  /**
+   * @param {string} message
+   * @param {number} status  the HTTP status, or 0 when there was no answer at all
+   * @param {string | null} code  the service's own name of the error, such as `not_found`
+   */
+  constructor(message, status, code = null) {
     super(message);
+    this.name = "ServiceError";
     this.status = status;
+    this.code = code;
   }
 
   /** The viewer has to sign in, or may not read this. */
   get denied() {
     return this.status === 401 || this.status === 403;
   }
+
+  /** The same request may succeed later: no answer, too many requests, or a fault of the service. */
+  get temporary() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
 }
 
-/** The base URL of the service, with a slash at its end. */
-export const base = new URL("..", import.meta.url).href;
+// In two steps, because bundlers take `new URL("…", import.meta.url)` for a file to pack.
+const here = import.meta.url;
+/** Where this copy of the front end is served from, with a slash at its end: the service also works under a path prefix. */
+export const base = new URL("..", here).href;
 
-/** `await get("api/ringcentral/config")` */
-export const get = (path) => request(path, {});
+export class Service {
+  #fetch;
 
-/** `await post("api/simulator/calls", { scenario: "direct" })` */
-export const post = (path, body) =>
-  request(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-
-/** `await remove("api/auth/session")` */
-export const remove = (path) => request(path, { method: "DELETE" });
-
-/** Readiness. A service that is not ready answers 503 with the same body, which is what we came for. */
-export const readiness = () => request("health/ready", {}, (status) => status === 200 || status === 503);
-
-const isFine = (status) => status >= 200 && status < 300;
-
-async function request(path, options, accepts = isFine) {
-  let answer;
-  try {
-    answer = await fetch(new URL(path, base), { cache: "no-store", ...options });
-  } catch {
-    throw new ServiceError("The service does not answer.", 0);
+  /**
+   * @param {string} src  the base URL of the service
+   * @param {(url: string, options?: RequestInit) => Promise<Response>} fetch  the browser's, or one that adds a credential
+   */
+  constructor(src = base, fetch = (url, options) => globalThis.fetch(url, options)) {
+    this.src = src;
+    this.#fetch = fetch;
   }
-  const body = await answer.json().catch(() => null);
-  if (accepts(answer.status) && (body || answer.status === 204)) return body;
-  throw new ServiceError(body?.error?.message ?? `The service answered ${answer.status}.`, answer.status);
+
+  /**
+   * `await service.get("api/ringcentral/config")`; the path is relative to the base URL.
+   *
+   * @param {string} path
+   * @param {RequestInit} [options]
+   */
+  get(path, options) {
+    return this.#request(path, options);
+  }
+
+  /**
+   * `await service.post("api/simulator/calls", { scenario: "direct" })`
+   *
+   * @param {string} path
+   * @param {object} [body]
+   * @param {RequestInit} [options]
+   */
+  post(path, body, options) {
+    const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+    return this.#request(path, { method: "POST", ...json, ...options });
+  }
+
+  /**
+   * `await service.remove("api/auth/session")`
+   *
+   * @param {string} path
+   */
+  remove(path) {
+    return this.#request(path, { method: "DELETE" });
+  }
+
+  /** Readiness. A service that is not ready answers 503 with the same body, which is an answer and no failure here. */
+  readiness() {
+    return this.#request("health/ready", {}, (answer) => answer.status === 200 || answer.status === 503);
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} options
+   * @returns {Promise<any>}
+   */
+  async #request(path, options = {}, accepts = (/** @type {Response} */ answer) => answer.ok) {
+    let answer;
+    try {
+      answer = await this.#fetch(new URL(path, this.src).href, { cache: "no-store", ...options });
+    } catch {
+      throw new ServiceError("The service does not answer.", 0);
+    }
+    const body = await bodyOf(answer);
+    if (accepts(answer) && (body || answer.status === 204)) return body;
+    const { message, code } = body?.error ?? {};
+    throw new ServiceError(message ?? `The service answered ${answer.status}.`, answer.status, code);
+  }
+}
+
+/**
+ * The JSON of an answer; null where there is none, such as in an error page of a proxy.
+ *
+ * @param {Response} answer
+ */
+async function bodyOf(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    return null;
+  }
 }

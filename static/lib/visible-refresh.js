@@ -1,36 +1,50 @@
 /**
- * One thing a page reads from the service, no more often and no sooner than somebody can see it.
- *
- * What makes a reading due often does so in every tab of every browser at the same moment, such as a restart of the service.
- * No DOM here.
+ * A refresh that is deferred: to a random moment, so that many browsers spread out, and while the page is hidden, until it
+ * is visible. What makes a refresh necessary often happens to every tab of every browser at once, such as a restart of the
+ * service. No DOM here.
  */
-export class Reading {
-  #read;
-  #wanted;
+export class VisibleRefresh {
+  #refresh;
+  #isVisible;
   #random;
-  #due = false;
-  #alarm = null;
+  #requested = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
-  /** `read()` does it; `wanted()` says whether anybody would see it now. `random` stands in for Math.random in tests. */
-  constructor(read, wanted, random = Math.random) {
-    this.#read = read;
-    this.#wanted = wanted;
+  /**
+   * @param {() => void} refresh
+   * @param {() => boolean} isVisible  whether the result would be on screen now
+   * @param {() => number} random
+   */
+  constructor(refresh, isVisible, random = Math.random) {
+    this.#refresh = refresh;
+    this.#isVisible = isVisible;
     this.#random = random;
   }
 
-  /** Reads at some moment within this time, once for all who say so; or when somebody looks, if nobody does then. */
-  due(withinMs = 0) {
-    this.#due = true;
-    if (withinMs === 0) return this.look();
-    this.#alarm ??= setTimeout(() => this.look(), this.#random() * withinMs);
+  /**
+   * Refreshes once, at a random moment within this time, however often it is requested meanwhile. What is not visible then
+   * waits for `flush`.
+   */
+  request(withinMs = 0) {
+    this.#requested = true;
+    if (withinMs === 0) return this.flush();
+    this.#timer ??= setTimeout(() => this.flush(), this.#random() * withinMs);
   }
 
-  /** Somebody may have begun to look: reads what is due and does not wait for its moment. */
-  look() {
-    clearTimeout(this.#alarm);
-    this.#alarm = null;
-    if (!this.#due || !this.#wanted()) return;
-    this.#due = false;
-    this.#read();
+  /** Does a requested refresh now, if it is visible. To be called when something may have become visible. */
+  flush() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (!this.#requested || !this.#isVisible()) return;
+    this.#requested = false;
+    this.#refresh();
+  }
+
+  /** Forgets what was requested. */
+  cancel() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#requested = false;
   }
 }

@@ -2,28 +2,36 @@
  * Every situation of `<call-popup>` without a server: the events of the stream, made by hand.
  *
  * `demo.html#Known%20caller,Withheld` plays situations at once, by the names of their buttons.
+ *
+ * @import { Call, CallEvent } from "../model/call.js"
  */
-import "../call-popup.js";
+import { el, find } from "../lib/dom.js";
 import { callerName, reduce } from "../model/call.js";
+import { CallPopup } from "../widget/call-popup.js";
 
 /** The smallest feed there is: a list of calls and the rule that changes it. */
 class HandFeed extends EventTarget {
+  /** @type {Call[]} */
   calls = [];
 
   now() {
     return Date.now();
   }
 
+  /** @param {CallEvent} event */
   send(event) {
     this.calls = reduce(this.calls, event);
     this.dispatchEvent(new Event("change"));
   }
 
+  /** @param {string} id */
   dismiss(id) {
     const call = this.calls.find((other) => other.id === id);
     if (call) this.send({ type: "dismissed", call });
   }
 }
+
+/** @typedef {Partial<Call>} Details */
 
 const sarah = {
   from_number: "+14165551234",
@@ -34,8 +42,13 @@ const sarah = {
   match: "exact",
 };
 const unknown = { from_number: "+16045550188", from_display: "(604) 555-0188", queue: "Support queue" };
+/**
+ * @param {string} customer_name
+ * @param {Details} more
+ */
 const named = (customer_name, more = {}) => ({ ...sarah, customer_name, ...more });
 
+/** @type {Record<string, Details[]>} */
 const RINGS = {
   "Known caller": [{ ...sarah, queue: "Sales" }],
   "Unknown caller": [unknown],
@@ -58,8 +71,15 @@ const RINGS = {
   "Our own call": [{ ...sarah, direction: "Outbound", from_number: "+15879876543", to_number: "+14165551234", to_display: "(416) 555-1234" }],
 };
 
+/** @param {string | null} name */
 const by = (name) => ({ answered_at: new Date().toISOString(), answered_by: name ? { extension_id: "102", name } : null });
+/**
+ * @param {Call["result"]} result
+ * @returns {Details}
+ */
 const end = (result) => ({ status: "ended", result, ended_at: new Date().toISOString() });
+
+/** @type {Record<string, "dismiss" | (() => Details)>} */
 const CHANGES = {
   "Answered by Dana P.": () => ({ status: "connected", ...by("Dana P.") }),
   "Answered by me": () => ({ status: "connected", ...by("Me"), answered_by: { extension_id: "101", name: "Me" } }),
@@ -75,6 +95,7 @@ const CHANGES = {
   "Dismissed on another device": "dismiss",
 };
 
+/** @type {Record<string, { set: (value: string) => void, [choice: string]: any }>} */
 const SETTINGS = {
   Theme: { "The system's": "light dark", Light: "light", Dark: "dark", set: (value) => document.documentElement.style.setProperty("color-scheme", value) },
   Corner: {
@@ -84,12 +105,12 @@ const SETTINGS = {
   Direction: { "Left to right": "ltr", "Right to left": "rtl", set: (value) => (document.documentElement.dir = value) },
   Screen: { "As it is": "", "320 px wide": "narrow", set: (value) => stage.classList.toggle("narrow", Boolean(value)) },
   Colours: { Default: "", "The host page's own": "plum", set: (value) => stage.classList.toggle("plum", Boolean(value)) },
-  "Auto-dismiss": { "30 s": 30, "5 s": 5, Never: 0, set: (value) => (popup.autoDismiss = value) },
+  "Auto-dismiss": { "30 s": 30, "5 s": 5, Never: 0, set: (value) => (popup.autoDismiss = Number(value)) },
 };
 
 const feed = new HandFeed();
-const stage = document.getElementById("stage");
-const popup = document.createElement("call-popup");
+const stage = find(document, "#stage", HTMLElement);
+const popup = new CallPopup();
 popup.feed = feed;
 popup.offset = 72;
 popup.extension = "101";
@@ -97,13 +118,16 @@ popup.customerUrl = "#customer-{id}";
 
 let count = 0;
 
+/** @param {Details} details */
 function ring(details) {
   count += 1;
   const blank = { from_number: null, from_name: null, to_number: "+15879876543", to_display: "(587) 987-6543", direction: "Inbound" };
-  const fresh = { id: `demo-${count}`, status: "ringing", timestamp: new Date().toISOString(), answered_by: null, customers: [], rev: 1 };
-  feed.send({ type: "call", call: { ...blank, ...fresh, ...details } });
+  /** @type {Call} */
+  const call = { id: `demo-${count}`, status: "ringing", timestamp: new Date().toISOString(), answered_by: null, customers: [], rev: 1 };
+  feed.send({ type: "call", call: { ...blank, ...call, ...details } });
 }
 
+/** @param {"dismiss" | (() => Details)} what */
 function change(what) {
   const call = feed.calls.find((other) => !other.dismissed && other.status !== "ended");
   if (!call) return;
@@ -112,35 +136,31 @@ function change(what) {
   feed.send({ type: ["setup", "ended"].includes(changed.status) ? "call_ended" : "call_updated", call: changed });
 }
 
-function button(name, action) {
-  const element = document.createElement("button");
-  element.type = "button";
-  element.className = "button";
-  element.textContent = name;
-  element.addEventListener("click", action);
-  return element;
-}
+/**
+ * @param {string} name
+ * @param {() => void} onclick
+ */
+const button = (name, onclick) => el("button", { type: "button", className: "button", onclick }, name);
 
+/** @param {[string, { set: (value: string) => void, [choice: string]: any }]} entry */
 function setting([name, { set, ...choices }]) {
-  const label = document.createElement("label");
-  const select = document.createElement("select");
-  select.append(...Object.entries(choices).map(([text, value]) => new Option(text, value)));
+  const options = Object.entries(choices).map(([text, value]) => new Option(text, value));
+  const select = el("select", {}, ...options);
   select.addEventListener("change", () => set(select.value));
-  label.append(name, select);
-  return label;
+  return el("label", {}, name, select);
 }
 
+/** @param {Event} event */
 function log(event) {
-  const line = document.createElement("li");
-  const { call, customer } = event.detail;
-  line.textContent = `${event.type} · ${callerName(call)} · call ${call.id}${customer ? ` · customer ${customer.id}` : ""}`;
-  const list = document.getElementById("events");
+  const { call, customer } = /** @type {CustomEvent} */ (event).detail;
+  const words = [event.type, callerName(call), `call ${call.id}`, customer && `customer ${customer.id}`];
+  const list = find(document, "#events", HTMLElement);
   list.querySelector(".none")?.remove();
-  list.prepend(line);
+  list.prepend(el("li", {}, words.filter(Boolean).join(" · ")));
 }
 
-const ringAll = (calls) => calls.forEach(ring);
-const fill = (id, ...children) => document.getElementById(id).replaceChildren(...children);
+const ringAll = (/** @type {Details[]} */ calls) => calls.forEach(ring);
+const fill = (/** @type {string} */ id, /** @type {Node[]} */ ...children) => find(document, `#${id}`, HTMLElement).replaceChildren(...children);
 fill("rings", ...Object.entries(RINGS).map(([name, calls]) => button(name, () => ringAll(calls))));
 fill("changes", ...Object.entries(CHANGES).map(([name, what]) => button(name, () => change(what))));
 fill("page", ...Object.entries(SETTINGS).map(setting));

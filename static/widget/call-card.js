@@ -1,90 +1,94 @@
 /**
- * One card of the popup: the DOM of a call, and the countdown that lets it go.
+ * One card of the popup: the DOM of a call, and the countdown at whose end it goes.
  *
  * A card knows nothing of its siblings or the server. It shows what `cardOf` says, waits while a person uses it, and calls
- * back: `onView(event, call, customer)`, `onDismiss(byKeyboard)`, `onGone()` when its time is over.
+ * back.
+ *
+ * @import { Call, Customer } from "../model/call.js"
+ * @import { CardView } from "../model/card-view.js"
  */
-import { cardOf, customerUrl, formatDuration } from "../model/call.js";
+import { bdi, el, icon } from "../lib/dom.js";
+import { formatDuration } from "../lib/format.js";
+import { cardOf, customerUrl } from "../model/card-view.js";
+import { Countdown } from "./countdown.js";
 
 const CROSS = "M4 4l8 8M12 4l-8 8";
+/** As long as the transition of `.leaving`. */
+const LEAVING_MS = 160;
 
-/** A timer that can wait. Real time, not ticks: a background tab that is throttled ends on time all the same. */
-class Countdown {
-  #left;
-  #since = null;
-  #timer;
-  #then;
-
-  constructor(ms, then) {
-    this.#left = ms;
-    this.#then = then;
-  }
-
-  run(running) {
-    if (running === (this.#since !== null)) return;
-    if (running) {
-      this.#since = Date.now();
-      this.#timer = setTimeout(this.#then, this.#left);
-    } else {
-      clearTimeout(this.#timer);
-      this.#left = Math.max(0, this.#left - (Date.now() - this.#since));
-      this.#since = null;
-    }
-  }
-
-  stop() {
-    clearTimeout(this.#timer);
-  }
-}
+/**
+ * @typedef {object} CardOptions
+ * @property {number} lifeMs  how long it stays by itself; 0 until it is dismissed
+ * @property {() => string[]} extensions  the viewer's own
+ * @property {() => string} urlTemplate  of the customer's page
+ * @property {(event: MouseEvent) => void} onView
+ * @property {() => void} onDismiss
+ * @property {(lapsed: boolean) => void} onGone  its time is over; `lapsed` when it was the auto-dismiss timer's
+ */
 
 export class CallCard {
-  call = null;
-  element = make("article", "card");
-  #parts;
+  /** @type {Call} */
+  call;
+  /** @type {Customer | null} */
+  customer = null;
+  /** When the call began or was answered, in epoch milliseconds. */
+  since = 0;
+  element = el("article", { className: "card", part: "card", role: "group", tabIndex: -1 });
+
   #options;
+  #parts;
+  /** @type {Countdown | null} */
   #countdown = null;
-  #stays;
+  /** @type {number | string | undefined} */
+  #countdownKind;
   #hovered = false;
   #focused = false;
   #shown = true;
 
-  /** `options`: `lifeMs` (0 = until dismissed), `extensions`, `urlTemplate`, `onView`, `onDismiss`, `onGone`. */
+  /**
+   * @param {Call} call
+   * @param {CardOptions} options
+   */
   constructor(call, options) {
+    this.call = call;
     this.#options = options;
-    this.#build();
+    this.#parts = build(this.element);
     this.#listen();
     this.update(call);
   }
 
-  /** Somebody points at it or has the focus in it: it must not change its place or go. */
+  /** A person points at it or has the focus in it: it must not change its place or go. */
   get inUse() {
     return this.#hovered || this.#focused;
   }
 
-  set shown(shown) {
+  set shown(/** @type {boolean} */ shown) {
     this.element.hidden = !shown;
     this.#shown = shown;
-    this.#wait();
+    this.#pauseOrRun();
   }
 
-  /** Shows the newest state of the call. The countdown starts over only when its kind changes. */
+  /**
+   * Shows the newest state of the call. The countdown starts over only when its kind changes.
+   *
+   * @param {Call} call
+   */
   update(call) {
     this.call = call;
-    const { extensions, urlTemplate } = this.#options;
-    const view = cardOf(call, extensions());
-    const { pill, avatar, name, number, detail, view: link, close } = this.#parts;
+    const view = cardOf(call, this.#options.extensions());
     const { element } = this;
+    const { pill, avatar, name, number, detail, view: link, close } = this.#parts;
     element.dataset.tone = view.tone;
     element.dataset.call = call.id;
     element.classList.toggle("unknown", !view.customer);
     element.setAttribute("aria-label", `${view.state}: ${view.title}`);
-    fill(pill, view.state, view.line);
+    fillPill(pill, view.state, view.line);
     avatar.textContent = view.initials;
-    fillOne(name, view.title, view.titleIsNumber);
-    fillOne(number, view.subtitle, view.subtitleIsNumber);
-    fillOne(detail, view.detail, false);
+    fill(name, view.title, view.titleIsNumber);
+    fill(number, view.subtitle, view.subtitleIsNumber);
+    fill(detail, view.detail);
     close.setAttribute("aria-label", `Dismiss call from ${view.title}`);
-    const url = customerUrl(urlTemplate(), view.customer, document.baseURI);
+    const url = customerUrl(this.#options.urlTemplate(), view.customer, document.baseURI);
     link.hidden = !url;
     if (url) link.href = url;
     else link.removeAttribute("href");
@@ -93,7 +97,11 @@ export class CallCard {
     this.#schedule(view);
   }
 
-  /** Advances the live timer to `now`, the server's clock. It stands still once the call is over. */
+  /**
+   * Advances the live timer, which stops once the call is over.
+   *
+   * @param {number} now  the server's clock
+   */
   tick(now) {
     const end = this.call.ended_at ? Date.parse(this.call.ended_at) : now;
     this.#parts.timer.textContent = formatDuration(end - this.since);
@@ -102,115 +110,114 @@ export class CallCard {
   /** Fades out while the others close up, and is removed; cannot be used meanwhile. */
   leave() {
     const { element } = this;
-    this.#countdown?.stop();
+    this.#countdown?.pause();
+    this.#countdown = null;
     element.inert = true;
     element.style.setProperty("--_height", `${element.offsetHeight}px`);
     element.classList.add("leaving");
-    setTimeout(() => element.remove(), 160);
+    setTimeout(() => element.remove(), LEAVING_MS);
   }
 
+  /** @param {CardView} view */
   #schedule({ stays, mine }) {
     const kind = stays ?? (mine ? "mine" : "auto");
-    if (kind === this.#stays) return;
-    this.#stays = kind;
-    this.#countdown?.stop();
+    if (kind === this.#countdownKind) return;
+    this.#countdownKind = kind;
+    this.#countdown?.pause();
     const ms = stays ?? (mine ? 0 : this.#options.lifeMs);
     const never = stays === null && ms === 0;
-    this.#countdown = never ? null : new Countdown(ms, () => this.#options.onGone(this, kind === "auto"));
+    this.#countdown = never ? null : new Countdown(ms, () => this.#options.onGone(kind === "auto"));
     this.element.classList.toggle("still", never || stays !== null);
     this.element.style.setProperty("--_life", `${ms}ms`);
-    this.#wait();
+    this.#pauseOrRun();
   }
 
-  #wait() {
+  #pauseOrRun() {
     const waits = this.inUse || !this.#shown;
-    this.#countdown?.run(!waits);
+    if (waits) this.#countdown?.pause();
+    else this.#countdown?.start();
     this.element.classList.toggle("waits", waits);
   }
 
   #listen() {
     const { element } = this;
-    const use = (change) => () => {
-      change();
-      this.#wait();
-    };
-    // The card's listeners live and die with its own element, so they need no signal.
+    const { close, dismiss, view } = this.#parts;
+    const on = (/** @type {string} */ type, /** @type {() => void} */ change) =>
+      element.addEventListener(type, () => {
+        change();
+        this.#pauseOrRun();
+      });
+    // The card's listeners live as long as its own element, so they need no signal.
     // Moved, not entered: a card that slides under a resting pointer is not in use.
-    element.addEventListener("pointermove", use(() => (this.#hovered = true)));
-    element.addEventListener("pointerleave", use(() => (this.#hovered = false)));
-    element.addEventListener("focusin", use(() => (this.#focused = true)));
-    element.addEventListener("focusout", use(() => (this.#focused = false)));
-    for (const button of [this.#parts.close, this.#parts.dismiss]) {
+    on("pointermove", () => (this.#hovered = true));
+    on("pointerleave", () => (this.#hovered = false));
+    on("focusin", () => (this.#focused = true));
+    on("focusout", () => (this.#focused = false));
+    for (const button of [close, dismiss]) {
       // A click with the mouse leaves the focus where the person types.
       button.addEventListener("mousedown", (event) => event.preventDefault());
-      button.addEventListener("click", () => this.#options.onDismiss(this));
+      button.addEventListener("click", () => this.#options.onDismiss());
     }
-    this.#parts.view.addEventListener("click", (event) => this.#options.onView(event, this));
-  }
-
-  #build() {
-    const parts = {};
-    const part = (tag, name, ...children) => (parts[name] = make(tag, name, ...children));
-    const { element } = this;
-    element.setAttribute("role", "group");
-    element.tabIndex = -1;
-    part("span", "pill");
-    part("button", "close", cross()).type = "button";
-    part("span", "avatar").setAttribute("aria-hidden", "true");
-    part("p", "name").classList.add("cut");
-    part("p", "number").classList.add("cut");
-    part("span", "detail").classList.add("cut");
-    part("span", "timer");
-    part("a", "view").textContent = "View customer";
-    part("button", "dismiss").type = "button";
-    parts.dismiss.textContent = "Dismiss";
-    element.append(
-      make("div", "bar"),
-      make("div", "top", parts.pill, parts.close),
-      make("div", "caller", parts.avatar, make("div", "who", parts.name, parts.number)),
-      make("div", "facts", parts.detail, parts.timer),
-      make("div", "actions", parts.view, parts.dismiss),
-    );
-    this.#parts = parts;
+    view.addEventListener("click", (event) => this.#options.onView(event));
   }
 }
 
-function make(tag, name, ...children) {
-  const element = document.createElement(tag);
-  element.className = name;
-  element.setAttribute("part", name);
-  element.append(...children);
-  return element;
+/**
+ * Fills the card's element, and returns the parts that change.
+ *
+ * @param {HTMLElement} card
+ */
+function build(card) {
+  const parts = {
+    pill: part("span", "pill"),
+    close: part("button", "close", icon(CROSS)),
+    avatar: part("span", "avatar"),
+    name: part("p", "name"),
+    number: part("p", "number"),
+    detail: part("span", "detail"),
+    timer: part("span", "timer"),
+    view: part("a", "view", "View customer"),
+    dismiss: part("button", "dismiss", "Dismiss"),
+  };
+  for (const button of [parts.close, parts.dismiss]) button.type = "button";
+  for (const text of [parts.name, parts.number, parts.detail]) text.classList.add("cut");
+  parts.avatar.setAttribute("aria-hidden", "true");
+  card.append(
+    part("div", "bar"),
+    part("div", "top", parts.pill, parts.close),
+    part("div", "caller", parts.avatar, part("div", "who", parts.name, parts.number)),
+    part("div", "facts", parts.detail, parts.timer),
+    part("div", "actions", parts.view, parts.dismiss),
+  );
+  return parts;
 }
 
-function cross() {
-  const namespace = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(namespace, "svg");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(namespace, "path");
-  path.setAttribute("d", CROSS);
-  svg.append(path);
-  return svg;
-}
+/**
+ * An element that a host page can style by its `::part`.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {string} name
+ * @param {...(Node | string)} children
+ */
+const part = (tag, name, ...children) => el(tag, { className: name, part: name }, ...children);
 
-/** Each value in a `<bdi>` of its own: a Hebrew name or an English number does not turn the words beside it around. */
-function bdi(text, isNumber) {
-  const element = document.createElement("bdi");
-  if (isNumber) element.dir = "ltr";
-  element.textContent = text;
-  return element;
-}
-
-function fillOne(element, text, isNumber) {
+/**
+ * @param {HTMLElement} element
+ * @param {string | null} text
+ */
+function fill(element, text, isNumber = false) {
   element.hidden = !text;
   element.title = text ?? "";
   element.replaceChildren(...(text ? [bdi(text, isNumber)] : []));
 }
 
-function fill(pill, state, line) {
-  const words = make("span", "cut", bdi(state, false), ...(line ? [" · ", bdi(line, false)] : []));
-  words.removeAttribute("part");
+/**
+ * @param {HTMLElement} pill
+ * @param {string} state
+ * @param {string | null} line
+ */
+function fillPill(pill, state, line) {
   pill.title = [state, line].filter(Boolean).join(" · ");
-  pill.replaceChildren(words);
+  pill.replaceChildren(el("span", { className: "cut" }, bdi(state), line && " · ", line && bdi(line)));
 }

@@ -18,86 +18,83 @@
  * | `theme`        | the page's color-scheme | `light`, `dark`, or `system` |
  *
  * Property `token`: what proves to the service who the viewer is on a page of another site, where the service's cookie does
- * not reach: a JWT of the host application, or a function that returns one or a promise of one. A function is asked again
- * when its token is refused. Set it anew when another person signs in.
+ * not reach: a JWT of the host application, or a function that returns one or a promise of one. A function is called again
+ * when its token is refused. Set it again when another person signs in.
  *
  * Property `feed`: where the calls come from. By default a `CallFeed` on `src`; set another object with `calls`, `now()`,
  * `dismiss(id)` and a `change` event to bring your own (demo.html does).
  *
  * Events, bubbling and composed: `call-popup:view` `{call, customer}`, cancelable, before the link is followed, for
  * hosts with a router of their own; `call-popup:dismiss` `{call}`. Looks: see style.js.
+ *
+ * Importing this module where there is no DOM, such as in server-side rendering, defines no element.
+ *
+ * @import { Call } from "../model/call.js"
+ * @import { Token } from "../feed/credential.js"
  */
-import { cardOf } from "../model/call.js";
-import { CallCard } from "./call-card.js";
 import { CallFeed } from "../feed/call-feed.js";
-import { sheet } from "./style.js";
+import { el } from "../lib/dom.js";
+import { cardOf } from "../model/card-view.js";
+import { PopupAttributes } from "./attributes.js";
+import { CallCard } from "./call-card.js";
+import { styleSheet } from "./style.js";
 
 /** More cards than this are a wall; the rest wait behind "+2 more". */
 const MOST = 4;
 /** An announcement stays long enough for a screen reader that is in the middle of a sentence. */
 const ANNOUNCED_MS = 15_000;
-/** How many dismissed calls this tab remembers across page loads. */
+/** How many hidden calls this tab remembers across page loads. */
 const REMEMBERED = 50;
 const STORE = "call-popup hidden";
-/** The guide's; the service says its own. */
+/** The guide's; the service has a setting of its own. */
 const CUSTOMER_URL = "/customers/{id}";
 
-const DEFAULTS = {
-  src: new URL("..", import.meta.url).href,
-  position: "top-right",
-  offset: "16",
-  "auto-dismiss": "30",
-  "customer-url": "",
-  shortcut: "Alt+Shift+C",
-  extension: "",
-  theme: "",
-};
+/**
+ * @typedef {EventTarget & { calls: Call[], now(): number, dismiss(id: string): unknown }} Feed
+ */
 
-export class CallPopup extends HTMLElement {
-  static observedAttributes = Object.keys(DEFAULTS);
-
+export class CallPopup extends PopupAttributes {
+  /** @type {Feed | null} */
   #feed = null;
+  /** @type {CallFeed | null} */
   #ownFeed = null;
+  /** @type {Token} */
   #token = null;
+  /** @type {AbortController | null} */
   #connection = null;
+  /** @type {{ customer_url?: string, poll_interval_ms?: number } | null} */
   #config = null;
+  /** @type {CallCard[]} */
   #cards = [];
+  /** @type {Set<string>} */
   #hidden = new Set();
+  /** @type {Set<string>} */
   #lapsed = new Set();
   #expanded = false;
+  /** @type {HTMLElement | null} */
   #cameFrom = null;
-  #stack = document.createElement("section");
-  #more = document.createElement("button");
-  #announcer = document.createElement("div");
+  #more = el("button", { className: "more", part: "more", type: "button", hidden: true });
+  #stack = el("section", { className: "stack empty", part: "stack", "aria-label": "Calls" }, this.#more);
+  #announcer = el("div", { className: "announcer", "aria-live": "polite" });
+  #root = this.attachShadow({ mode: "open" });
 
   constructor() {
     super();
-    const root = this.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [sheet];
-    this.#stack.className = "stack empty";
-    this.#stack.setAttribute("part", "stack");
-    this.#stack.setAttribute("aria-label", "Calls");
-    this.#more.className = "more";
-    this.#more.setAttribute("part", "more");
-    this.#more.type = "button";
-    this.#more.hidden = true;
-    this.#announcer.className = "announcer";
-    this.#announcer.setAttribute("aria-live", "polite");
-    this.#stack.append(this.#more);
-    root.append(this.#stack, this.#announcer);
+    this.#root.adoptedStyleSheets = [styleSheet()];
+    this.#root.append(this.#stack, this.#announcer);
   }
 
   connectedCallback() {
-    this.#adoptEarlyProperties();
+    this.adoptEarlyProperties("feed", "token");
     this.#connection = new AbortController();
     const { signal } = this.#connection;
     document.addEventListener("keydown", (event) => this.#onShortcut(event), { signal });
-    this.shadowRoot.addEventListener("keydown", (event) => this.#onEscape(event), { signal });
+    this.#root.addEventListener("keydown", (event) => this.#onEscape(/** @type {KeyboardEvent} */ (event)), { signal });
     this.#more.addEventListener("click", () => this.#expand(), { signal });
     const clock = setInterval(() => this.#tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(clock));
-    if (!this.#feed) for (const id of remembered()) this.#hidden.add(id);
-    this.#start();
+    if (!this.#feed) for (const id of rememberedIds()) this.#hidden.add(id);
+    this.#start(signal);
   }
 
   disconnectedCallback() {
@@ -108,10 +105,15 @@ export class CallPopup extends HTMLElement {
     for (const card of this.#cards.splice(0)) card.leave();
   }
 
+  /**
+   * @param {string} name
+   * @param {string | null} before
+   * @param {string | null} after
+   */
   attributeChangedCallback(name, before, after) {
-    if (name === "offset") this.#stack.style.setProperty("--_offset", `${number(this.offset, 16)}px`);
+    if (name === "offset") this.#stack.style.setProperty("--_offset", `${this.offsetPixels}px`);
     if (before === after || !this.#connection) return;
-    if (name === "src") this.#start();
+    if (name === "src") this.#start(this.#connection.signal);
     if (name === "customer-url" || name === "extension") this.#refresh();
   }
 
@@ -125,57 +127,68 @@ export class CallPopup extends HTMLElement {
     if (this.#ownFeed) this.#ownFeed.token = token;
   }
 
+  /** @type {Feed | null} */
   get feed() {
     return this.#feed ?? this.#ownFeed;
   }
 
   set feed(feed) {
     this.#feed = feed;
-    if (this.#connection) this.#start();
+    if (this.#connection) this.#start(this.#connection.signal);
   }
 
   // --- From the feed to the cards --------------------------------------------------------------------------------
 
-  #start() {
+  /** @param {AbortSignal} signal */
+  #start(signal) {
     this.#ownFeed?.close();
     this.#ownFeed = this.#feed ? null : new CallFeed(this.src);
-    const { feed } = this;
-    const { signal } = this.#connection;
+    const feed = this.#feed ?? this.#ownFeed;
+    if (!feed) return;
     feed.addEventListener("change", () => feed === this.feed && this.#show(feed.calls), { signal });
     if (this.#ownFeed) this.#open(this.#ownFeed, signal);
     this.#show(feed.calls);
   }
 
+  /**
+   * @param {CallFeed} feed
+   * @param {AbortSignal} signal
+   */
   #open(feed, signal) {
     this.#config = null;
     feed.token = this.#token;
-    // What one person put away may be another's to see.
-    feed.addEventListener("anew", () => this.#bringBack(), { signal });
+    // What one person hid may be another's to see.
+    feed.addEventListener("viewerchange", () => this.#unhideAll(), { signal });
     feed.open();
     this.#configure(feed, signal);
-    // Whoever had to sign in first is told the settings now.
-    feed.addEventListener("fresh", () => this.#config || this.#configure(feed, signal), { signal });
+    // A viewer who had to sign in first could not read the settings before.
+    feed.addEventListener("resync", () => this.#config || this.#configure(feed, signal), { signal });
   }
 
+  /**
+   * @param {CallFeed} feed
+   * @param {AbortSignal} signal
+   */
   async #configure(feed, signal) {
     try {
-      const answer = await feed.fetch("api/ringcentral/config", { signal });
-      if (!answer.ok || feed !== this.feed) return;
-      this.#config = await answer.json();
-      if (this.#config.poll_interval_ms) feed.pollMs = this.#config.poll_interval_ms;
+      const config = await feed.service.get("api/ringcentral/config", { signal });
+      if (feed !== this.feed) return;
+      this.#config = config;
+      if (config.poll_interval_ms) feed.pollMs = config.poll_interval_ms;
       this.#refresh();
     } catch {
-      // Without an answer the guide's defaults hold; the feed tells about the connection.
+      // Without an answer the guide's defaults hold; the feed says what is wrong with the connection.
     }
   }
 
+  /** @param {Call[]} calls */
   #show(calls) {
     for (const card of [...this.#cards]) {
       const call = calls.find((other) => other.id === card.call.id);
       if (!call || call.dismissed || call.status === "setup") this.#remove(card);
       else if (call !== card.call) card.update(call);
     }
-    // Put away by its timer, not by the person: when it rings anew, it is news again.
+    // Hidden by the timer, not by the person: when it rings again, it is shown again.
     for (const call of calls) if (call.status !== "ringing" && this.#lapsed.delete(call.id)) this.#unhide(call.id);
     // Oldest first, so that the newest ends on top.
     const arrived = calls.filter((call) => this.#arrives(call)).reverse();
@@ -184,11 +197,13 @@ export class CallPopup extends HTMLElement {
     this.#tick();
   }
 
+  /** @param {Call} call */
   #arrives(call) {
     const known = this.#hidden.has(call.id) || this.#cards.some((card) => card.call.id === call.id);
     return call.status === "ringing" && !call.dismissed && !known;
   }
 
+  /** @param {Call} call */
   #add(call) {
     const card = new CallCard(call, {
       lifeMs: this.autoDismiss * 1000,
@@ -196,8 +211,8 @@ export class CallPopup extends HTMLElement {
       urlTemplate: () => this.customerUrl || this.#config?.customer_url || CUSTOMER_URL,
       onView: (event) => this.#view(event, card),
       onDismiss: () => this.#dismiss(card),
-      onGone: (_, timedOut) => {
-        if (timedOut) this.#lapse(card.call.id);
+      onGone: (lapsed) => {
+        if (lapsed) this.#lapse(card.call.id);
         this.#remove(card);
       },
     });
@@ -207,7 +222,11 @@ export class CallPopup extends HTMLElement {
     this.#announce(cardOf(call).announcement);
   }
 
-  /** Newest on top, but never above a card in use: it would slide from under the pointer. */
+  /**
+   * Newest on top, but never above a card in use: it would slide from under the pointer.
+   *
+   * @param {Call} call
+   */
   #placeFor(call) {
     const older = this.#cards.findIndex((card) => Date.parse(card.call.timestamp) <= Date.parse(call.timestamp));
     const byAge = older < 0 ? this.#cards.length : older;
@@ -215,10 +234,11 @@ export class CallPopup extends HTMLElement {
     return Math.max(byAge, this.#cards.findLastIndex((card) => card.inUse) + 1);
   }
 
+  /** @param {CallCard} card */
   #remove(card) {
     const at = this.#cards.indexOf(card);
     if (at < 0) return;
-    const hadFocus = card.element.contains(this.shadowRoot.activeElement);
+    const hadFocus = card.element.contains(this.#root.activeElement);
     this.#cards.splice(at, 1);
     card.leave();
     this.#arrange();
@@ -228,7 +248,8 @@ export class CallPopup extends HTMLElement {
   /** Shows the first four, those in use before all others, and says how many wait. */
   #arrange() {
     this.#expanded &&= this.#cards.length > MOST;
-    const first = [...this.#cards].sort((a, b) => b.inUse - a.inUse).slice(0, this.#expanded ? Infinity : MOST);
+    const byUse = [...this.#cards].sort((a, b) => Number(b.inUse) - Number(a.inUse));
+    const first = byUse.slice(0, this.#expanded ? Infinity : MOST);
     for (const card of this.#cards) card.shown = first.includes(card);
     const waiting = this.#cards.length - first.length;
     this.#more.hidden = waiting === 0;
@@ -251,55 +272,62 @@ export class CallPopup extends HTMLElement {
     for (const card of this.#cards) card.tick(now);
   }
 
+  /** @param {string} words */
   #announce(words) {
-    const line = document.createElement("p");
-    line.textContent = words;
+    const line = el("p", {}, words);
     this.#announcer.append(line);
     setTimeout(() => line.remove(), ANNOUNCED_MS);
   }
 
   // --- What a person does ----------------------------------------------------------------------------------------
 
+  /**
+   * @param {MouseEvent} event
+   * @param {CallCard} card
+   */
   #view(event, card) {
     // With a modifier the browser opens another tab; that is the person's wish, not the host's navigation.
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    if (!this.#emit("call-popup:view", { call: card.call, customer: card.customer })) event.preventDefault();
+    const { call, customer } = card;
+    const followed = this.dispatchEvent(popupEvent("call-popup:view", { call, customer }, true));
+    if (!followed) event.preventDefault();
   }
 
+  /** @param {CallCard} card */
   #dismiss(card) {
     this.#hide(card.call.id);
-    this.#emit("call-popup:dismiss", { call: card.call });
+    this.dispatchEvent(popupEvent("call-popup:dismiss", { call: card.call }, false));
     this.#remove(card);
-    this.feed.dismiss(card.call.id);
+    this.feed?.dismiss(card.call.id);
   }
 
-  #emit(name, detail) {
-    return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable: name.endsWith("view") }));
-  }
-
+  /** @param {string} id */
   #hide(id) {
     this.#hidden.add(id);
-    if (this.#ownFeed) remember(this.#hidden);
+    if (this.#ownFeed) rememberIds(this.#hidden);
   }
 
+  /** @param {string} id */
   #unhide(id) {
     this.#hidden.delete(id);
-    if (this.#ownFeed) remember(this.#hidden);
+    if (this.#ownFeed) rememberIds(this.#hidden);
   }
 
-  #bringBack() {
+  #unhideAll() {
     this.#hidden.clear();
     this.#lapsed.clear();
-    remember(this.#hidden);
+    rememberIds(this.#hidden);
   }
 
+  /** @param {string} id */
   #lapse(id) {
     this.#lapsed.add(id);
     this.#hide(id);
   }
 
+  /** @param {KeyboardEvent} event */
   #onEscape(event) {
-    const card = this.#cards.find((other) => other.element.contains(event.target));
+    const card = this.#cards.find((other) => other.element.contains(/** @type {Node} */ (event.target)));
     if (event.key !== "Escape" || !card) return;
     // The card had the key; a dialog of the host page under it must not close as well.
     event.preventDefault();
@@ -307,58 +335,45 @@ export class CallPopup extends HTMLElement {
     this.#dismiss(card);
   }
 
+  /** @param {KeyboardEvent} event */
   #onShortcut(event) {
     if (!matches(this.shortcut, event) || this.#cards.length === 0) return;
     event.preventDefault();
-    if (document.activeElement !== this) this.#cameFrom = document.activeElement;
+    if (document.activeElement !== this) this.#cameFrom = /** @type {HTMLElement | null} */ (document.activeElement);
     const newest = this.#cards.filter((card) => !card.element.hidden).sort((a, b) => b.since - a.since)[0];
     newest.element.focus();
   }
 
-  /** The focus was in the card that went: the next one gets it, then the one before, then where the person came from. */
+  /**
+   * The focus was in the card that went: the next one gets it, then the one before, then where the person came from.
+   *
+   * @param {number} at
+   */
   #focusAfter(at) {
-    const visible = (card) => card && !card.element.hidden;
-    const next = [this.#cards[at], this.#cards[at - 1], ...this.#cards].find(visible);
-    if (next) next.element.focus();
-    else if (this.#cameFrom?.isConnected) this.#cameFrom.focus();
-    if (!next) this.#cameFrom = null;
-  }
-
-  /** A property set before this module was loaded sits on the object itself and hides the accessor. */
-  #adoptEarlyProperties() {
-    for (const name of ["feed", "token", "autoDismiss", ...Object.keys(DEFAULTS).map(camelCase)]) {
-      if (!Object.hasOwn(this, name)) continue;
-      const value = this[name];
-      delete this[name];
-      this[name] = value;
-    }
+    const next = [this.#cards[at], this.#cards[at - 1], ...this.#cards].find((card) => card && !card.element.hidden);
+    if (next) return next.element.focus();
+    if (this.#cameFrom?.isConnected) this.#cameFrom.focus();
+    this.#cameFrom = null;
   }
 }
 
-const camelCase = (name) => name.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
+/**
+ * @param {string} type
+ * @param {object} detail
+ * @param {boolean} cancelable
+ */
+const popupEvent = (type, detail, cancelable) => new CustomEvent(type, { detail, bubbles: true, composed: true, cancelable });
 
-for (const [attribute, fallback] of Object.entries(DEFAULTS)) {
-  Object.defineProperty(CallPopup.prototype, camelCase(attribute), {
-    get() {
-      const value = this.getAttribute(attribute) ?? fallback;
-      return attribute === "auto-dismiss" ? number(value, 30) : value;
-    },
-    set(value) {
-      this.setAttribute(attribute, value);
-    },
-  });
-}
-
-function number(text, fallback) {
-  const value = Number.parseFloat(text);
-  return value >= 0 ? value : fallback;
-}
-
-/** Compares with the key's place as well: Alt+Shift turns a C into another letter on many keyboards. */
+/**
+ * Compares with the key's place as well: Alt+Shift turns a C into another letter on many keyboards.
+ *
+ * @param {string} shortcut
+ * @param {KeyboardEvent} event
+ */
 function matches(shortcut, event) {
   const keys = shortcut.toLowerCase().split("+").map((key) => key.trim());
   const key = keys.pop();
-  const wanted = (...names) => names.some((name) => keys.includes(name));
+  const wanted = (/** @type {string[]} */ ...names) => names.some((name) => keys.includes(name));
   return Boolean(key)
     && (event.key?.toLowerCase() === key || event.code?.toLowerCase() === `key${key}`)
     && event.altKey === wanted("alt", "option")
@@ -367,21 +382,26 @@ function matches(shortcut, event) {
     && event.metaKey === wanted("meta", "cmd", "command");
 }
 
-/** Calls put away in this tab, so that the next page of a site does not bring them back. */
-function remembered() {
+/**
+ * Calls hidden in this tab, so that the next page of a site does not bring them back.
+ *
+ * @returns {string[]}
+ */
+function rememberedIds() {
   try {
-    return JSON.parse(sessionStorage.getItem(STORE)) ?? [];
+    return JSON.parse(sessionStorage.getItem(STORE) ?? "[]") ?? [];
   } catch {
     return [];
   }
 }
 
-function remember(ids) {
+/** @param {Set<string>} ids */
+function rememberIds(ids) {
   try {
     sessionStorage.setItem(STORE, JSON.stringify([...ids].slice(-REMEMBERED)));
   } catch {
-    // Storage can be forbidden; then the memory is as long as the page.
+    // Storage can be forbidden; then they are remembered as long as the page lives.
   }
 }
 
-if (!customElements.get("call-popup")) customElements.define("call-popup", CallPopup);
+if (globalThis.customElements && !customElements.get("call-popup")) customElements.define("call-popup", CallPopup);

@@ -9,19 +9,45 @@
  *
  * Light or dark follows the `color-scheme` of the host page, so a page that is only light keeps light cards.
  */
+
+/**
+ * Every colour of the front end, light and dark. The pages read them from tokens.css, which is derived from this table:
+ * `UPDATE=1 node --test tests/widget/tokens.test.js` writes it, and without UPDATE the test compares. The widget carries them
+ * itself, because it has no style sheet of its own on a page of another site.
+ */
+export const COLOURS = {
+  page: ["#f6f7f9", "#0c111d"],
+  surface: ["#ffffff", "#161b26"],
+  line: ["#e4e7ec", "#2a3140"],
+  ink: ["#101828", "#f2f4f7"],
+  secondary: ["#475467", "#b8c0cc"],
+  tertiary: ["#667085", "#98a2b3"],
+  accent: ["#1d4ed8", "#528bff"],
+  "on-accent": ["#ffffff", "#0c111d"],
+  ringing: ["#2563eb", "#84adff"],
+  connected: ["#067647", "#75e0a7"],
+  hold: ["#b54708", "#fec84b"],
+  missed: ["#b42318", "#fda29b"],
+  field: ["#98a2b3", "#667085"],
+  selected: ["#f2f4f7", "#1f2633"],
+};
+
+/** @param {keyof typeof COLOURS} name */
+const colour = (name) => `var(--call-popup-${name}, light-dark(${COLOURS[name].join(", ")}))`;
+
 const css = `
 :host {
-  --_surface: var(--call-popup-surface, light-dark(#ffffff, #161b26));
-  --_line: var(--call-popup-line, light-dark(#e4e7ec, #2a3140));
-  --_ink: var(--call-popup-ink, light-dark(#101828, #f2f4f7));
-  --_secondary: var(--call-popup-secondary, light-dark(#475467, #b8c0cc));
-  --_tertiary: var(--call-popup-tertiary, light-dark(#667085, #98a2b3));
-  --_accent: var(--call-popup-accent, light-dark(#1d4ed8, #528bff));
-  --_on-accent: var(--call-popup-on-accent, light-dark(#ffffff, #0c111d));
-  --_ringing: var(--call-popup-ringing, light-dark(#2563eb, #84adff));
-  --_connected: var(--call-popup-connected, light-dark(#067647, #75e0a7));
-  --_hold: var(--call-popup-hold, light-dark(#b54708, #fec84b));
-  --_missed: var(--call-popup-missed, light-dark(#b42318, #fda29b));
+  --_surface: ${colour("surface")};
+  --_line: ${colour("line")};
+  --_ink: ${colour("ink")};
+  --_secondary: ${colour("secondary")};
+  --_tertiary: ${colour("tertiary")};
+  --_accent: ${colour("accent")};
+  --_on-accent: ${colour("on-accent")};
+  --_ringing: ${colour("ringing")};
+  --_connected: ${colour("connected")};
+  --_hold: ${colour("hold")};
+  --_missed: ${colour("missed")};
   --_neutral: var(--_tertiary);
   --_radius: var(--call-popup-radius, 14px);
   --_shadow: var(--call-popup-shadow, 0 1px 2px light-dark(#1018280d, #0006), 0 12px 28px -8px light-dark(#10182833, #000c));
@@ -205,5 +231,14 @@ button, a { cursor: pointer; -webkit-tap-highlight-color: transparent; }
 @keyframes appear { from { opacity: 0; } }
 `;
 
-export const sheet = new CSSStyleSheet();
-sheet.replaceSync(css);
+/** @type {CSSStyleSheet | undefined} */
+let sheet;
+
+/** Made when the first popup is: where there is no DOM, there is no CSSStyleSheet either. */
+export function styleSheet() {
+  if (!sheet) {
+    sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+  }
+  return sheet;
+}

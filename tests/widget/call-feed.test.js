@@ -467,7 +467,7 @@ test("restart from any tab opens the stream at once", async () => {
 test("a full picture is announced as fresh, a resumed one is not", async () => {
   const tab = browser.tab();
   let fresh = 0;
-  tab.addEventListener("fresh", () => (fresh += 1));
+  tab.addEventListener("resync", () => (fresh += 1));
   await settle();
   browser.stream.says("connected", { resumed: false, active: [] });
   assert.equal(fresh, 1);
@@ -476,7 +476,7 @@ test("a full picture is announced as fresh, a resumed one is not", async () => {
   browser.stream.says("heartbeat");
   assert.equal(fresh, 1);
   let later = 0;
-  browser.tab().addEventListener("fresh", () => (later += 1));
+  browser.tab().addEventListener("resync", () => (later += 1));
   await settle();
   browser.stream.says("resync", { active: [] });
   await settle();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  activeRows, agentOf, callerName, cardOf, customerUrl, dialled, formatDuration, formatNumber, formatSpan, formatWhen, initials, isShown, reduce,
-  stateOf,
-} from "../../static/model/call.js";
+import { formatDuration, formatNumber, formatSpan, formatWhen } from "../../static/lib/format.js";
+import { agentOf, callerName, dialled, isShown, reduce, stateOf } from "../../static/model/call.js";
+import { cardOf, customerUrl, initials } from "../../static/model/card-view.js";
+import { activeRows, recentRows } from "../../static/model/rows.js";
 
 const at = (seconds) => new Date(Date.UTC(2025, 9, 19, 0, 47, seconds)).toISOString();
 
@@ -298,4 +298,13 @@ test("the customer's page is a web address with the id escaped, or none", () => 
   assert.equal(customerUrl("http://", customer, page), null);
   assert.equal(customerUrl("/customers/{id}", null, page), null);
   assert.equal(customerUrl("", customer, page), null);
+});
+
+test("recent calls are those that were read and those that ended since, each once, the newest first", () => {
+  const ended = (id, seconds, more = {}) => call({ id, status: "ended", timestamp: at(seconds), ...more });
+  const read = [ended("b", 2), ended("a", 1, { result: null })];
+  const followed = [call({ id: "d", timestamp: at(9) }), ended("c", 3), ended("a", 1, { result: "missed" })];
+  const rows = recentRows(followed, read, 3);
+  assert.deepEqual(rows.map(({ id, result }) => [id, result]), [["c", null], ["b", null], ["a", "missed"]]);
+  assert.deepEqual(recentRows(followed, read, 2).map(({ id }) => id), ["c", "b"]);
 });

@@ -71,7 +71,7 @@ test("nobody is told of a call that ended meanwhile", async () => {
 test("one person's dismissal is not told as the next one's", async () => {
   browser.answer = () => answers(503);
   await tab.dismiss("a");
-  tab.restart({ anew: true });
+  tab.restart({ viewerChanged: true });
   await settle();
   browser.stream.says("connected", { resumed: false, active: ["a"] });
   browser.stream.says("call", { call: call() });

@@ -68,7 +68,7 @@ test("what is asked and what is dismissed carry the token", async () => {
   const feed = await liveTab(jwt("dana"));
   browser.stream.says("call", { call: call() });
   assert.equal(await feed.dismiss("a"), true);
-  await feed.fetch("api/ringcentral/config");
+  await feed.service.get("api/ringcentral/config");
   assert.deepEqual(browser.requests.slice(1), [DISMISS, ["GET", `${SRC}api/ringcentral/config`]]);
   assert.deepEqual(new Set(bearers), new Set([jwt("dana")]));
 });

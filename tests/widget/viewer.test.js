@@ -38,8 +38,8 @@ test("whoever signs in begins with nothing, in all tabs, whichever tab it was", 
     const tabs = await twoTabsWithACall();
     const before = browser.stream;
     const told = [false, false];
-    tabs.forEach((tab, at) => tab.addEventListener("anew", () => (told[at] = true)));
-    tabs[which].restart({ anew: true });
+    tabs.forEach((tab, at) => tab.addEventListener("viewerchange", () => (told[at] = true)));
+    tabs[which].restart({ viewerChanged: true });
     await settle();
     assert.deepEqual(told, [true, true]);
     assert.equal(before.readyState, 2);
@@ -51,7 +51,7 @@ test("whoever signs in begins with nothing, in all tabs, whichever tab it was", 
 
 test("whoever only tries again goes on where they were", async () => {
   const tabs = await twoTabsWithACall();
-  tabs[0].addEventListener("anew", () => assert.fail("it is the same person"));
+  tabs[0].addEventListener("viewerchange", () => assert.fail("it is the same person"));
   tabs[0].restart();
   assert.equal(position(), "of-dana-7");
   assert.equal(tabs[0].calls.length, 1);
@@ -64,7 +64,7 @@ test("an answer that was asked for before somebody signed out is not shown after
   browser.answer = () => ({ ok: true, json: () => new Promise((resolve) => (reply = resolve)) });
   browser.stream.breaks(2);
   await pass(500);
-  tab.restart({ anew: true });
+  tab.restart({ viewerChanged: true });
   browser.answer = () => answers(401);
   browser.stream.breaks(2);
   await settle();

@@ -1,65 +1,87 @@
 /**
  * The History view: every call that ended, newest first, a page at a time.
+ *
+ * @import { Call } from "../../model/call.js"
+ * @import { ServiceError } from "../../lib/service.js"
+ * @import { View, ViewContext } from "../router.js"
  */
+import { find } from "../../lib/dom.js";
 import { CallTable } from "../call-table.js";
-import { get } from "../../lib/service.js";
 
 const PAGE = 50;
+const COLUMNS = ["result", "caller", "line", "answeredBy", "talk", "when"];
 
-export class History {
-  #table;
+/** @implements {View} */
+export class HistoryView {
+  #context = /** @type {ViewContext} */ ({});
+  #parts = /** @type {ReturnType<typeof partsOf>} */ ({});
+  #table = /** @type {CallTable} */ ({});
+  /** @type {Call[]} */
   #calls = [];
+  /** @type {string | null} */
   #cursor = null;
-  #asked = null;
-  #complain;
-  #older = document.getElementById("older");
+  /** The newest request; the answers of those before it are outdated. */
+  #request = {};
 
-  constructor(context, complain) {
-    this.#table = new CallTable(document.getElementById("past"), ["result", "caller", "line", "answeredBy", "talk", "when"], context);
-    this.#complain = complain;
-    this.#older.addEventListener("click", () => this.#more());
+  /**
+   * @param {HTMLElement} root
+   * @param {ViewContext} context
+   */
+  mount(root, context) {
+    this.#context = context;
+    this.#parts = partsOf(root);
+    this.#table = new CallTable(this.#parts.table, COLUMNS, context.tableContext);
+    const { signal } = context;
+    this.#parts.older.addEventListener("click", () => this.#loadMore(), { signal });
+    context.settings.addEventListener("change", () => this.#calls.length && this.#render(), { signal });
   }
 
-  /** Shows the newest page, whatever was shown before. */
-  async load() {
+  /** Loads the newest page, whatever was shown before. */
+  show() {
     this.#calls = [];
     this.#cursor = null;
-    await this.#more();
+    this.#loadMore();
   }
 
-  /** Shows nothing, until it is loaded for whoever comes next. */
-  forget() {
-    this.#calls = [];
-    this.#cursor = null;
-    this.#asked = null;
-    this.#older.hidden = true;
-    this.#table.load();
+  unmount() {
+    this.#parts.older.hidden = true;
+    this.#table.showLoading();
   }
 
-  async #more() {
-    const asked = (this.#asked = {});
+  async #loadMore() {
+    const { service, signal, showError } = this.#context;
+    const { older } = this.#parts;
+    const request = (this.#request = {});
+    const isOutdated = () => signal.aborted || request !== this.#request;
     const after = this.#cursor ? `&cursor=${encodeURIComponent(this.#cursor)}` : "";
-    this.#older.disabled = true;
+    older.disabled = true;
     try {
-      const page = await get(`api/ringcentral/calls?limit=${PAGE}${after}`);
-      // Asked for anew meanwhile, or forgotten.
-      if (asked !== this.#asked) return;
-      this.#complain(null);
+      const page = await service.get(`api/ringcentral/calls?limit=${PAGE}${after}`, { signal });
+      if (isOutdated()) return;
+      showError(null);
       this.#calls = [...this.#calls, ...page.calls];
       this.#cursor = page.next_cursor;
-      this.#show();
-    } catch (error) {
-      if (!error.denied && asked === this.#asked) this.#complain(`The history could not be read. ${error.message}`, () => this.#more());
+      this.#render();
+    } catch (reason) {
+      const error = /** @type {ServiceError} */ (reason);
+      if (!error.denied && !isOutdated()) showError(`The history could not be read. ${error.message}`, () => this.#loadMore());
     } finally {
-      if (asked === this.#asked) this.#older.disabled = false;
+      if (!isOutdated()) older.disabled = false;
     }
   }
 
-  #show() {
-    const none = this.#calls.length === 0;
+  #render() {
+    const { table, empty, older } = this.#parts;
     this.#table.show(this.#calls);
-    document.getElementById("past").hidden = none;
-    document.getElementById("past-empty").hidden = !none;
-    this.#older.hidden = !this.#cursor;
+    table.hidden = this.#calls.length === 0;
+    empty.hidden = !table.hidden;
+    older.hidden = !this.#cursor;
   }
 }
+
+/** @param {HTMLElement} root */
+const partsOf = (root) => ({
+  table: find(root, "#past", HTMLTableElement),
+  empty: find(root, "#past-empty", HTMLElement),
+  older: find(root, "#older", HTMLButtonElement),
+});
