@@ -28,13 +28,17 @@ pub static PROTECTION: [(HeaderName, &str); 5] = [
 #[folder = "static/"]
 struct Static;
 
+/// For tools that read the folder itself, such as node and bundlers; not served.
+const NOT_SERVED: [&str; 1] = ["package.json"];
+
 /// A file of `static/`, or 404.
 pub async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         path => path,
     };
-    let Some(file) = Static::get(path) else {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let Some(file) = Static::get(path).filter(|_| !NOT_SERVED.contains(&name)) else {
         return ApiError::not_found("There is nothing at this address.").into_response();
     };
     if method != Method::GET && method != Method::HEAD {
@@ -45,9 +49,17 @@ pub async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return StatusCode::NOT_MODIFIED.into_response();
     }
-    let kind = mime_guess::from_path(path).first_or_octet_stream();
-    let kind = if kind.type_() == "text" { format!("{kind}; charset=utf-8") } else { kind.to_string() };
     // Always asked for again, so that a new version never runs with half of the old one.
-    let headers = [(header::CONTENT_TYPE, kind), (header::ETAG, etag), (header::CACHE_CONTROL, "no-cache".into())];
+    let headers =
+        [(header::CONTENT_TYPE, content_type(path)), (header::ETAG, etag), (header::CACHE_CONTROL, "no-cache".into())];
     (headers, Body::from(file.data.into_owned())).into_response()
+}
+
+fn content_type(path: &str) -> String {
+    // The registered type of `.ts` is a video.
+    if path.ends_with(".d.ts") {
+        return "text/plain; charset=utf-8".into();
+    }
+    let kind = mime_guess::from_path(path).first_or_octet_stream();
+    if kind.type_() == "text" { format!("{kind}; charset=utf-8") } else { kind.to_string() }
 }

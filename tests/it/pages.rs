@@ -114,6 +114,39 @@ async fn answers_say_what_browsers_must_not_do_with_them() {
 }
 
 #[tokio::test]
+async fn files_are_served_at_their_documented_addresses_and_with_their_types() {
+    let app = shared().await;
+    let html = "text/html; charset=utf-8";
+    let script = "text/javascript; charset=utf-8";
+    for (path, kind) in [
+        ("/", html),
+        ("/index.html", html),
+        ("/demo.html", html),
+        ("/api.html", html),
+        ("/call-popup.js", script),
+        ("/widget/call-popup.js", script),
+        ("/tokens.css", "text/css; charset=utf-8"),
+        ("/favicon.svg", "image/svg+xml"),
+        ("/call-popup.d.ts", "text/plain; charset=utf-8"),
+        ("/custom-elements.json", "application/json"),
+    ] {
+        let answer = app.client.get(app.url(path)).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), header(&answer, "content-type")), (200, kind), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn files_for_tools_are_not_served() {
+    let app = shared().await;
+    for path in
+        ["/package.json", "//package.json", "/package.json/", "/tests/widget/package.json", "/lib/%2e%2e/package.json"]
+    {
+        let answer = app.client.get(app.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn our_pages_work_under_their_own_policy() {
     let app = TestApp::start(Store::Sqlite).await;
     let browser = Browser::open(&app, "/").await;
