@@ -29,7 +29,7 @@ const STABLE_MS = 30_000;
  *   - `open`, `restart`, `stop`: the feed opens a stream, opens one at once because a person or the network wants it, or ends it
  *   - `connected`, `event`: an event of the server; `late event`: an `event` after the burst, which `advance` finds out
  *   - `interrupted`: the line broke, and the browser opens it again by itself
- *   - `closed`: the browser gave the line up. Before `connected` that is a refusal, whose reason it does not tell
+ *   - `closed`: the browser gave the line up. Before `connected` that is a refusal, whose reason it does not say
  *   - `failed`: no stream could be asked for, or its ticket is used up
  *   - `denied`: the service refused this viewer
  *   - `timeout`: nothing else happened for the time of the state
@@ -58,7 +58,7 @@ export const TRANSITIONS = {
   opening: {
     connected: ["bursting", "opened"],
     interrupted: ["reopening", "unopened"],
-    // EventSource does not tell 401 from 502; asking for active-calls does, and brings the calls meanwhile.
+    // EventSource reports 401 and 502 alike; asking for active-calls does, and brings the calls meanwhile.
     closed: ["waiting", "poll"],
     failed: ["waiting", "unopened"],
     denied: ["waiting"],

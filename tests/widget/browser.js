@@ -1,6 +1,6 @@
 /**
  * A browser with as many tabs as a test wants, in one process: they share its locks and channels, and its network notes every
- * stream and request. Its clock stands still until a test moves it with `pass`.
+ * stream and request. Its clock is stopped until a test moves it with `pass`.
  */
 import { afterEach, beforeEach } from "node:test";
 import { CallFeed } from "../../static/feed/call-feed.js";
@@ -142,7 +142,7 @@ export function startBrowser() {
   browser = new Browser();
 }
 
-/** Gives each test of this file a browser of its own, and a clock that stands still until it is told. */
+/** Gives each test of this file a browser of its own, and a clock that is stopped until a test moves it. */
 export function eachTestHasABrowser() {
   beforeEach(() => {
     stopClock(Date.UTC(2025, 9, 19));

@@ -58,7 +58,7 @@ test("a leader that sleeps loses its lock to a waiting tab, and follows it when 
     await pass(wait);
     old.says("heartbeat");
   }
-  assert.equal(browser.streams.length, 1, "nobody is hasty");
+  assert.equal(browser.streams.length, 1, "no tab takes the lock early");
   await pass(1_000);
   assert.equal(browser.streams.length, 2);
   assert.equal(old.readyState, 2, "the sleeper let its own stream go");
@@ -89,7 +89,7 @@ test("without Web Locks each tab has its own stream", async () => {
   assert.equal(browser.open.length, 2);
 });
 
-test("a dismissal in one tab is one in all, at once, and is told to the server once", async () => {
+test("a dismissal in one tab is one in all, at once, and is sent to the service once", async () => {
   const first = await connectedTab();
   const second = browser.tab();
   browser.stream.says("call", { call: call() });
@@ -246,7 +246,7 @@ test("the waits grow with every failure and stay between one and thirty seconds"
   assert.deepEqual(waits, [2, 4, 8, 16, 30, 30, 30, 30]);
 });
 
-test("while the browser reconnects by itself nobody opens a second stream", async () => {
+test("while the browser reconnects by itself no second stream is opened", async () => {
   const tab = await connectedTab();
   browser.stream.breaks(0);
   assert.equal(tab.status.state, "reconnecting");
@@ -356,7 +356,7 @@ test("polling leaves out what this viewer dismissed on another device", async ()
   assert.deepEqual(tab.calls, []);
 });
 
-test("polling asks every two seconds, and less often while nobody answers", async () => {
+test("polling asks every two seconds, and less often without an answer", async () => {
   browser.tab();
   await settle();
   browser.stream.breaks(2);
@@ -393,16 +393,16 @@ test("a poll that comes back after the stream does not undo it", async () => {
   assert.deepEqual(tab.calls, []);
 });
 
-test("every tab hears of every change", async () => {
-  const heard = [0, 0];
+test("every tab sends an event for every change", async () => {
+  const changes = [0, 0];
   const first = await connectedTab();
   const second = browser.tab();
   await settle();
-  first.addEventListener("change", () => (heard[0] += 1));
-  second.addEventListener("change", () => (heard[1] += 1));
+  first.addEventListener("change", () => (changes[0] += 1));
+  second.addEventListener("change", () => (changes[1] += 1));
   browser.stream.says("call", { call: call() });
   await settle();
-  assert.deepEqual(heard, [1, 1]);
+  assert.deepEqual(changes, [1, 1]);
 });
 
 test("a poll under way when the feed closes changes nothing any more", async () => {
@@ -434,7 +434,7 @@ test("a poll that started before a dismissal does not undo it", async () => {
   assert.equal(tab.calls[0].dismissed, true);
 });
 
-test("a viewer without the right is told apart from a server that is down", async () => {
+test("a refused viewer and a server that is down are different states", async () => {
   browser.answer = () => ({ ok: false, status: 401 });
   const tab = browser.tab();
   await settle();
@@ -464,23 +464,23 @@ test("restart from any tab opens the stream at once", async () => {
   assert.equal(browser.open.length, 1);
 });
 
-test("a full picture is announced as fresh, a resumed one is not", async () => {
+test("a full set of calls sends resync, a resumed stream does not", async () => {
   const tab = browser.tab();
-  let fresh = 0;
-  tab.addEventListener("resync", () => (fresh += 1));
+  let resyncs = 0;
+  tab.addEventListener("resync", () => (resyncs += 1));
   await settle();
   browser.stream.says("connected", { resumed: false, active: [] });
-  assert.equal(fresh, 1);
+  assert.equal(resyncs, 1);
   browser.stream.says("connected", { resumed: true, active: [] });
-  assert.equal(fresh, 1);
+  assert.equal(resyncs, 1);
   browser.stream.says("heartbeat");
-  assert.equal(fresh, 1);
+  assert.equal(resyncs, 1);
   let later = 0;
   browser.tab().addEventListener("resync", () => (later += 1));
   await settle();
   browser.stream.says("resync", { active: [] });
   await settle();
-  assert.deepEqual([fresh, later], [2, 1]);
+  assert.deepEqual([resyncs, later], [2, 1]);
 });
 
 test("the clock follows the server's", async () => {
@@ -498,7 +498,7 @@ test("a closed feed is silent: no stream, no timer, no poll", async () => {
   assert.equal(browser.requests.length, 0);
 });
 
-test("events of a stream that was replaced are not heard", async () => {
+test("events of a stream that was replaced are ignored", async () => {
   const tab = await connectedTab();
   const old = browser.stream;
   old.breaks(2);

@@ -83,19 +83,19 @@ test("a late dismissal does not take newer facts away", () => {
   assert.equal(calls[0].dismissed, true);
 });
 
-test("a fresh connection drops every call it does not list", () => {
+test("a connection that does not resume drops every call it does not list", () => {
   const calls = after(rings({ id: "a" }), rings({ id: "b" }), { type: "connected", resumed: false, active: ["b"] });
   assert.deepEqual(calls.map(({ id }) => id), ["b"]);
 });
 
-test("whoever begins anew believes what is told then, also where another instance had told more", () => {
-  for (const anew of [{ type: "connected", resumed: false, active: ["a"] }, { type: "resync", active: ["a"] }]) {
-    const calls = after(rings({ id: "a", rev: 5 }), anew, updates({ id: "a", rev: 3, status: "connected" }));
+test("after a full set begins, older revisions are accepted: another instance may have known more", () => {
+  for (const full of [{ type: "connected", resumed: false, active: ["a"] }, { type: "resync", active: ["a"] }]) {
+    const calls = after(rings({ id: "a", rev: 5 }), full, updates({ id: "a", rev: 3, status: "connected" }));
     assert.deepEqual(calls.map(({ rev, status }) => [rev, status]), [[3, "connected"]]);
   }
   const put = after(rings({ id: "a", rev: 5 }), { type: "dismissed", call: call({ id: "a", rev: 5 }) });
-  const told = [{ type: "resync", active: ["a"] }, rings({ id: "a", rev: 3 })].reduce(reduce, put);
-  assert.equal(told.some(isShown), false, "what is put away here stays so");
+  const listed = [{ type: "resync", active: ["a"] }, rings({ id: "a", rev: 3 })].reduce(reduce, put);
+  assert.equal(listed.some(isShown), false, "what was dismissed here stays dismissed");
 });
 
 test("a resumed connection keeps what was known", () => {
@@ -211,7 +211,7 @@ test("our own call is shown by whom we call", () => {
   assert.deepEqual([card.state, card.title, card.line], ["Outgoing call", "(604) 555-0188", null]);
 });
 
-test("a call somebody else answered names them and goes after three seconds", () => {
+test("a call that another agent answered names them and goes after three seconds", () => {
   const card = cardOf(call({ status: "connected", answered_by: { extension_id: "102", name: "Dana P." } }), ["101"]);
   assert.deepEqual([card.state, card.line, card.tone, card.stays, card.mine], ["Answered by Dana P.", null, "connected", 3000, false]);
   assert.equal(cardOf(call({ status: "connected", answered_by: { extension_id: "102", name: null } })).state, "Answered");
@@ -222,7 +222,7 @@ test("a call the viewer answered stays", () => {
   assert.deepEqual([card.state, card.stays, card.mine], ["Connected", null, true]);
 });
 
-test("a call nobody knows who answered says connected and stays for its timer", () => {
+test("a call answered by an unknown agent says connected and stays for its timer", () => {
   const card = cardOf(call({ status: "connected" }));
   assert.deepEqual([card.state, card.stays, card.mine], ["Connected", null, false]);
   assert.deepEqual([call(), call({ status: "ended", result: "answered" })].map((other) => cardOf(other).mine), [false, false]);

@@ -1,4 +1,4 @@
-/** A dismissal is for all devices of the viewer, so one that the service could not take is told again. */
+/** A dismissal is for all devices of the viewer, so one that the service could not take is sent again. */
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { answers, browser, call, eachTestHasABrowser, pass, settle } from "./browser.js";
@@ -11,7 +11,7 @@ beforeEach(async () => {
   browser.stream.says("call", { call: call() });
 });
 
-const told = () => browser.requests.length;
+const sent = () => browser.requests.length;
 
 /** A quarter of an hour on a stream that lives. */
 async function passLong() {
@@ -21,29 +21,29 @@ async function passLong() {
   }
 }
 
-test("it is told again when the service is away, until it is heard", async () => {
+test("it is sent again while the service is away, until it is taken", async () => {
   for (const failing of [() => answers(503), () => Promise.reject(new TypeError("network"))]) {
-    const before = told();
+    const before = sent();
     browser.answer = failing;
     assert.equal(await tab.dismiss("a"), false);
     await pass(1_499);
-    assert.equal(told() - before, 1);
+    assert.equal(sent() - before, 1);
     await pass(1);
-    assert.equal(told() - before, 2, "after a wait with jitter");
+    assert.equal(sent() - before, 2, "after a wait with jitter");
     browser.answer = () => answers(200);
     await passLong();
-    assert.equal(told() - before, 3, "heard once is enough");
+    assert.equal(sent() - before, 3, "taken once is enough");
     assert.equal(tab.calls[0].dismissed, true);
   }
 });
 
-test("it is told a few times only, fewer where nobody knows the call, and once where it may not be", async () => {
+test("it is sent a few times only, fewer for an unknown call, and once where it is refused", async () => {
   for (const [status, times] of [[503, 6], [429, 6], [404, 3], [401, 1], [403, 1], [400, 1]]) {
-    const before = told();
+    const before = sent();
     browser.answer = () => answers(status);
     await tab.dismiss("a");
     await passLong();
-    assert.equal(told() - before, times, `${status}`);
+    assert.equal(sent() - before, times, `${status}`);
   }
 });
 
@@ -53,22 +53,22 @@ test("the waits grow and have jitter", async () => {
   await tab.dismiss("a");
   for (let tries = 2; tries <= 6; tries += 1) {
     let waited = 0;
-    for (; told() < tries; waited += 100) await pass(100);
+    for (; sent() < tries; waited += 100) await pass(100);
     waits.push(waited);
     browser.stream.says("heartbeat");
   }
   assert.deepEqual(waits, [1_500, 2_500, 4_500, 8_500, 15_500]);
 });
 
-test("nobody is told of a call that ended meanwhile", async () => {
+test("a call that ended meanwhile is not dismissed again", async () => {
   browser.answer = () => answers(503);
   await tab.dismiss("a");
   browser.stream.says("call_ended", { call: call({ status: "ended", rev: 2 }) });
   await passLong();
-  assert.equal(told(), 1);
+  assert.equal(sent(), 1);
 });
 
-test("one person's dismissal is not told as the next one's", async () => {
+test("one person's dismissal is not sent as the next one's", async () => {
   browser.answer = () => answers(503);
   await tab.dismiss("a");
   tab.restart({ viewerChanged: true });
@@ -76,14 +76,14 @@ test("one person's dismissal is not told as the next one's", async () => {
   browser.stream.says("connected", { resumed: false, active: ["a"] });
   browser.stream.says("call", { call: call() });
   await passLong();
-  assert.equal(told(), 1);
+  assert.equal(sent(), 1);
   assert.equal(tab.calls[0].dismissed, false);
 });
 
-test("a tab that is closed tells nothing any more", async () => {
+test("a tab that is closed sends nothing any more", async () => {
   browser.answer = () => answers(503);
   await tab.dismiss("a");
   tab.close();
   await pass(60_000);
-  assert.equal(told(), 1);
+  assert.equal(sent(), 1);
 });

@@ -32,7 +32,7 @@ test("a subscription is calm again a day before its end, and over at the moment 
   assert.equal(subscription({ expires_at: ago(0) }).tone, "red");
 });
 
-test("a subscription nobody looked at yet is no alarm", () => {
+test("a subscription that was not checked yet is no alarm", () => {
   assert.deepEqual(subscription({ state: "unknown" }), { tone: "green", text: "Live · last event 12 s ago · subscription not checked yet" });
   assert.match(subscription({ state: "unknown", detail: "Checked at the next start." }).text, /Checked at the next start\.$/);
 });

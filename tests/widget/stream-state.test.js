@@ -101,7 +101,7 @@ test("two lines in a row that are silent after their burst start polling, until 
   assert.deepEqual([proven.polling, proven.mute, shownState(proven)], [false, 0, "live"]);
 });
 
-test("a refusal starts polling at once, because only an answer tells why", () => {
+test("a refusal starts polling at once, because only an answer over HTTP says why", () => {
   assert.equal(after("open", "closed").polling, true);
   assert.equal(after(...WAYS.bursting, "closed").polling, false, "this one was open");
   assert.equal(after("open", "denied").polling, false, "here it is known why");

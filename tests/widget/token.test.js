@@ -48,7 +48,7 @@ test("a token buys a ticket, which opens the line without a cookie", async () =>
   assert.equal(browser.lastRequest.credentials, "omit");
   assert.equal(address().get("ticket"), "ticket-1");
   assert.equal(browser.stream.options.withCredentials, false);
-  assert.ok(!browser.stream.url.includes(feed.token), "a token never stands in an address");
+  assert.ok(!browser.stream.url.includes(feed.token), "a token is never part of an address");
   assert.equal(feed.status.state, "live");
 });
 

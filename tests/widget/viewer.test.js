@@ -1,4 +1,4 @@
-/** Calls are somebody's: what one person saw is not for the next one on the same browser. */
+/** Calls belong to a viewer: what one person saw is not for the next one on the same browser. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { answers, browser, call, eachTestHasABrowser, pass, settle, startBrowser } from "./browser.js";
@@ -16,7 +16,7 @@ async function twoTabsWithACall() {
   return tabs;
 }
 
-test("whoever is signed out sees no calls any more, in any tab, and the next one does not go on where they were", async () => {
+test("a viewer who is signed out sees no calls any more, in any tab, and the next viewer does not resume their stream", async () => {
   const tabs = await twoTabsWithACall();
   browser.answer = () => answers(401);
   browser.stream.breaks(2);
@@ -32,16 +32,16 @@ test("whoever is signed out sees no calls any more, in any tab, and the next one
   assert.equal(position(), null, "nor in the tab that leads next");
 });
 
-test("whoever signs in begins with nothing, in all tabs, whichever tab it was", async () => {
+test("a viewer who signs in begins with nothing, in all tabs, whichever tab it was", async () => {
   for (const which of [0, 1]) {
     startBrowser();
     const tabs = await twoTabsWithACall();
     const before = browser.stream;
-    const told = [false, false];
-    tabs.forEach((tab, at) => tab.addEventListener("viewerchange", () => (told[at] = true)));
+    const changed = [false, false];
+    tabs.forEach((tab, at) => tab.addEventListener("viewerchange", () => (changed[at] = true)));
     tabs[which].restart({ viewerChanged: true });
     await settle();
-    assert.deepEqual(told, [true, true]);
+    assert.deepEqual(changed, [true, true]);
     assert.equal(before.readyState, 2);
     assert.equal(position(), null);
     assert.deepEqual(tabs.map(({ status, calls }) => [status.state, calls]), [["connecting", []], ["connecting", []]]);
@@ -49,7 +49,7 @@ test("whoever signs in begins with nothing, in all tabs, whichever tab it was", 
   }
 });
 
-test("whoever only tries again goes on where they were", async () => {
+test("a viewer who only tries again resumes", async () => {
   const tabs = await twoTabsWithACall();
   tabs[0].addEventListener("viewerchange", () => assert.fail("it is the same person"));
   tabs[0].restart();
@@ -57,7 +57,7 @@ test("whoever only tries again goes on where they were", async () => {
   assert.equal(tabs[0].calls.length, 1);
 });
 
-test("an answer that was asked for before somebody signed out is not shown after it", async () => {
+test("an answer that was asked for before a sign-out is not shown after it", async () => {
   let reply;
   const tab = browser.tab();
   await settle();

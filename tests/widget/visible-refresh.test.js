@@ -3,58 +3,70 @@ import { afterEach, beforeEach, test } from "node:test";
 import { VisibleRefresh } from "../../static/lib/visible-refresh.js";
 import { pass, startClock, stopClock } from "./browser.js";
 
-let reads;
-let wanted;
+let refreshes;
+let visible;
 let refresh;
 beforeEach(() => {
   stopClock(Date.UTC(2025, 9, 19));
-  reads = 0;
-  wanted = true;
-  refresh = new VisibleRefresh(() => (reads += 1), () => wanted, () => 0.75);
+  refreshes = 0;
+  visible = true;
+  refresh = new VisibleRefresh(() => (refreshes += 1), () => visible, () => 0.75);
 });
 afterEach(startClock);
 
-test("what is due now is read at once", () => {
+test("a request without a delay refreshes at once", () => {
   refresh.request();
-  assert.equal(reads, 1);
+  assert.equal(refreshes, 1);
 });
 
-test("what is due soon is read once, at a moment of its own", async () => {
+test("requests with a delay refresh once, at a random moment within it", async () => {
   refresh.request(4_000);
   await pass(1_000);
   refresh.request(4_000);
   await pass(1_999);
-  assert.equal(reads, 0);
+  assert.equal(refreshes, 0);
   await pass(1);
-  assert.equal(reads, 1);
+  assert.equal(refreshes, 1);
   await pass(60_000);
-  assert.equal(reads, 1);
+  assert.equal(refreshes, 1);
   refresh.request(4_000);
   await pass(3_000);
-  assert.equal(reads, 2);
+  assert.equal(refreshes, 2);
 });
 
-test("what is due now need not be read again soon", async () => {
+test("a refresh at once also serves the delayed request", async () => {
   refresh.request(4_000);
   refresh.request();
   await pass(60_000);
-  assert.equal(reads, 1);
+  assert.equal(refreshes, 1);
 });
 
-test("what nobody sees is read when somebody looks, and then at once", async () => {
-  wanted = false;
+test("what is hidden is refreshed once it is visible, without another delay", async () => {
+  visible = false;
   refresh.request();
   refresh.request(4_000);
   await pass(60_000);
   refresh.flush();
-  assert.equal(reads, 0);
-  wanted = true;
+  assert.equal(refreshes, 0);
+  visible = true;
   refresh.flush();
   refresh.flush();
-  assert.equal(reads, 1);
+  assert.equal(refreshes, 1);
 });
 
-test("looking reads nothing that is not due", () => {
+test("flush refreshes nothing that was not requested", () => {
   refresh.flush();
-  assert.equal(reads, 0);
+  assert.equal(refreshes, 0);
+});
+
+test("what was cancelled is not refreshed", async () => {
+  refresh.request(4_000);
+  refresh.cancel();
+  await pass(60_000);
+  visible = false;
+  refresh.request();
+  refresh.cancel();
+  visible = true;
+  refresh.flush();
+  assert.equal(refreshes, 0);
 });
