@@ -59,6 +59,22 @@ async fn a_browser_asks_first_and_is_told_what_an_allowed_page_may_send() {
 }
 
 #[tokio::test]
+async fn an_allowed_page_may_send_what_event_source_libraries_send() {
+    let app = shared().await;
+    for sent in ["authorization,cache-control,last-event-id", "Cache-Control, X-Requested-With", "pragma,content-type"]
+    {
+        let preflight = app.request(Method::OPTIONS, STREAM).header("Origin", CRM);
+        let preflight = preflight.header("Access-Control-Request-Method", "GET");
+        let answer = preflight.header("Access-Control-Request-Headers", sent).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let allowed = header(&answer, "access-control-allow-headers").to_lowercase();
+        let allowed: Vec<&str> = allowed.split(',').map(str::trim).collect();
+        let sent = sent.to_lowercase();
+        assert!(sent.split(',').all(|name| allowed.contains(&name.trim())), "{sent} is not within {allowed:?}");
+    }
+}
+
+#[tokio::test]
 async fn no_other_page_reads_or_changes_anything() {
     let with_nobody_allowed = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).start().await;
     for app in [shared().await, with_nobody_allowed] {

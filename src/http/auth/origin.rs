@@ -4,7 +4,7 @@
 //! asks for is refused whoever the person is. Browsers say whose page it is, and pages cannot change that.
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, PRAGMA};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -16,6 +16,18 @@ use crate::http::error::ApiError;
 
 /// How long a browser may remember what a page is allowed.
 const PREFLIGHT: std::time::Duration = std::time::Duration::from_secs(3_600);
+
+/// Request headers a page of an allowed origin may send. Beside the API's own these are the headers that EventSource
+/// libraries (event-source-polyfill, react-native-sse, mercure's clients) add to every request: one header that is not
+/// listed fails the preflight, and with it the whole stream.
+const ALLOWED_HEADERS: [HeaderName; 6] = [
+    AUTHORIZATION,
+    CONTENT_TYPE,
+    CACHE_CONTROL,
+    PRAGMA,
+    HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("x-requested-with"),
+];
 
 /// Refuses what a foreign page asks for.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Result<Response, ApiError> {
@@ -42,7 +54,7 @@ pub fn cors(config: &Config) -> Option<CorsLayer> {
             .allow_origin(AllowOrigin::list(origins))
             .allow_credentials(true)
             .allow_methods([Method::GET, Method::POST, Method::DELETE])
-            .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("last-event-id")])
+            .allow_headers(ALLOWED_HEADERS)
             .max_age(PREFLIGHT)
     })
 }
