@@ -20,6 +20,8 @@ use caller_popup::store::{CustomerRecord, HistoryQuery, LONGEST_WRITE, Spool, St
 use chrono::Utc;
 use clap::{Parser, Subcommand};
 use reqwest::Url;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{info, warn};
@@ -97,6 +99,8 @@ enum Subscription {
 }
 
 fn main() -> ExitCode {
+    // Before anything can make a file: databases hold telephone numbers, names and keys.
+    umask(Mode::RWXG | Mode::RWXO);
     let arguments = Arguments::parse();
     // Half of the cores: writing to viewers has threads of its own, and the less often a call is handed from thread to
     // thread on its way through the database driver, the sooner its popup shows.

@@ -9,6 +9,7 @@ pub mod erasure;
 mod file;
 mod mongo;
 pub mod person;
+mod private;
 mod spool;
 mod sqlite;
 mod watch;

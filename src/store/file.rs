@@ -64,7 +64,7 @@ impl File {
     /// Opens or creates the file at `path` with its tables.
     pub fn open(path: &Path, schema: &str) -> Result<Self> {
         // The folder's error is SQLite's own "unable to open database file", which names the path.
-        let _ = path.parent().map(std::fs::create_dir_all);
+        super::private::prepare(path);
         let connection = connect(path)?;
         connection.execute_batch(schema)?;
         let reader = Arc::new(Mutex::new(connect(path)?));

@@ -26,6 +26,7 @@ mod operating;
 mod orders;
 mod pages;
 mod phone_numbers;
+mod private_files;
 mod properties;
 mod ringcentral;
 mod scenarios;

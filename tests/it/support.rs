@@ -159,6 +159,11 @@ impl Setup {
         path
     }
 
+    /// Where the program will keep its files.
+    pub fn data_dir(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
     /// Runs a command of the program to its end; what it printed, both streams together.
     pub async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
         let run = program(&self.home, &self.settings).args(arguments).output();
@@ -325,7 +330,7 @@ impl TestApp {
 
     /// Where the program keeps its files.
     pub fn data_dir(&self) -> PathBuf {
-        self.setup.home.path().join("data")
+        self.setup.data_dir()
     }
 
     /// The process id, while the program runs.
