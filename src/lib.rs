@@ -29,6 +29,7 @@
 //! | [`app`] | the sentence | BSON, SQL, axum |
 //! | [`http`] | routes, who may come in, the accept loop | the databases |
 //! | [`doctor`] | every step from a ringing phone to the popup, with the cure | viewers |
+//! | [`import`] | customers from a CSV file, in whatever form programs export it | how they are stored |
 //! | [`simulator`] | calls that never were, for people and tests | how they are delivered |
 //! | [`config`] | settings | everything else |
 //!
@@ -62,6 +63,7 @@ pub mod metrics;
 pub mod phone;
 
 pub mod hub;
+pub mod import;
 pub mod ringcentral;
 pub mod simulator;
 pub mod store;

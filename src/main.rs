@@ -1,7 +1,8 @@
 //! The command line: read the settings, open the store, bind, run the background tasks, serve until a signal.
 
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,18 +12,21 @@ use caller_popup::call::millis;
 use caller_popup::config::Config;
 use caller_popup::doctor::{Findings, examine, is_healthy};
 use caller_popup::http;
+use caller_popup::import::{self, KNOWN_HEADERS};
 use caller_popup::phone::PhoneNumber;
 use caller_popup::ringcentral::subscription::{Keeper, State, Verification, webhook_address};
 use caller_popup::ringcentral::{self, Client};
 use caller_popup::simulator::{Scenario, scenarios};
 use caller_popup::store::person::Person;
-use caller_popup::store::{CustomerRecord, HistoryQuery, LONGEST_WRITE, Spool, Store};
+use caller_popup::store::{HistoryQuery, LONGEST_WRITE, Spool, Store};
 use chrono::Utc;
 use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use reqwest::Url;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
@@ -39,6 +43,9 @@ const PRUNE: Duration = Duration::from_secs(3_600);
 /// How long it says that it is not ready before it takes no more connections: a load balancer that asks meanwhile sends
 /// nobody here any more. Short, because the end must come within two seconds.
 const NOTICE: Duration = Duration::from_millis(200);
+
+/// Batches of customers that are read ahead of the store; a fast reader waits instead of filling memory.
+const BATCHES_READ_AHEAD: usize = 2;
 
 /// Shows who is calling on every dashboard the moment RingCentral says a phone rings.
 #[derive(Parser)]
@@ -81,10 +88,25 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Customers {
-    /// Add or replace customers from a CSV file with the columns id, name, email, phone, mobile.
+    /// Add or replace customers from a CSV file.
+    ///
+    /// The first row names the columns, in any order, regardless of case, spaces and punctuation; exports of Google
+    /// Contacts, Outlook, HubSpot and Salesforce are read as they are. Fields are separated by comma, semicolon or tab;
+    /// the text is UTF-8, UTF-16 or Windows-1252. A field may hold several numbers.
+    ///
+    /// A row whose id is known replaces that customer. A row without an id gets one made of its name and email, or of name
+    /// and number where there is no email, so importing the same file again replaces too; a person whose name or email has
+    /// changed is a new customer then. Rows with the same id in one file are one customer with the numbers of all of them
+    /// and the last name and email.
+    ///
+    /// The exit status is not zero when a row was not imported. A number that cannot be used is listed; its row is imported.
+    #[command(after_long_help = format!("Columns that are known: {KNOWN_HEADERS}."))]
     Import {
-        /// The file.
+        /// The file; `-` for standard input.
         file: PathBuf,
+        /// Read and check everything, store nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -130,7 +152,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Subscription(command) => subscription(config, command).await,
         Command::Doctor => doctor(config).await,
         Command::Erase { number, with_customers } => erase(config, &number, with_customers).await,
-        Command::Customers(Customers::Import { file }) => import(config, &file).await,
+        Command::Customers(Customers::Import { file, dry_run }) => import(config, file, dry_run).await,
     }
 }
 
@@ -352,16 +374,44 @@ async fn erase_in_spool(config: &Config, person: &Person) -> Result<()> {
     Ok(())
 }
 
-async fn import(config: Config, file: &std::path::Path) -> Result<()> {
-    let Store::Sqlite(sqlite) = Store::open(&config).await.context(store_cure(&config))? else {
-        anyhow::bail!("customers in MongoDB belong to your application; CUSTOMERS_COLLECTION says where they are");
-    };
-    let read = std::fs::File::open(file).with_context(|| format!("opening {}", file.display()))?;
-    let records = CustomerRecord::from_csv(read).with_context(|| format!("reading {}", file.display()))?;
-    let (imported, unusable) = sqlite.import_customers(records).await.context("storing customers")?;
-    println!("{imported} customers imported.");
-    if unusable > 0 {
-        println!("{unusable} of their numbers are no public telephone numbers and will never match a caller.");
+async fn import(config: Config, file: PathBuf, dry_run: bool) -> Result<()> {
+    anyhow::ensure!(
+        config.mongodb.is_none(),
+        "customers in MongoDB belong to your application; CUSTOMERS_COLLECTION says where they are"
+    );
+    let (batches, mut read) = mpsc::channel(BATCHES_READ_AHEAD);
+    let (region, name) = (config.region, file.display().to_string());
+    // Reading blocks, and telephone numbers take time; the writer stores one batch while the next is read.
+    let reading = tokio::task::spawn_blocking(move || {
+        import::read(open_with_progress(&file)?, region, |batch| {
+            if dry_run { Ok(()) } else { batches.blocking_send(batch).context("storing failed") }
+        })
+    });
+    let mut store = None;
+    while let Some(batch) = read.recv().await {
+        if store.is_none() {
+            store = Some(Store::open(&config).await.context(store_cure(&config))?);
+        }
+        if let Some(Store::Sqlite(sqlite)) = &store {
+            sqlite.import_customers(batch).await.context("storing customers")?;
+        }
     }
+    let mut summary = reading.await.context("reading ended early")?.with_context(|| format!("importing {name}"))?;
+    summary.dry_run = dry_run;
+    print!("{summary}");
+    anyhow::ensure!(summary.lost.count == 0, "rows of the file were not imported; they are listed above");
     Ok(())
+}
+
+/// The file, or standard input for `-`, with a progress bar where standard error is a terminal.
+fn open_with_progress(file: &Path) -> Result<impl Read + Send + 'static> {
+    if file.as_os_str() == "-" {
+        return Ok(ProgressBar::hidden().wrap_read(Box::new(std::io::stdin()) as Box<dyn Read + Send>));
+    }
+    let read = File::open(file).context("opening it")?;
+    let size = read.metadata().context("opening it")?.len();
+    let style =
+        ProgressStyle::with_template("{wide_bar} {bytes} of {total_bytes}, {eta}").expect("the template is valid");
+    let bar = ProgressBar::new(size).with_style(style).with_finish(ProgressFinish::AndClear);
+    Ok(bar.wrap_read(Box::new(read) as Box<dyn Read + Send>))
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::call::{Call, CallEvent, CallResult, Direction};
@@ -123,7 +123,7 @@ pub struct Position {
 }
 
 /// A customer to be imported into the embedded store.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct CustomerRecord {
     /// The host's id; importing it again replaces the customer.
     pub id: String,
@@ -131,33 +131,19 @@ pub struct CustomerRecord {
     pub name: Option<String>,
     /// The email address.
     pub email: Option<String>,
-    /// Numbers in any spelling.
-    pub phones: Vec<String>,
+    /// Their numbers, each once.
+    pub numbers: Vec<WrittenNumber>,
+    /// A further part of a customer of the same import: numbers are added, name and email replaced where there is one.
+    pub adds: bool,
 }
 
-impl CustomerRecord {
-    /// Reads a CSV file with the columns id, name, email, phone, mobile, of which only id must be there; a field may
-    /// hold several numbers, separated by semicolons.
-    pub fn from_csv(reader: impl std::io::Read) -> csv::Result<Vec<Self>> {
-        #[derive(Deserialize)]
-        struct Line {
-            id: String,
-            name: Option<String>,
-            email: Option<String>,
-            phone: Option<String>,
-            mobile: Option<String>,
-        }
-        let lines =
-            csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(reader).into_deserialize();
-        lines
-            .map(|line| {
-                let Line { id, name, email, phone, mobile } = line?;
-                let phones = [phone, mobile].into_iter().flatten();
-                let phones = phones.flat_map(|field| field.split(';').map(|n| n.trim().to_owned()).collect::<Vec<_>>());
-                Ok(Self { id, name, email, phones: phones.filter(|number| !number.is_empty()).collect() })
-            })
-            .collect()
-    }
+/// A number as it is matched and as it was written.
+#[derive(Clone, Debug)]
+pub struct WrittenNumber {
+    /// The key.
+    pub e164: String,
+    /// The text that the key was read from, which may hold several numbers: keys can be derived from it again.
+    pub written: String,
 }
 
 impl Store {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::phone::Region;
-use crate::store::CustomerRecord;
+use crate::store::{CustomerRecord, WrittenNumber};
 
 async fn service(folder: &std::path::Path) -> App {
     let data_dir = folder.display().to_string();
@@ -78,8 +78,9 @@ fn a_phone_that_rings_while_the_caller_is_looked_up_waits_for_the_name() {
         let folder = tempfile::tempdir().unwrap();
         let app = service(folder.path()).await;
         let Store::Sqlite(file) = app.store() else { panic!("the default is the embedded store") };
-        let phones = vec!["(416) 555-1234".to_owned()];
-        let jane = CustomerRecord { id: "1".into(), name: Some("Jane Doe".into()), email: None, phones };
+        let numbers = vec![WrittenNumber { e164: "+14165551234".into(), written: "(416) 555-1234".into() }];
+        let name = Some("Jane Doe".into());
+        let jane = CustomerRecord { id: "1".into(), name, email: None, numbers, adds: false };
         file.import_customers(vec![jane]).await.unwrap();
         let at = Utc::now();
         let (go_on, held) = mpsc::channel();

@@ -89,15 +89,13 @@ impl Sqlite {
         self.phone_keys.get_or_try_init(|| phone_keys::rebuild(&self.file, self.region)).await.map(drop)
     }
 
-    /// Adds or replaces customers; answers how many, and how many of their numbers can never match.
-    pub async fn import_customers(&self, records: Vec<CustomerRecord>) -> Result<(usize, usize)> {
-        let (region, all) = (self.region, records.len());
-        let mut unusable = 0;
+    /// Adds or replaces customers, in slices.
+    pub async fn import_customers(&self, records: Vec<CustomerRecord>) -> Result<()> {
         for some in records.chunks(CUSTOMERS_AT_A_TIME) {
             let some = some.to_vec();
-            unusable += self.file.write(move |db| import(db, &some, region)).await?;
+            self.file.write(move |db| import(db, &some)).await?;
         }
-        Ok((all, unusable))
+        Ok(())
     }
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {

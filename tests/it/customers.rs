@@ -183,18 +183,6 @@ async fn a_customer_is_found_by_the_mobile_number_too() {
 }
 
 #[tokio::test]
-async fn the_import_says_which_row_it_cannot_use() {
-    let setup = Setup::on(Store::Sqlite);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let path = file.path().display().to_string();
-    std::fs::write(&file, "name,telephone\nNo id,4165551234\n").unwrap();
-    let (status, output) = setup.run(&["customers", "import", &path]).await;
-    assert!(!status.success() && output.contains("id"), "{output}");
-    let (status, output) = setup.run(&["customers", "import", "/no/such/file.csv"]).await;
-    assert!(!status.success() && output.contains("file.csv"), "{output}");
-}
-
-#[tokio::test]
 async fn importing_again_replaces_customers() {
     let setup = Setup::on(Store::Sqlite).with_customers(&[("Old Name", "", "+14165551234")]).await;
     let app = setup.with_customers(&[("New Name", "", "+14165551234")]).await.start().await;

@@ -20,6 +20,7 @@ mod erasing;
 mod fake_ringcentral;
 mod foreign_writers;
 mod hardening;
+mod importing;
 mod keeper;
 mod local_mode;
 mod operating;

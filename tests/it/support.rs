@@ -153,7 +153,7 @@ impl Setup {
     }
 
     /// Puts a file into the folder the program is started in.
-    pub fn write_file(&self, name: &str, content: &str) -> PathBuf {
+    pub fn write_file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.home.path().join(name);
         std::fs::write(&path, content).expect("a file can be written");
         path
