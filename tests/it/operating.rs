@@ -162,7 +162,7 @@ async fn the_command_simulates_a_call_with_the_token_that_the_service_made() {
     app.restart().await;
     let (status, said) = app.run(&["simulate", "rejected", "--url", &app.url("/")]).await;
     assert!(status.success(), "{said}");
-    assert_eq!(app.history().await.len(), 1);
+    eventually("the call in the history", async || (app.history().await.len() == 1).then_some(())).await;
 }
 
 #[tokio::test]

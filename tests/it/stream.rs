@@ -1,6 +1,6 @@
 //! The stream as a dashboard reads it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::DateTime;
 use reqwest::{Method, StatusCode};
@@ -235,17 +235,19 @@ async fn clients_that_only_know_messages_get_frames_without_names() {
 #[tokio::test]
 async fn a_heartbeat_comes_on_each_tick_while_nobody_calls() {
     let app = TestApp::start(Store::Sqlite).await;
-    let mut viewer = app.viewer().await;
-    viewer.wait_for("heartbeat").await;
-    let first = Instant::now();
-    let frame = viewer.wait_for("heartbeat").await;
-    // Two seconds is the contract's own figure; the room is for a busy machine.
-    assert!(
-        (Duration::from_millis(1500)..Duration::from_millis(3500)).contains(&first.elapsed()),
-        "{:?}",
-        first.elapsed()
-    );
-    DateTime::parse_from_rfc3339(frame.data["server_time"].as_str().expect("a time")).expect("RFC 3339");
+    let time = |frame: &Frame| {
+        DateTime::parse_from_rfc3339(frame.data["server_time"].as_str().expect("a time")).expect("RFC 3339")
+    };
+    let mut viewer = app.stream().await;
+    let connected = time(&viewer.expect("connected").await);
+    let mut last = connected;
+    for _ in 0..3 {
+        last = time(&viewer.wait_for("heartbeat").await);
+    }
+    // However late a busy machine makes a tick: before the third there were at least two whole pauses of two seconds, which
+    // is the contract's own figure, and each came within PATIENCE.
+    let took = (last - connected).num_milliseconds();
+    assert!(took > 3_900, "three heartbeats within {took} ms");
 }
 
 #[tokio::test]
@@ -287,7 +289,8 @@ async fn whoever_comes_while_something_is_wrong_is_told_so() {
     let mut viewer = app.viewer().await;
     viewer.expect("call").await;
     app.ring("next", "+14165551234").await;
-    viewer.expect("call").await;
+    // A late answer of the lookup may come between.
+    viewer.wait_for("call").await;
 }
 
 #[tokio::test]

@@ -66,7 +66,9 @@ async fn a_status_for_a_call_never_heard_of_is_taken_in_silence(store: Store) {
 
 async fn the_same_notification_twice_is_one_call(store: Store) {
     let app = TestApp::start(store).await;
-    let notifications = fixture("direct-call-answered");
+    // A withheld number, because the answer of a lookup is a change too and may come at any time.
+    let told = json!(fixture("direct-call-answered")).to_string().replace("+14165550145", "anonymous");
+    let notifications: Vec<Value> = serde_json::from_str(&told).unwrap();
     for notification in &notifications[..4] {
         app.deliver(notification).await;
     }
@@ -410,8 +412,13 @@ async fn a_household_has_one_limit() {
         let request = app.request(Method::POST, PATH).header("X-Forwarded-For", address);
         request.header("Verification-Token", "guess").send().await.expect("an answer comes").status()
     };
-    let from_one_house = join_all((0..40).map(|n| say(format!("2001:db8::{n:x}")))).await;
-    assert!(from_one_house.contains(&StatusCode::TOO_MANY_REQUESTS), "{from_one_house:?}");
+    // Each from another address; on a slow machine the limit is filled up again meanwhile, so there may be several rounds.
+    let mut next = 0..;
+    eventually("the house is slowed down", async || {
+        let from_one_house = join_all(next.by_ref().take(40).map(|n| say(format!("2001:db8::{n:x}")))).await;
+        from_one_house.contains(&StatusCode::TOO_MANY_REQUESTS).then_some(())
+    })
+    .await;
     assert_eq!(say("2001:db8:0:1::1".into()).await, StatusCode::UNAUTHORIZED, "the neighbours");
 }
 
