@@ -36,6 +36,10 @@ pub use watch::{Seen, Watch};
 /// A service gives an attempt to store a call up after 2.2 s.
 pub const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
 
+/// Shapes of notifications that are kept. RingCentral has some dozens of kinds, and a kind has a few shapes; more than
+/// that is a sender whose field names are data.
+const MOST_SHAPES: u32 = 1_000;
+
 /// The database of choice. Cheap to clone.
 #[derive(Clone)]
 pub enum Store {
@@ -271,7 +275,7 @@ impl Store {
         }
     }
 
-    /// Counts a notification that nobody understood.
+    /// Counts a notification by its shape. Of more than [`MOST_SHAPES`] those that were not seen for longest are deleted.
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
         match self {
             Self::Mongo(mongo) => mongo.record_shape(shape, at).await,

@@ -9,6 +9,7 @@ mod calls;
 mod customers;
 mod document;
 mod erasing;
+mod shapes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::phone::Region;
 use calls::{Calls, Written, as_found, by_rev};
 use document::{bson_id, to_document};
 pub(super) use document::{from_document, id_text};
+use shapes::Shapes;
 
 /// RingCentral waits 3 s for an answer, so looking for a primary must give up before.
 const SERVER_SELECTION: Duration = Duration::from_secs(2);
@@ -92,6 +94,7 @@ impl Mongo {
         let by_end = IndexModel::builder().keys(doc! { "until": 1 }).options(at_once).build();
         self.tickets().create_index(by_end.clone()).await?;
         self.erasures().create_index(by_end).await?;
+        self.shapes().prepare().await?;
         self.prepared.store(true, Ordering::Release);
         Ok(())
     }
@@ -225,10 +228,7 @@ impl Mongo {
     }
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
-        let at = BsonDateTime::from_millis(at.timestamp_millis());
-        let update = doc! { "$inc": { "count": 1 }, "$set": { "last_seen": at }, "$setOnInsert": { "first_seen": at } };
-        self.shapes().update_one(doc! { "_id": shape }, update).upsert(true).await?;
-        Ok(())
+        self.shapes().record(shape, at).await
     }
 
     pub async fn setting(&self, key: &str) -> Result<Option<String>> {
@@ -283,7 +283,7 @@ impl Mongo {
 
     pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
         let before = BsonDateTime::from_millis(before.timestamp_millis());
-        self.shapes().delete_many(doc! { "last_seen": { "$lt": before } }).await?;
+        self.shapes().prune(before).await?;
         Ok(self.history.delete_many(doc! { "timestamp": { "$lt": before } }).await?.deleted_count)
     }
 
@@ -296,8 +296,8 @@ impl Mongo {
         self.database.collection("caller_popup_settings")
     }
 
-    fn shapes(&self) -> Collection<Document> {
-        self.database.collection("notification_shapes")
+    fn shapes(&self) -> Shapes {
+        Shapes::of(&self.database)
     }
 
     fn tickets(&self) -> Collection<Document> {

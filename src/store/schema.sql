@@ -63,6 +63,7 @@ CREATE TABLE IF NOT EXISTS notification_shapes (
     first_seen TEXT NOT NULL,
     last_seen  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS notification_shapes_by_age ON notification_shapes (last_seen);
 
 CREATE TABLE IF NOT EXISTS settings (
     key   TEXT PRIMARY KEY NOT NULL,

@@ -20,7 +20,7 @@ use super::advance::{Held, Known, Place, no_more, settle};
 use super::erasure::Erasure;
 use super::file::File;
 use super::person::Person;
-use super::{CustomerRecord, Erased, HistoryQuery, Result};
+use super::{CustomerRecord, Erased, HistoryQuery, MOST_SHAPES, Result};
 use crate::call::{Call, CallEvent, Direction, Ledger, Status, millis};
 use crate::customer::Customer;
 use crate::phone::{PhoneNumber, Region};
@@ -100,16 +100,7 @@ impl Sqlite {
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
         let (shape, at) = (shape.to_owned(), millis::format(&at));
-        self.file
-            .write(move |db| {
-                db.execute(
-                    "INSERT INTO notification_shapes VALUES (?1, 1, ?2, ?2)
-                 ON CONFLICT (shape) DO UPDATE SET count = count + 1, last_seen = ?2",
-                    params![shape, at],
-                )
-                .map(drop)
-            })
-            .await
+        self.file.write(move |db| record_shape(db, &shape, &at)).await
     }
 
     pub async fn setting(&self, key: &str) -> Result<Option<String>> {
@@ -200,6 +191,21 @@ impl Sqlite {
     pub async fn ping(&self) -> Result<()> {
         self.file.read(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await
     }
+}
+
+/// Only a shape that is new can be one too many; then the index is walked to the first that is.
+fn record_shape(db: &Connection, shape: &str, at: &str) -> rusqlite::Result<()> {
+    let seen = "UPDATE notification_shapes SET count = count + 1, last_seen = max(last_seen, ?2) WHERE shape = ?1";
+    if db.execute(seen, params![shape, at])? > 0 {
+        return Ok(());
+    }
+    db.execute("INSERT INTO notification_shapes VALUES (?1, 1, ?2, ?2)", params![shape, at])?;
+    db.execute(
+        "DELETE FROM notification_shapes WHERE shape IN
+         (SELECT shape FROM notification_shapes ORDER BY last_seen DESC LIMIT -1 OFFSET ?1)",
+        [MOST_SHAPES],
+    )
+    .map(drop)
 }
 
 fn apply(db: &Connection, events: &[CallEvent], known: Known, new_id: &str) -> rusqlite::Result<Vec<Call>> {

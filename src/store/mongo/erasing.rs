@@ -48,7 +48,7 @@ impl Mongo {
         for (calls, count) in [(&self.active, &mut erased.active_calls), (&self.history, &mut erased.call_history)] {
             *count = self.erase_calls(calls, person, &ids, now).await?;
         }
-        erased.notification_shapes = self.shapes().delete_many(doc! {}).await?.deleted_count;
+        erased.notification_shapes = self.shapes().erase().await?;
         erased.customers_found = customers.len() as u64;
         if with_customers {
             erased.customers = self.customers.delete_many(doc! { "_id": { "$in": customers } }).await?.deleted_count;
