@@ -10,6 +10,7 @@
 mod event;
 pub mod millis;
 mod party;
+mod report;
 mod story;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,6 +20,7 @@ use utoipa::ToSchema;
 use crate::customer::{Customer, Match};
 pub use event::{CallEvent, Fact, Leg};
 pub use party::{Direction, EndReason, Endpoint, LegState, Party, Source};
+pub use report::{Position, Report, sequence_or_time};
 
 /// How long a call whose every leg has ended may still be handed on: an IVR hands over within milliseconds, presence
 /// flaps for a second or two.

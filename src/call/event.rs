@@ -42,7 +42,7 @@ pub struct Leg {
     pub source: Source,
     /// The notification's own id; only needed where `sequence` cannot tell a repetition.
     pub uuid: Option<String>,
-    /// Orders what the same source says about the same party.
+    /// Orders what the same source says about the same party: see [`sequence_or_time`](super::sequence_or_time).
     pub sequence: i64,
     /// When it happened, by RingCentral's clock; ours where it does not say.
     pub at: DateTime<Utc>,
@@ -86,10 +86,19 @@ impl CallEvent {
 
     /// Whether a session nobody knows becomes a call by this event. RingCentral's own events all do, also the end of a
     /// leg, because what came before it may still be on its way. The guide's flat body is told in order, so its end of
-    /// an unknown session is the end of nothing.
+    /// an unknown session is the end of nothing. Presence of a park location lists calls that rang elsewhere, often without
+    /// their numbers, and a leg without a state is a detail of a call.
     pub fn can_begin_a_call(&self) -> bool {
         match &self.fact {
-            Fact::Leg(leg) => leg.source != Source::Guide || !matches!(leg.state, LegState::Ended(_)),
+            Fact::Leg(leg) => {
+                let ended = matches!(leg.state, LegState::Ended(_));
+                let bare = leg.from.number.is_none() && leg.to.number.is_none();
+                match leg.source {
+                    Source::Guide => !ended,
+                    Source::Presence => leg.state != LegState::Parked && !(ended && bare) && !leg.state.is_unsaid(),
+                    Source::Telephony => !leg.state.is_unsaid(),
+                }
+            }
             Fact::Customers(_) | Fact::Dismissed(_) | Fact::Tick | Fact::Gone => false,
         }
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Leg;
+use super::report::Report;
 use chrono::{DateTime, Utc};
 
 /// As seen from the company: the guide's words.
@@ -58,10 +59,22 @@ pub enum LegState {
     Unknown(String),
     Ringing,
     Voicemail,
+    /// A machine of ours receives a fax.
+    Fax,
     Parked,
     OnHold,
     Connected,
     Ended(EndReason),
+}
+
+impl LegState {
+    /// Where a notification names a leg and does not say where it stands.
+    pub const UNSAID: Self = Self::Unknown(String::new());
+
+    /// Whether it is that.
+    pub fn is_unsaid(&self) -> bool {
+        *self == Self::UNSAID
+    }
 }
 
 /// Why a leg ended, as far as it matters for the call.
@@ -134,6 +147,9 @@ pub struct Party {
     pub state: Told<LegState>,
     /// When the newest state came about.
     pub changed_at: DateTime<Utc>,
+    /// Where sequence and time disagree which state is the newest: the one that is not in `state`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<Box<Report>>,
     /// When it was first heard of.
     pub began_at: DateTime<Utc>,
     /// When its phone first rang.
@@ -142,6 +158,9 @@ pub struct Party {
     pub answered_at: Option<Told<DateTime<Utc>>>,
     /// It reached a mailbox at some time.
     pub voicemail: bool,
+    /// A fax was received there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fax: bool,
     /// The first caller's number told.
     pub from_number: Option<Told<Number>>,
     /// The newest caller's name told: names come late.
@@ -176,10 +195,12 @@ impl Party {
             ours: leg.ours,
             state: Told { sequence: leg.sequence, value: leg.state.clone() },
             changed_at: leg.at,
+            other: None,
             began_at: leg.at,
             rang_at: moment(leg.state == LegState::Ringing),
             answered_at: moment(talking),
             voicemail: matches!(leg.state, LegState::Voicemail | LegState::Ended(EndReason::Voicemail)),
+            fax: leg.state == LegState::Fax,
             from_number: number(&leg.from),
             from_name: told(&leg.from.name),
             to_number: number(&leg.to),
@@ -190,27 +211,33 @@ impl Party {
     }
 
     /// Joins what two tellings say of the same leg. Commutative, associative, idempotent.
-    pub fn merge(&mut self, other: Self) {
-        let newer = (&other.state, other.changed_at) > (&self.state, self.changed_at);
-        if newer {
-            self.direction = other.direction;
-            self.changed_at = other.changed_at;
-        }
-        self.state = std::cmp::max(self.state.clone(), other.state);
+    pub fn merge(&mut self, mut other: Self) {
+        let reports = self.take_reports().chain(other.take_reports()).collect();
+        let (newest, older) = Report::newest(reports, self.source);
+        (self.state, self.changed_at, self.direction) = (newest.state, newest.at, newest.direction);
+        self.other = older.map(Box::new);
         self.extension_id = self.extension_id.take().max(other.extension_id);
         self.telephony_session_id = self.telephony_session_id.take().max(other.telephony_session_id);
         self.from_us |= other.from_us;
         self.ours |= other.ours;
         self.began_at = self.began_at.min(other.began_at);
         self.voicemail |= other.voicemail;
-        earliest(&mut self.rang_at, other.rang_at);
-        earliest(&mut self.answered_at, other.answered_at);
+        self.fax |= other.fax;
+        // Presence that counts from the start again has smaller sequences later.
+        let first = if self.source == Source::Presence { first_in_time } else { earliest };
+        first(&mut self.rang_at, other.rang_at);
+        first(&mut self.answered_at, other.answered_at);
         earliest(&mut self.from_number, other.from_number);
         earliest(&mut self.to_number, other.to_number);
         latest(&mut self.from_name, other.from_name);
         latest(&mut self.to_name, other.to_name);
         latest(&mut self.extension_name, other.extension_name);
         latest(&mut self.queue, other.queue);
+    }
+
+    fn take_reports(&mut self) -> impl Iterator<Item = Report> + use<> {
+        let report = Report { state: self.state.clone(), at: self.changed_at, direction: self.direction };
+        std::iter::once(report).chain(self.other.take().map(|other| *other))
     }
 
     /// Still part of the call.
@@ -262,6 +289,10 @@ impl Party {
 
 fn earliest<T: Ord>(mine: &mut Option<Told<T>>, other: Option<Told<T>>) {
     *mine = mine.take().into_iter().chain(other).min();
+}
+
+fn first_in_time(mine: &mut Option<Told<DateTime<Utc>>>, other: Option<Told<DateTime<Utc>>>) {
+    *mine = mine.take().into_iter().chain(other).min_by_key(|told| (told.value, told.sequence));
 }
 
 fn latest<T: Ord>(mine: &mut Option<Told<T>>, other: Option<Told<T>>) {

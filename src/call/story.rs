@@ -27,7 +27,7 @@ impl Call {
         let from = story.caller_number(self.direction);
         self.from_name = story.caller_name(from.as_ref());
         (self.from_number, self.from_display) = from.map_or((None, None), |(number, display)| (Some(number), display));
-        let to = story.dialled_number();
+        let to = story.dialled_number(self.direction);
         (self.to_number, self.to_display) = to.map_or((None, None), |(number, display)| (Some(number), display));
         self.queue = story.queue();
         self.to_name = self.queue.clone().or_else(|| story.line_name());
@@ -173,8 +173,20 @@ impl<'a> Story<'a> {
     /// which would be looked up.
     fn caller_number(&self, direction: Direction) -> Option<Number> {
         let colleague = |p: &Party| direction == Direction::Inbound && p.is_originator() && p.is_account();
-        let told = |p: &'a Party| Some((self.is_linked(p), colleague(p), Reverse(p.source), p.from_number.as_ref()?));
+        let rank = self.rank_of_ends(direction);
+        let told =
+            |p: &'a Party| Some((rank(p), self.is_linked(p), colleague(p), Reverse(p.source), p.from_number.as_ref()?));
         self.telling().filter_map(told).min().map(|(.., told)| told.value.clone())
+    }
+
+    /// How well a leg knows the two ends of the call, 0 best. In a RingOut our own phone rings first, as if the customer
+    /// called; so the leg that placed it counts first, then the far leg, and last a phone of ours that is rung.
+    fn rank_of_ends(&self, direction: Direction) -> impl Fn(&Party) -> u8 + use<> {
+        let ring_out = direction == Direction::Outbound && self.own().any(|p| p.ours);
+        move |p| match (ring_out && !p.is_originator(), p.extension_id.is_some()) {
+            (false, _) => 0,
+            (true, is_ours) => 1 + u8::from(is_ours),
+        }
     }
 
     /// The newest name among the legs that tell the caller's number: another leg's "from" may be a colleague.
@@ -194,8 +206,9 @@ impl<'a> Story<'a> {
     }
 
     /// The first number told, also after the call was routed on.
-    fn dialled_number(&self) -> Option<Number> {
-        let told = |p: &&'a Party| Some((self.is_linked(p), Reverse(p.source), p.to_number.as_ref()?));
+    fn dialled_number(&self, direction: Direction) -> Option<Number> {
+        let rank = self.rank_of_ends(direction);
+        let told = |p: &&'a Party| Some((rank(p), self.is_linked(p), Reverse(p.source), p.to_number.as_ref()?));
         self.parties.iter().filter_map(told).min().map(|(.., told)| told.value.clone())
     }
 
@@ -262,7 +275,10 @@ impl<'a> Story<'a> {
             LegState::Parked => (2, Status::Parked),
             // A mailbox that takes a call before any phone rings is nobody's popup.
             LegState::Voicemail if rang => (1, Status::Voicemail),
-            LegState::Voicemail | LegState::Setup | LegState::Unknown(_) | LegState::Ended(_) => (0, Status::Setup),
+            // Nobody has to take a fax, so its popup goes when the machine does.
+            LegState::Voicemail | LegState::Fax | LegState::Setup | LegState::Unknown(_) | LegState::Ended(_) => {
+                (0, Status::Setup)
+            }
         });
         match busy.max_by_key(|(rank, _)| *rank) {
             Some((_, status)) => status,
@@ -296,6 +312,10 @@ impl<'a> Story<'a> {
         let mut rang = self.agents().filter(|p| p.rang_at.is_some() || unanswered(p)).peekable();
         // That somebody else took it says that somebody did.
         if self.agents().any(|p| p.answered_at.is_some() || ended(p, EndReason::AnsweredElsewhere)) {
+            CallResult::Answered
+        } else if self.parties.iter().any(|p| p.fax) {
+            // The company took what the caller sent and owes no call back, so neither missed nor a voicemail to listen to;
+            // `answered_by` stays empty, because no person talked.
             CallResult::Answered
         } else if self.parties.iter().any(|p| p.voicemail) {
             CallResult::Voicemail
