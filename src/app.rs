@@ -8,6 +8,7 @@ mod away;
 mod erasing;
 mod link;
 mod others;
+mod presence;
 mod proof;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -171,14 +172,7 @@ impl App {
         self.feel(|pulse| pulse.last_event_at = Some(Utc::now()));
         match notification.kind {
             Kind::Calls(events) => self.take_in(events, heard).await,
-            Kind::Presence(mut events, census) => {
-                // A notification that was overtaken must not ring a phone that has stopped ringing.
-                let census = self.newest_presence(census);
-                let ended: Vec<_> = events.iter().filter_map(|event| census.overrules(event)).collect();
-                events.extend(ended);
-                self.take_in(events, heard).await?;
-                self.close_unlisted(census).await
-            }
+            Kind::Presence(events, census) => self.take_in_presence(events, census, heard).await,
             Kind::RenewalReminder => {
                 info!("RingCentral asks to renew the subscription");
                 self.link().into_iter().for_each(Link::remind);
@@ -194,7 +188,12 @@ impl App {
                 self.record_shape(&shape).await;
                 Ok(())
             }
+        }?;
+        if let Some(shape) = notification.unread {
+            info!("a notification that could be read in part is recorded in notification_shapes");
+            self.record_shape(&shape).await;
         }
+        Ok(())
     }
 
     /// A shape is for whoever reads it one day: RingCentral gets its 200 also where the store does not take it.
@@ -326,33 +325,6 @@ impl App {
             }
             app.lookups().remove(&session);
         });
-    }
-
-    /// The newest presence of the extension that this one is of.
-    fn newest_presence(&self, census: Census) -> Census {
-        let mut presence = self.0.presence.lock().expect("nobody panics while holding the presence");
-        if presence.len() >= MOST_EXTENSIONS {
-            presence.clear();
-        }
-        match presence.get(&census.extension_id) {
-            Some(newest) if newest.sequence > census.sequence => newest.clone(),
-            // An incomplete list names no extension and says nothing about any.
-            _ if census.extension_id.is_empty() => census,
-            _ => {
-                presence.insert(census.extension_id.clone(), census.clone());
-                census
-            }
-        }
-    }
-
-    /// Presence lists every call of an extension: its legs in calls that are not listed have ended.
-    async fn close_unlisted(&self, census: Census) -> Result<(), StoreError> {
-        let calls = self.0.hub.calls();
-        let ended = calls.iter().filter(|call| !census.sessions.contains(&call.session_id));
-        for event in ended.filter_map(|call| census.leg_ended(call)) {
-            self.learn(vec![event]).await?;
-        }
-        Ok(())
     }
 
     /// A viewer puts a popup away, on all of their screens. `false` when there is no such call for them.

@@ -191,11 +191,11 @@ impl App {
     async fn compare_with(&self, link: &Link, now: DateTime<Utc>) -> anyhow::Result<(usize, usize)> {
         let mut listed = Vec::new();
         for mut body in link.client.account_presence().await? {
-            // Any notification of presence that follows knows better.
-            body["sequence"] = json!(0);
+            // Any notification of presence that follows is newer, and a negative sequence never starts over.
+            body["sequence"] = json!(-1);
             let notification = json!({ "event": "/restapi/v1.0/account/~/presence", "body": body });
             let text = notification.to_string();
-            if let Ok(Notification { kind: Kind::Presence(events, _) }) =
+            if let Ok(Notification { kind: Kind::Presence(events, _), .. }) =
                 Notification::parse(text.as_bytes(), now, self.config().region)
             {
                 listed.extend(events);
@@ -203,7 +203,7 @@ impl App {
         }
         let mut added = 0;
         for event in &listed {
-            if self.hub().call_of_session(&event.session_id).is_none() && is_live(event) {
+            if self.hub().call_of_session(&event.session_id).is_none() && is_live(event) && event.can_begin_a_call() {
                 self.take_in(vec![event.clone()], Instant::now()).await?;
                 added += 1;
             }

@@ -17,7 +17,7 @@ use super::strangers::{Strangers, VALIDATION, presented};
 use crate::app::App;
 use crate::call::{Fact, Source};
 use crate::metrics;
-use crate::ringcentral::notification::{Kind, Notification, is_notification};
+use crate::ringcentral::notification::{Body, Kind, Notification};
 
 /// A notification of a conference with dozens of parties stays far below.
 pub const LARGEST_BODY: usize = 1024 * 1024;
@@ -57,14 +57,18 @@ pub async fn receive(
     let validation = headers.get(VALIDATION).filter(|token| token.len() <= LONGEST_VALIDATION).cloned();
     let body = body.map_err(unreadable)?;
     let heard = Instant::now();
-    if validation.is_some() && !is_notification(&body) {
+    // Only what may be a handshake is parsed for strangers.
+    let parsed = validation.is_some().then(|| Body::read(&body));
+    if matches!(&parsed, Some(read) if !read.as_ref().is_ok_and(Body::is_notification)) {
         return Ok(success(validation, metrics::Kind::Handshake));
     }
     if !app.is_authentic(presented(&headers)).await {
         return Err(strangers.refuse(&app));
     }
-    let notification = Notification::parse(&body, now(), app.config().region)
+    let body = parsed
+        .unwrap_or_else(|| Body::read(&body))
         .map_err(|_| ApiError::bad_request("not_json", "The body is not JSON."))?;
+    let notification = Notification::of(&body, now(), app.config().region);
     let kind = kind(&notification);
     if let Err(cause) = app.ingest(notification, heard).await {
         return Ok((Extension(kind), ApiError::from(cause)).into_response());

@@ -1,0 +1,38 @@
+//! Who calls and who is called: the two ends of a leg.
+
+use serde_json::Value;
+
+use super::Envelope;
+use super::words::{extension_id, name_of, text};
+use crate::call::Endpoint;
+use crate::phone::{PhoneNumber, is_withheld, is_withheld_caller};
+
+impl Envelope<'_> {
+    /// One end of a call. It is an object, a plain text with its name beside it, or a list of either.
+    pub(super) fn end_of(&self, call: &Value, field: &str, name_field: &str) -> Endpoint {
+        let end = match &call[field] {
+            Value::Array(ends) => ends.first().unwrap_or(&Value::Null),
+            end => end,
+        };
+        let name = name_of(&end["name"]).or_else(|| name_of(&call[name_field]));
+        let number = [end, &end["phoneNumber"], &end["extensionNumber"]].into_iter().find_map(text);
+        Endpoint { extension_id: extension_id(end), ..self.end(number, name) }
+    }
+
+    fn end(&self, number: Option<String>, name: Option<String>) -> Endpoint {
+        if number.is_some() && is_withheld_caller(number.as_deref(), name.as_deref()) {
+            return Endpoint::default();
+        }
+        // "Sales - Anonymous" is how a queue announces a caller who hides the number.
+        let name = name.filter(|name| !name.rsplit(" - ").next().is_some_and(is_withheld));
+        let Some(raw) = number else { return Endpoint { name, ..Endpoint::default() } };
+        if name.is_none() && !raw.contains(|c: char| c.is_ascii_digit() || matches!(c, '@' | ':')) {
+            return Endpoint { name: Some(raw), ..Endpoint::default() };
+        }
+        let parsed = PhoneNumber::parse(&raw, self.region);
+        // A number stays as RingCentral wrote it, but a URI ("tel:+1416…", "sip:+1416…@pbx") is an address of one.
+        let written = parsed.as_ref().filter(|_| raw.contains([':', '@'])).map(PhoneNumber::e164);
+        let display = parsed.map(|number| number.display(self.region));
+        Endpoint { number: Some(written.unwrap_or(raw)), display, name, extension_id: None }
+    }
+}
