@@ -67,6 +67,20 @@ proptest! {
     }
 
     #[test]
+    fn bytes_of_another_encoding_change_nothing_around_them(
+        played in select(scenarios()),
+        bytes in vec(select(vec![0xE9_u8, 0x80, 0xFF, 0xC3, b'\t', 7]), 1..20),
+        seed in any::<u64>(),
+    ) {
+        for (_, told) in Scenario::named(played.name).unwrap().notifications(now(), seed) {
+            let text = told.to_string();
+            let odd = [b"\xEF\xBB\xBF{\"unheardOf\":\"\\udc00", &bytes[..], b"\",", &text.as_bytes()[1..]].concat();
+            let read = Notification::parse(&odd, now(), Region::default());
+            prop_assert_eq!(read.ok(), Some(facts(&told)));
+        }
+    }
+
+    #[test]
     fn fields_nobody_knows_change_nothing(played in select(scenarios()), extra in any_json(), seed in any::<u64>()) {
         for (_, told) in Scenario::named(played.name).unwrap().notifications(now(), seed) {
             let mut more = told.clone();
