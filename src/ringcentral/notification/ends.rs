@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::Envelope;
-use super::words::{extension_id, name_of, text};
+use super::words::{extension_id, text};
 use crate::call::Endpoint;
-use crate::phone::{PhoneNumber, is_withheld, is_withheld_caller};
+use crate::phone::{PhoneNumber, is_withheld, is_withheld_caller, is_withheld_name};
 
 impl Envelope<'_> {
     /// One end of a call. It is an object, a plain text with its name beside it, or a list of either.
@@ -14,7 +14,7 @@ impl Envelope<'_> {
             Value::Array(ends) => ends.first().unwrap_or(&Value::Null),
             end => end,
         };
-        let name = name_of(&end["name"]).or_else(|| name_of(&call[name_field]));
+        let name = text(&end["name"]).or_else(|| text(&call[name_field]));
         let number = [end, &end["phoneNumber"], &end["extensionNumber"]].into_iter().find_map(text);
         Endpoint { extension_id: extension_id(end), ..self.end(number, name) }
     }
@@ -24,7 +24,7 @@ impl Envelope<'_> {
             return Endpoint::default();
         }
         // "Sales - Anonymous" is how a queue announces a caller who hides the number.
-        let name = name.filter(|name| !name.rsplit(" - ").next().is_some_and(is_withheld));
+        let name = name.filter(|name| !is_withheld(name) && !is_withheld_name(name));
         let Some(raw) = number else { return Endpoint { name, ..Endpoint::default() } };
         if name.is_none() && !raw.contains(|c: char| c.is_ascii_digit() || matches!(c, '@' | ':')) {
             return Endpoint { name: Some(raw), ..Endpoint::default() };

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::call::{EndReason, LegState, millis};
-use crate::phone::is_withheld;
+use crate::phone::{is_withheld, is_withheld_name};
 
 /// The greatest whole number up to which a double can tell one from the next.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
@@ -61,7 +61,7 @@ pub(super) fn list(json: &Value) -> Option<&[Value]> {
 
 /// "Anonymous" is what some networks send for a name.
 pub(super) fn name_of(json: &Value) -> Option<String> {
-    text(json).filter(|name| !is_withheld(name))
+    text(json).filter(|name| !is_withheld(name) && !is_withheld_name(name))
 }
 
 /// A time as RFC 3339 or as milliseconds since 1970.
