@@ -10,19 +10,20 @@ mod link;
 mod others;
 mod presence;
 mod proof;
+mod turn;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex as StdMutex, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Mutex, MutexGuard};
+use futures_util::{StreamExt, stream};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
-use crate::call::{Call, CallEvent, Direction, Fact, LegState};
+use crate::call::{Call, CallEvent, Direction, Fact, LegState, MOST_PARTIES};
 use crate::config::Config;
 use crate::customer::Customer;
 use crate::hub::{Hub, Source, Viewer};
@@ -35,14 +36,17 @@ use crate::store::{HistoryQuery, Known, Spool, Store, StoreError, calls_of, new_
 use away::STORE_PATIENCE;
 pub use link::{Link, known_verification};
 use proof::Expected;
+use turn::LOCKS;
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; whoever needs
 /// longer follows as an update, and nobody sees a number turn into a name for the sake of a fast database.
 const LOOKUP_BUDGET: Duration = Duration::from_millis(25);
 /// Extensions whose presence is remembered; the largest accounts have fewer.
 const MOST_EXTENSIONS: usize = 20_000;
-/// Sessions are spread over this many locks; two that share one only wait for each other.
-const LOCKS: usize = 512;
+/// Calls of one notification that are stored at a time: they share commits, and leave room for other notifications.
+const CALLS_AT_ONCE: usize = 16;
+/// Recorded among the shapes when a call has more parties than are kept.
+const FULL_CALL: &str = "parties beyond the most that are kept of one call";
 
 /// Who has a number.
 type Answer = Result<Vec<Customer>, StoreError>;
@@ -212,8 +216,22 @@ impl App {
                 }
             }
         }
-        for session in calls_of(events) {
-            self.learn_at(session, Some(heard)).await?;
+        let calls = stream::iter(calls_of(events)).map(|events| self.take_in_call(events, heard));
+        // All are waited for: what is dropped halfway would be stored by nobody.
+        let learned: Vec<_> = calls.buffer_unordered(CALLS_AT_ONCE).collect().await;
+        learned.into_iter().collect()
+    }
+
+    /// Stores one call's facts of a notification, and records when these bring more parties than are kept.
+    async fn take_in_call(&self, events: Vec<CallEvent>, heard: Instant) -> Result<(), StoreError> {
+        let session = events[0].session_id.clone();
+        let call = || self.0.hub.call_of_session(&session);
+        let parties = call().map_or(0, |call| call.ledger.parties.len());
+        let crowd = (parties + events.len() > MOST_PARTIES).then(|| events.clone());
+        self.learn_at(events, Some(heard)).await?;
+        if crowd.is_some_and(|events| call().is_some_and(|call| call.overflows(&events))) {
+            warn!(most = MOST_PARTIES, "a call has more parties than are kept");
+            self.record_shape(FULL_CALL).await;
         }
         Ok(())
     }
@@ -367,41 +385,6 @@ impl App {
         {
             warn!(error = &cause as &dyn std::error::Error, "what the spool set aside could not be forgotten");
         }
-    }
-
-    /// The turn of every session that these facts may change. Locks are taken in their order, so nobody waits in a ring.
-    async fn turn(&self, events: &[CallEvent]) -> Vec<MutexGuard<'_, ()>> {
-        let mut places = self.places(events);
-        loop {
-            let mut turn = Vec::with_capacity(places.len());
-            for place in &places {
-                turn.push(self.0.locks[*place].lock().await);
-            }
-            // The call may have been linked to more sessions while we waited.
-            let now = self.places(events);
-            if now.is_subset(&places) {
-                return turn;
-            }
-            places.extend(now);
-        }
-    }
-
-    /// The locks of the sessions these facts may change.
-    fn places(&self, events: &[CallEvent]) -> BTreeSet<usize> {
-        let place = |name: &String| {
-            let mut hasher = DefaultHasher::new();
-            name.hash(&mut hasher);
-            hasher.finish() as usize % LOCKS
-        };
-        self.sessions_of(events).iter().map(place).collect()
-    }
-
-    /// The sessions these facts name, and those that their calls are known to be one with.
-    fn sessions_of(&self, events: &[CallEvent]) -> BTreeSet<String> {
-        let mut names: BTreeSet<String> = events.iter().flat_map(CallEvent::sessions).cloned().collect();
-        let known: Vec<_> = names.iter().filter_map(|name| self.0.hub.call_of_session(name)).collect();
-        names.extend(known.iter().flat_map(|call| call.sessions()).cloned());
-        names
     }
 
     fn lookups(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {

@@ -11,6 +11,7 @@ mod event;
 pub mod millis;
 mod party;
 mod report;
+mod status;
 mod story;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,6 +22,7 @@ use crate::customer::{Customer, Match};
 pub use event::{CallEvent, Fact, Leg};
 pub use party::{Direction, EndReason, Endpoint, LegState, Party, Source};
 pub use report::{Position, Report, sequence_or_time};
+pub use status::{CallResult, Status};
 
 /// How long a call whose every leg has ended may still be handed on: an IVR hands over within milliseconds, presence
 /// flaps for a second or two.
@@ -33,6 +35,12 @@ pub const SILENT_WAITING: TimeDelta = TimeDelta::hours(1);
 pub const SILENT_TALKING: TimeDelta = TimeDelta::hours(6);
 /// Notification ids remembered for bodies that carry no sequence; a flat body repeats within seconds, if at all.
 const REMEMBERED_UUIDS: usize = 16;
+/// Parties of one call, and of one notification; real calls have dozens. What is beyond is dropped, because deriving and
+/// storing a call costs as much as it has parties.
+pub const MOST_PARTIES: usize = 512;
+/// Sessions that lead to one call, and queues that distributed it; a chain of transfers links a handful. Each is locked
+/// and looked up with every event of the call.
+pub const MOST_SESSIONS: usize = 64;
 
 /// One logical call: a session with all its legs. Serialises to the shape clients rely on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -148,91 +156,6 @@ pub struct Extension {
     pub name: Option<String>,
 }
 
-/// Where a call stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // The words say it; `setup` is explained at `visible`.
-pub enum Status {
-    Setup,
-    #[default]
-    Ringing,
-    Connected,
-    OnHold,
-    Parked,
-    Voicemail,
-    Ended,
-}
-
-impl Status {
-    /// The word clients see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Setup => "setup",
-            Self::Ringing => "ringing",
-            Self::Connected => "connected",
-            Self::OnHold => "on_hold",
-            Self::Parked => "parked",
-            Self::Voicemail => "voicemail",
-            Self::Ended => "ended",
-        }
-    }
-
-    /// Shown by active-calls and the stream: somebody's phone rings or somebody talks, and it is not over.
-    pub fn visible(self) -> bool {
-        !matches!(self, Self::Setup | Self::Ended)
-    }
-
-    /// Reads our word, and the guide's and RingCentral's, for calls that another program stored. Unknown words mean a
-    /// phone rings, because that is what other programs insert calls for.
-    pub fn from_word(word: &str) -> Self {
-        let word: String = word.chars().filter(char::is_ascii_alphabetic).collect();
-        match word.to_ascii_lowercase().as_str() {
-            "setup" => Self::Setup,
-            "connected" | "callconnected" | "answered" => Self::Connected,
-            "onhold" | "hold" => Self::OnHold,
-            "parked" | "parkedcall" => Self::Parked,
-            "voicemail" => Self::Voicemail,
-            "ended" | "disconnected" | "nocall" => Self::Ended,
-            _ => Self::Ringing,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Status {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::from_word(&String::deserialize(deserializer)?))
-    }
-}
-
-/// What came of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CallResult {
-    /// A person talked to the other side.
-    Answered,
-    /// Phones rang, nobody took it.
-    Missed,
-    /// The caller got a mailbox.
-    Voicemail,
-    /// Everyone who was rung turned it away.
-    Rejected,
-    /// The caller left before any phone rang; for our own calls, nobody there answered.
-    Abandoned,
-}
-
-impl CallResult {
-    /// The word clients see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Missed => "missed",
-            Self::Voicemail => "voicemail",
-            Self::Rejected => "rejected",
-            Self::Abandoned => "abandoned",
-        }
-    }
-}
-
 impl Call {
     /// A call of which nothing is known yet but where it will be kept.
     pub fn new(id: String, session_id: String, heard_at: DateTime<Utc>) -> Self {
@@ -265,19 +188,45 @@ impl Call {
         }
     }
 
-    /// Takes in one fact. `true` when the call changed; then `rev` has grown by one. Repeated and stale facts, and
-    /// facts that say nothing new, change nothing.
+    /// Applies one fact, like [`Call::apply_all`].
     pub fn apply(&mut self, event: &CallEvent) -> bool {
-        let changed = match &event.fact {
-            Fact::Leg(leg) => self.hear(event, leg),
-            Fact::Customers(customers) => self.recognise(customers),
-            Fact::Dismissed(viewer) => add(&mut self.ledger.dismissed_by, viewer),
-            Fact::Tick => self.tick(event.heard_at),
-            Fact::Gone => !std::mem::replace(&mut self.ledger.over, true),
-        };
+        self.apply_all(std::slice::from_ref(event))
+    }
+
+    /// Applies the facts of a batch and derives the call once. `true` when the call changed; then `rev` has grown by one.
+    /// Repeated and stale facts, and facts that say nothing new, change nothing.
+    pub fn apply_all(&mut self, events: &[CallEvent]) -> bool {
+        let (mut parties, mut changed) = (Vec::new(), false);
+        for event in events {
+            changed |= match &event.fact {
+                Fact::Leg(leg) => self.hear(event, leg, &mut parties),
+                Fact::Customers(customers) => self.recognise(customers),
+                Fact::Dismissed(viewer) => add(&mut self.ledger.dismissed_by, viewer),
+                Fact::Tick => {
+                    // What is due depends on what is derived.
+                    if self.merge(&mut parties) || changed {
+                        self.derive();
+                        changed = true;
+                    }
+                    self.tick(event.heard_at)
+                }
+                Fact::Gone => !std::mem::replace(&mut self.ledger.over, true),
+            };
+        }
+        changed |= self.merge(&mut parties);
         if changed {
             self.derive();
             self.rev += 1;
+        }
+        changed
+    }
+
+    /// Merges what a batch says of parties; whether that was news.
+    fn merge(&mut self, parties: &mut Vec<(DateTime<Utc>, Party)>) -> bool {
+        let heard_at = parties.iter().map(|(heard_at, _)| *heard_at).max();
+        let changed = self.ledger.merge_parties(parties.drain(..).map(|(_, party)| party));
+        if changed {
+            self.ledger.heard_at = heard_at.map_or(self.ledger.heard_at, |at| at.max(self.ledger.heard_at));
         }
         changed
     }
@@ -287,13 +236,11 @@ impl Call {
     pub fn absorb(&mut self, other: Call) {
         self.answer_to(&other.session_id);
         for name in other.ledger.linked.iter().filter(|name| **name != self.session_id) {
-            add(&mut self.ledger.linked, name);
+            add_bounded(&mut self.ledger.linked, name);
         }
-        for party in other.ledger.parties {
-            self.ledger.merge_party(party);
-        }
+        self.ledger.merge_parties(other.ledger.parties.into_iter());
         for id in &other.ledger.queue_ids {
-            add(&mut self.ledger.queue_ids, id);
+            add_bounded(&mut self.ledger.queue_ids, id);
         }
         for viewer in &other.ledger.dismissed_by {
             add(&mut self.ledger.dismissed_by, viewer);
@@ -305,6 +252,15 @@ impl Call {
             self.recognise(&other.customers);
         }
         self.rev = self.rev.max(other.rev) + 1;
+    }
+
+    /// Whether these facts speak of parties that this call has no room for.
+    pub fn overflows(&self, events: &[CallEvent]) -> bool {
+        let full = self.ledger.parties.len() >= MOST_PARTIES;
+        full && events.iter().any(|event| match &event.fact {
+            Fact::Leg(leg) => !self.ledger.knows(&Party::told(&event.session_id, leg)),
+            Fact::Customers(_) | Fact::Dismissed(_) | Fact::Tick | Fact::Gone => false,
+        })
     }
 
     /// Every session that is known to be this call, its own first.
@@ -345,7 +301,8 @@ impl Call {
         self.is_over() && leg.source == Source::Guide && leg.state == LegState::Ringing && later && !repeated
     }
 
-    fn hear(&mut self, event: &CallEvent, leg: &Leg) -> bool {
+    /// Adds what a fact says beside its party, which joins those of its batch.
+    fn hear(&mut self, event: &CallEvent, leg: &Leg, parties: &mut Vec<(DateTime<Utc>, Party)>) -> bool {
         if let (Source::Guide, Some(uuid)) = (leg.source, &leg.uuid) {
             if self.ledger.seen.contains(uuid) {
                 return false;
@@ -356,15 +313,15 @@ impl Call {
         }
         let mut changed = self.answer_to(&event.session_id);
         for name in leg.peers.iter().chain(&leg.telephony_session_id).filter(|name| **name != self.session_id) {
-            changed |= add(&mut self.ledger.linked, name);
+            changed |= add_bounded(&mut self.ledger.linked, name);
         }
         for queue in leg.queue.iter().filter(|queue| !queue.extension_id.is_empty()) {
-            changed |= add(&mut self.ledger.queue_ids, &queue.extension_id);
+            changed |= add_bounded(&mut self.ledger.queue_ids, &queue.extension_id);
         }
-        changed |= self.ledger.merge_party(Party::told(&event.session_id, leg));
         if changed {
             self.ledger.heard_at = self.ledger.heard_at.max(event.heard_at);
         }
+        parties.push((event.heard_at, Party::told(&event.session_id, leg)));
         changed
     }
 
@@ -372,7 +329,11 @@ impl Call {
     /// heard first is chance.
     fn answer_to(&mut self, session_id: &str) -> bool {
         if age(session_id) >= age(&self.session_id) {
-            return session_id != self.session_id && add(&mut self.ledger.linked, session_id);
+            return session_id != self.session_id && add_bounded(&mut self.ledger.linked, session_id);
+        }
+        let linked = self.ledger.linked.iter().any(|name| name == session_id);
+        if !linked && self.ledger.linked.len() >= MOST_SESSIONS {
+            return false;
         }
         let younger = std::mem::replace(&mut self.session_id, session_id.to_owned());
         self.ledger.linked.retain(|name| name != session_id);
@@ -417,6 +378,11 @@ fn add(list: &mut Vec<String>, item: &str) -> bool {
         list.insert(place, item.to_owned());
     }
     place.is_err()
+}
+
+/// The same while there is room.
+fn add_bounded(list: &mut Vec<String>, item: &str) -> bool {
+    list.len() < MOST_SESSIONS && add(list, item)
 }
 
 /// Session ids only grow, so the older of two is the smaller number; telephony session ids are no numbers and longer.

@@ -279,12 +279,6 @@ impl Party {
     pub fn is_outside_caller(&self) -> bool {
         self.is_originator() && !self.is_account()
     }
-
-    /// Whether both speak of the same session, by either of its names.
-    pub fn same_session(&self, other: &Self) -> bool {
-        self.session_id == other.session_id
-            || (self.telephony_session_id.is_some() && self.telephony_session_id == other.telephony_session_id)
-    }
 }
 
 fn earliest<T: Ord>(mine: &mut Option<Told<T>>, other: Option<Told<T>>) {

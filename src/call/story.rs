@@ -1,11 +1,14 @@
 //! What people see of a call, derived from what was told of its parties.
 
 use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::party::{Direction, EndReason, LegState, Number, Party, Source, Told};
-use super::{Call, CallResult, Extension, Ledger, SILENT_RINGING, SILENT_TALKING, SILENT_WAITING, Status};
+use super::{
+    Call, CallResult, Extension, Ledger, MOST_PARTIES, SILENT_RINGING, SILENT_TALKING, SILENT_WAITING, Status,
+};
 
 /// Digits of the longest number that colleagues dial for each other.
 const LONGEST_EXTENSION: usize = 6;
@@ -81,24 +84,41 @@ impl Call {
 }
 
 impl Ledger {
-    /// Adds what was told of a leg; whether that was news.
-    pub(super) fn merge_party(&mut self, party: Party) -> bool {
-        // Presence names its legs by extension, and an extension may be in two sessions that turn out to be one call.
-        fn key(party: &Party) -> (Source, &str, &str) {
-            (party.source, &party.id, &party.session_id)
-        }
-        match self.parties.binary_search_by(|known| key(known).cmp(&key(&party))) {
-            Ok(found) => {
+    /// Merges parties into the canonical order; whether any of it was news. New ones beyond [`MOST_PARTIES`] are dropped.
+    pub(super) fn merge_parties(&mut self, told: impl Iterator<Item = Party>) -> bool {
+        let mut told: Vec<Party> = told.collect();
+        told.sort_by(|a, b| key(a).cmp(&key(b)));
+        let mut room = MOST_PARTIES.saturating_sub(self.parties.len());
+        let (mut new, mut changed) = (Vec::<Party>::new(), false);
+        for party in told {
+            if let Some(same) = new.last_mut().filter(|last| key(last) == key(&party)) {
+                same.merge(party);
+            } else if let Ok(found) = self.parties.binary_search_by(|known| key(known).cmp(&key(&party))) {
                 let before = self.parties[found].clone();
                 self.parties[found].merge(party);
-                self.parties[found] != before
-            }
-            Err(place) => {
-                self.parties.insert(place, party);
-                true
+                changed |= self.parties[found] != before;
+            } else if room > 0 {
+                room -= 1;
+                new.push(party);
             }
         }
+        if !new.is_empty() {
+            changed = true;
+            self.parties.append(&mut new);
+            // Two sorted runs, which this sort merges in one pass.
+            self.parties.sort_by(|a, b| key(a).cmp(&key(b)));
+        }
+        changed
     }
+
+    pub(super) fn knows(&self, party: &Party) -> bool {
+        self.parties.binary_search_by(|known| key(known).cmp(&key(party))).is_ok()
+    }
+}
+
+/// Presence names its legs by extension, and an extension may be in two sessions that turn out to be one call.
+fn key(party: &Party) -> (Source, &str, &str) {
+    (party.source, &party.id, &party.session_id)
 }
 
 /// The parties that count, and questions about them.
@@ -113,13 +133,11 @@ impl<'a> Story<'a> {
     /// body beside either. Presence is believed where it is ahead, so that a popup it opened stays until telephony has
     /// caught up.
     fn of(session_id: &'a str, ledger: &'a Ledger) -> Self {
-        let counts = |p: &&'a Party| {
-            let better = |q: &Party| match p.source {
-                Source::Guide => q.source != Source::Guide && q.same_session(p),
-                Source::Presence => same_phone(p, q) && reach(q) >= reach(p),
-                Source::Telephony => false,
-            };
-            p.source == Source::Telephony || !ledger.parties.iter().any(better)
+        let better = Better::of(&ledger.parties);
+        let counts = |p: &&'a Party| match p.source {
+            Source::Guide => !better.speaks_of_session(p),
+            Source::Presence => better.reach_of_phone(p).is_none_or(|reached| reached < reach(p)),
+            Source::Telephony => true,
         };
         let own = ledger.parties.iter().filter(|p| p.session_id == session_id);
         let telephony_session_id = own.filter_map(|p| p.telephony_session_id.clone()).max();
@@ -236,13 +254,8 @@ impl<'a> Story<'a> {
             }
         };
         rung.sort();
-        let mut ids = Vec::new();
-        for (_, id) in rung {
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
-        ids
+        let mut seen = HashSet::new();
+        rung.into_iter().map(|(_, id)| id).filter(|id| seen.insert(id.clone())).collect()
     }
 
     /// The phones that were answered, in that order.
@@ -344,10 +357,63 @@ impl<'a> Story<'a> {
     }
 }
 
-/// Whether telephony's `q` speaks of the phone that presence's `p` speaks of.
-fn same_phone(p: &Party, q: &Party) -> bool {
-    let same_extension = q.extension_id.is_some() && q.extension_id == p.extension_id;
-    q.source == Source::Telephony && q.same_session(p) && (q.id == p.id || same_extension)
+/// What better sources than presence and the guide's flat body say, indexed by either name of the session.
+#[derive(Default)]
+struct Better<'a> {
+    /// Sessions that presence or telephony speaks of.
+    sessions: HashSet<Name<'a>>,
+    /// How far telephony says that a phone got, by session and by party or extension.
+    phones: HashMap<(Name<'a>, Phone<'a>), u8>,
+}
+
+/// One of a session's two names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Name<'a> {
+    Session(&'a str),
+    Telephony(&'a str),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Phone<'a> {
+    Party(&'a str),
+    Extension(&'a str),
+}
+
+impl<'a> Better<'a> {
+    fn of(parties: &'a [Party]) -> Self {
+        let mut better = Self::default();
+        // Nearly always telephony speaks alone, and nothing has to be compared.
+        if parties.iter().all(|p| p.source == Source::Telephony) {
+            return better;
+        }
+        for party in parties.iter().filter(|p| p.source != Source::Guide) {
+            better.sessions.extend(names(party));
+            for (name, phone) in phones(party).filter(|_| party.source == Source::Telephony) {
+                let reached = better.phones.entry((name, phone)).or_default();
+                *reached = reach(party).max(*reached);
+            }
+        }
+        better
+    }
+
+    fn speaks_of_session(&self, party: &Party) -> bool {
+        names(party).any(|name| self.sessions.contains(&name))
+    }
+
+    fn reach_of_phone(&self, party: &Party) -> Option<u8> {
+        phones(party).filter_map(|phone| self.phones.get(&phone)).max().copied()
+    }
+}
+
+/// The names of a party's session; two parties are of the same session when they share one.
+fn names(party: &Party) -> impl Iterator<Item = Name<'_>> {
+    std::iter::once(Name::Session(&party.session_id)).chain(party.telephony_session_id.as_deref().map(Name::Telephony))
+}
+
+/// The phone a party speaks of.
+fn phones(party: &Party) -> impl Iterator<Item = (Name<'_>, Phone<'_>)> {
+    let by = std::iter::once(Phone::Party(&party.id)).chain(party.extension_id.as_deref().map(Phone::Extension));
+    by.flat_map(|phone| names(party).map(move |name| (name, phone)))
 }
 
 /// How far a leg got: nowhere, rung, answered.

@@ -17,10 +17,14 @@ use super::strangers::{Strangers, VALIDATION, presented};
 use crate::app::App;
 use crate::call::{Fact, Source};
 use crate::metrics;
-use crate::ringcentral::notification::{Body, Kind, Notification};
+use crate::ringcentral::notification::{Body, Kind, NotJson, Notification};
+use crate::store::StoreError;
 
 /// A notification of a conference with dozens of parties stays far below.
 pub const LARGEST_BODY: usize = 1024 * 1024;
+
+/// Reading more takes milliseconds, which a thread that serves connections does not have.
+const LARGE_BODY: usize = 16 * 1024;
 
 /// The handshake's answer may have 1,024 bytes in all, and an honest token is far shorter.
 const LONGEST_VALIDATION: usize = 512;
@@ -58,23 +62,42 @@ pub async fn receive(
     let body = body.map_err(unreadable)?;
     let heard = Instant::now();
     // Only what may be a handshake is parsed for strangers.
-    let parsed = validation.is_some().then(|| Body::read(&body));
+    let parsed = match validation {
+        Some(_) => Some(off_worker(&body, Body::read).await?),
+        None => None,
+    };
     if matches!(&parsed, Some(read) if !read.as_ref().is_ok_and(Body::is_notification)) {
         return Ok(success(validation, metrics::Kind::Handshake));
     }
     if !app.is_authentic(presented(&headers)).await {
         return Err(strangers.refuse(&app));
     }
-    let body = parsed
-        .unwrap_or_else(|| Body::read(&body))
-        .map_err(|_| ApiError::bad_request("not_json", "The body is not JSON."))?;
-    let notification = Notification::of(&body, now(), app.config().region);
+    let (now, region) = (now(), app.config().region);
+    let read = move |raw: &[u8]| {
+        let body = parsed.unwrap_or_else(|| Body::read(raw))?;
+        Ok::<_, NotJson>(Notification::of(&body, now, region))
+    };
+    let notification = off_worker(&body, read).await?;
+    let notification = notification.map_err(|_| ApiError::bad_request("not_json", "The body is not JSON."))?;
     let kind = kind(&notification);
     if let Err(cause) = app.ingest(notification, heard).await {
         return Ok((Extension(kind), ApiError::from(cause)).into_response());
     }
     app.metrics().webhook_stored.observe(heard.elapsed().as_secs_f64());
     Ok(success(validation, kind))
+}
+
+/// Reads a body, a large one on a thread for blocking work.
+async fn off_worker<T: Send + 'static>(
+    body: &Bytes,
+    read: impl FnOnce(&[u8]) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    if body.len() <= LARGE_BODY {
+        return Ok(read(body));
+    }
+    let body = body.clone();
+    // Fails when the runtime shuts down; RingCentral sends it again.
+    tokio::task::spawn_blocking(move || read(&body)).await.map_err(|_| ApiError::from(StoreError::Closed))
 }
 
 /// Counts every webhook by what it was and how it was answered, also those that were turned away on the threshold.

@@ -17,7 +17,7 @@ mod words;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::call::{CallEvent, Fact, Leg};
+use crate::call::{CallEvent, Fact, Leg, MOST_PARTIES};
 use crate::phone::Region;
 pub use body::{Body, NotJson};
 pub use census::Census;
@@ -29,7 +29,8 @@ use words::{extension_id, list, session_id, text, time};
 pub struct Notification {
     /// What it is about.
     pub kind: Kind,
-    /// The shape of a notification about calls of which a part could not be read; the rest is in `kind`.
+    /// The shape of a notification about calls of which a part could not be read, or that lists more
+    /// parties or calls than are read; the rest is in `kind`.
     pub unread: Option<String>,
 }
 
@@ -99,7 +100,13 @@ impl<'a> Envelope<'a> {
         let calls = self.calls();
         let complete = calls.as_ref().is_none_or(|read| read.complete);
         let kind = calls.map_or_else(|| self.without_calls(), |read| read.found);
-        Notification { kind, unread: (!complete).then(|| shape::of(self.json)) }
+        Notification { kind, unread: (!complete || self.has_excess()).then(|| shape::of(self.json)) }
+    }
+
+    /// Whether the body lists more than is read.
+    fn has_excess(&self) -> bool {
+        let lists = ["parties", "activeCalls"].into_iter().filter_map(|field| self.body[field].as_array());
+        lists.into_iter().any(|list| list.len() > MOST_PARTIES)
     }
 
     /// The three families of bodies that tell of calls.

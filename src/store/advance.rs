@@ -4,10 +4,10 @@
 //! joined whenever they are met together, and joining again changes nothing; so a store may stop between any two writes,
 //! or lose a race, and whoever comes next finishes the work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::call::{Call, CallEvent, Source, Status};
+use crate::call::{Call, CallEvent, Fact, MOST_PARTIES, MOST_SESSIONS, Source, Status};
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,10 +92,8 @@ pub fn settle(held: &[Held], events: &[CallEvent], new_id: &str) -> Option<Chang
     let rev = parts.iter().map(|part| part.call.rev).max().unwrap_or(0);
     let others = parts.iter().copied().filter(|part| oldest.is_none_or(|oldest| !std::ptr::eq(*part, oldest)));
     others.clone().for_each(|other| call.absorb(Call::clone(&other.call)));
-    let mut changed = others.clone().next().is_some();
-    for event in events {
-        changed |= call.apply(event);
-    }
+    let joined = others.clone().next().is_some();
+    let changed = call.apply_all(events) | joined;
     // However many facts came at once, it is one change.
     call.rev = rev + 1;
     let (same, gone): (Vec<&Held>, Vec<&Held>) = parts.iter().copied().partition(|part| part.call.id == call.id);
@@ -144,14 +142,65 @@ pub fn no_more(gone: Vec<Held>) -> Vec<Call> {
         .collect()
 }
 
-/// Groups events by session, in order: a store takes in one session at a time.
+/// Groups events by call, in order, as far as the sessions they name tell: a store applies one call's events at a time.
+/// What one call's events name beyond [`MOST_PARTIES`] and [`MOST_SESSIONS`] is dropped.
 pub fn calls_of(events: Vec<CallEvent>) -> Vec<Vec<CallEvent>> {
+    if events.len() == 1 {
+        return vec![events];
+    }
+    let roots = roots(&events);
+    let mut places: HashMap<usize, usize> = HashMap::new();
     let mut groups: Vec<Vec<CallEvent>> = Vec::new();
-    for event in events {
-        match groups.iter_mut().find(|group| group[0].session_id == event.session_id) {
-            Some(group) => group.push(event),
-            None => groups.push(vec![event]),
+    for (event, root) in events.into_iter().zip(roots) {
+        let place = *places.entry(root).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(event);
+    }
+    groups.iter_mut().for_each(|group| bound(group));
+    groups
+}
+
+/// For each event an event of the same call, the same one for all of them: events that share a session are joined
+/// (union-find with path halving).
+fn roots(events: &[CallEvent]) -> Vec<usize> {
+    fn root(parents: &mut [usize], mut of: usize) -> usize {
+        while parents[of] != of {
+            parents[of] = parents[parents[of]];
+            of = parents[of];
+        }
+        of
+    }
+    let mut parents: Vec<usize> = (0..events.len()).collect();
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for (index, event) in events.iter().enumerate() {
+        for name in event.sessions() {
+            let other = *first.entry(name).or_insert(index);
+            let (one, other) = (root(&mut parents, index), root(&mut parents, other));
+            parents[one.max(other)] = one.min(other);
         }
     }
-    groups
+    (0..events.len()).map(|index| root(&mut parents, index)).collect()
+}
+
+/// Each session that one call's events name is locked and looked up.
+fn bound(events: &mut Vec<CallEvent>) {
+    events.truncate(MOST_PARTIES);
+    let mut names: HashSet<String> = HashSet::new();
+    let mut fits = |name: &String| {
+        let fits = names.contains(name) || names.len() < MOST_SESSIONS;
+        if fits {
+            names.insert(name.clone());
+        }
+        fits
+    };
+    events.retain_mut(|event| {
+        let fit = fits(&event.session_id);
+        if let Fact::Leg(leg) = &mut event.fact {
+            leg.telephony_session_id = leg.telephony_session_id.take().filter(&mut fits);
+            leg.peers.retain(&mut fits);
+        }
+        fit
+    });
 }

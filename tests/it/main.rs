@@ -22,6 +22,7 @@ mod foreign_writers;
 mod hardening;
 mod importing;
 mod keeper;
+mod large_body;
 mod local_mode;
 mod operating;
 mod orders;

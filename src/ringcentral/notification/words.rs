@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::call::{EndReason, LegState, millis};
+use crate::call::{EndReason, LegState, MOST_PARTIES, millis};
 use crate::phone::{is_withheld, is_withheld_name};
 
 /// The greatest whole number up to which a double can tell one from the next.
@@ -50,10 +50,10 @@ pub(super) fn integer(json: &Value) -> Option<i64> {
     }
 }
 
-/// One object where a list of them belongs is a list of one.
+/// One object where a list of them belongs is a list of one. Of a list of more than [`MOST_PARTIES`] the first are read.
 pub(super) fn list(json: &Value) -> Option<&[Value]> {
     match json {
-        Value::Array(items) => Some(items),
+        Value::Array(items) => Some(&items[..items.len().min(MOST_PARTIES)]),
         Value::Object(_) => Some(std::slice::from_ref(json)),
         _ => None,
     }
