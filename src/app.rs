@@ -5,6 +5,7 @@
 //! store's comparison of `rev` does the same.
 
 mod away;
+mod dismissal;
 mod erasing;
 mod link;
 mod others;
@@ -26,7 +27,7 @@ use tracing::{debug, error, info, warn};
 use crate::call::{Call, CallEvent, Direction, Fact, LegState, MOST_PARTIES};
 use crate::config::Config;
 use crate::customer::Customer;
-use crate::hub::{Hub, Source, Viewer};
+use crate::hub::{Hub, Source};
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
@@ -343,17 +344,6 @@ impl App {
             }
             app.lookups().remove(&session);
         });
-    }
-
-    /// A viewer puts a popup away, on all of their screens. `false` when there is no such call for them.
-    pub async fn dismiss(&self, id: &str, viewer: &Viewer) -> Result<bool, StoreError> {
-        if self.0.spool.is_some() && self.0.hub.rev(id).is_none() {
-            // The viewer may have it from another instance, and word of it still be on its way here.
-            self.catch_up().await?;
-        }
-        let Some(call) = self.0.hub.call(id).filter(|call| viewer.may_see(call)) else { return Ok(false) };
-        self.learn(vec![fact(&call.session_id, Fact::Dismissed(viewer.id.clone()))]).await?;
-        Ok(true)
     }
 
     /// Ended calls, newest first.

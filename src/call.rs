@@ -143,7 +143,8 @@ pub struct Ledger {
     pub over: bool,
     /// Notification ids of bodies without a sequence.
     pub seen: Vec<String>,
-    /// Viewers who dismissed the popup.
+    /// Viewers who dismissed the popup, in calls stored by an earlier version; later ones keep them beside the call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dismissed_by: Vec<String>,
 }
 
@@ -201,7 +202,8 @@ impl Call {
             changed |= match &event.fact {
                 Fact::Leg(leg) => self.hear(event, leg, &mut parties),
                 Fact::Customers(customers) => self.recognise(customers),
-                Fact::Dismissed(viewer) => add(&mut self.ledger.dismissed_by, viewer),
+                // A record of its own beside the call.
+                Fact::Dismissed(_) => false,
                 Fact::Tick => {
                     // What is due depends on what is derived.
                     if self.merge(&mut parties) || changed {

@@ -22,6 +22,7 @@
 //! is not to stay ends here only.
 
 mod cursor;
+mod dismissals;
 mod event_id;
 mod frame;
 mod state;
@@ -76,11 +77,6 @@ impl Viewer {
                 mine.iter().any(|id| call.extension_ids.contains(id) || call.ledger.queue_ids.contains(id))
             }
         }
-    }
-
-    /// Whether a call stands on this viewer's screen.
-    fn is_shown(&self, call: &Call) -> bool {
-        call.status.visible() && self.may_see(call) && !call.ledger.dismissed_by.contains(&self.id)
     }
 }
 
@@ -260,6 +256,33 @@ impl Hub {
     /// after that was published, or found to be nothing new.
     pub fn confirm(&self, id: &str, rev: Option<i64>, at: u64) {
         self.write().confirm(id, rev, at);
+    }
+
+    /// A viewer dismissed a call, here or at another instance. Published to that viewer's streams alone.
+    pub fn dismiss(&self, call_id: &str, viewer: &str) {
+        let mut state = self.write();
+        let position = state.head;
+        if state.dismissals.add(call_id, viewer, position) {
+            // The log does not grow by it; those who wait for it look at what they dismissed too.
+            self.0.head.send_modify(|_| {});
+        }
+    }
+
+    /// Adds every stored dismissal, call and viewer, and forgets others of calls that are unknown here.
+    pub fn load_dismissals<'a>(&self, stored: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
+        for (call_id, viewer) in stored.clone() {
+            if !self.has_dismissed(call_id, viewer) {
+                self.dismiss(call_id, viewer);
+            }
+        }
+        let stored: HashSet<&str> = stored.map(|(call_id, _)| call_id).collect();
+        let State { dismissals, calls, ended, .. } = &mut *self.write();
+        dismissals.retain(|id| stored.contains(id) || calls.contains_key(id) || ended.contains_key(id));
+    }
+
+    /// Whether this viewer dismissed this call.
+    pub fn has_dismissed(&self, call_id: &str, viewer: &str) -> bool {
+        self.read().dismissals.has(call_id, viewer)
     }
 
     /// The log's end.

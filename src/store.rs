@@ -25,7 +25,7 @@ use crate::call::{Call, CallEvent, CallResult, Direction};
 use crate::config::Config;
 use crate::customer::Customer;
 use crate::phone::PhoneNumber;
-pub use advance::{Known, calls_of};
+pub use advance::{Held, Known, Place, calls_of};
 use erasure::Erasure;
 use mongo::Mongo;
 use person::Person;
@@ -99,6 +99,17 @@ pub struct HistoryQuery {
     pub extension_ids: Option<Vec<String>>,
     /// Only calls that began at or after.
     pub since: Option<DateTime<Utc>>,
+}
+
+/// A viewer dismissed a call that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dismissal {
+    /// The call's id.
+    pub call_id: String,
+    /// The viewer's.
+    pub viewer: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// What was removed of a person.
@@ -223,6 +234,38 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.active().await,
             Self::Sqlite(sqlite) => sqlite.active().await,
+        }
+    }
+
+    /// An active call by its id, whoever wrote it.
+    pub async fn active_call(&self, id: &str) -> Result<Option<Call>> {
+        match self {
+            Self::Mongo(mongo) => mongo.active_call(id).await,
+            Self::Sqlite(sqlite) => sqlite.active_call(id).await,
+        }
+    }
+
+    /// Adds a dismissal, durably; one that is there stays as it is.
+    pub async fn dismiss(&self, dismissal: Dismissal) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.dismiss(dismissal).await,
+            Self::Sqlite(sqlite) => sqlite.dismiss(dismissal).await,
+        }
+    }
+
+    /// Every dismissal of calls that go on, and some of calls that ended not long ago.
+    pub async fn dismissals(&self) -> Result<Vec<Dismissal>> {
+        match self {
+            Self::Mongo(mongo) => mongo.dismissals().await,
+            Self::Sqlite(sqlite) => sqlite.dismissals().await,
+        }
+    }
+
+    /// Removes the dismissals of these calls.
+    pub async fn forget_dismissals(&self, calls: Vec<String>) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.forget_dismissals(calls).await,
+            Self::Sqlite(sqlite) => sqlite.forget_dismissals(calls).await,
         }
     }
 

@@ -138,6 +138,7 @@ impl App {
                     return Ok(());
                 }
                 let known = self.0.store.look(&events, None).await?;
+                self.replay_dismissals(&events, &known.held).await?;
                 self.0.store.apply_to(&events, known, &call_id, |call| self.0.hub.publish(call, None)).await
             };
             if let Err(cause) = told.await {

@@ -42,8 +42,9 @@ impl App {
 
     /// Compares with the store, which has everything that was told up to `since`.
     pub(super) async fn refresh(&self, since: u64) -> Result<(), StoreError> {
-        let mut active = self.0.store.active().await?;
+        let (mut active, dismissals) = tokio::try_join!(self.0.store.active(), self.0.store.dismissals())?;
         active.retain(|call| !self.is_erased(call));
+        self.load_dismissals(&dismissals);
         let (foreign, gone) = self.0.hub.reconcile(active, since);
         for call in foreign {
             self.adopt(call).await?;
@@ -51,7 +52,7 @@ impl App {
         for id in gone {
             self.lose_call(&id).await?;
         }
-        Ok(())
+        self.forget_dismissals(dismissals).await
     }
 
     /// Follows what others do to `active_calls` as it happens, for ever. Where the database cannot tell, and while it
@@ -104,6 +105,10 @@ impl App {
         let seen = watch.next().await?;
         // Clocks of two machines differ; what would be negative says nothing.
         seen.told_after.into_iter().for_each(|lag| self.0.metrics.change_lag.observe(lag.as_secs_f64()));
+        if let Some(viewer) = &seen.dismissed_by {
+            self.0.hub.dismiss(&seen.id, viewer);
+            return Ok(());
+        }
         let call = seen.call.filter(|call| !self.is_erased(call));
         let left = call.is_none() && seen.rev.is_none();
         match call.map(|call| self.0.hub.compare(*call, since)) {
@@ -124,6 +129,10 @@ impl App {
     async fn lose_call(&self, id: &str) -> Result<(), StoreError> {
         let Some(known) = self.0.hub.call(id) else { return Ok(()) };
         let ended = self.0.store.ended(id).await?;
+        if ended.is_none() {
+            // Another call may get this id, and what became part of a call has handed its dismissals on.
+            self.0.store.forget_dismissals(vec![id.to_owned()]).await?;
+        }
         let mut call = ended.unwrap_or_else(|| Call { status: Status::Ended, ..(*known).clone() });
         // What was shown from memory while the database was away may be ahead of it.
         call.rev = call.rev.max(known.rev + 1);
@@ -132,7 +141,7 @@ impl App {
     }
 
     /// Another program inserted or changed a call: it gets a `rev`, so that it is news, and its caller is looked up.
-    async fn adopt(&self, found: Call) -> Result<(), StoreError> {
+    pub(super) async fn adopt(&self, found: Call) -> Result<(), StoreError> {
         let region = self.0.config.region;
         let number = |raw: &Option<String>| PhoneNumber::parse(raw.as_deref()?, region);
         let caller = number(&found.from_number);

@@ -58,7 +58,7 @@ pub async fn active(
     let wanted = query.status.as_deref().map(status).transpose()?;
     let mut calls = app.hub().active_calls(&viewer);
     calls.retain(|call| wanted.is_none_or(|status| call.status == status));
-    calls.retain(|call| query.dismissed.unwrap_or(true) || !call.ledger.dismissed_by.contains(&viewer.id));
+    calls.retain(|call| query.dismissed.unwrap_or(true) || !app.hub().has_dismissed(&call.id, &viewer.id));
     Ok(Json(ActiveCalls { calls }))
 }
 

@@ -32,6 +32,8 @@ pub struct Cursor {
     viewer: Viewer,
     naming: Naming,
     position: u64,
+    /// The place among dismissals up to which this viewer was sent their own.
+    dismissals: u64,
     _place: Place,
 }
 
@@ -61,12 +63,20 @@ impl Cursor {
         let (position, frames) = match start {
             Start::Log(position) => {
                 let mut out = resumes();
+                let since = state.dismissed(&viewer, 0).into_iter().filter(|(_, at)| *at >= position);
+                // Without a position: what the log says is still to come.
+                since.for_each(|(change, _)| out.put(change.frames.snapshot(Event::Ended, naming)));
                 state.troubles(naming, &mut out);
                 (position, [out.freeze(), Bytes::new()])
             }
             Start::Changed(changes) => {
                 let mut out = resumes();
-                state.told(changes.into_iter().filter_map(|change| catch_up(&viewer, change)), naming, &mut out);
+                let dismissed: Vec<&Change> =
+                    state.dismissed(&viewer, 0).into_iter().map(|(change, _)| change).collect();
+                let others =
+                    changes.into_iter().filter(|change| !dismissed.iter().any(|it| std::ptr::eq(*it, *change)));
+                let changed = others.filter_map(|change| state.catch_up(&viewer, change));
+                state.told(changed.chain(dismissed.iter().map(|change| (Event::Ended, *change))), naming, &mut out);
                 (state.head, [out.freeze(), Bytes::new()])
             }
             Start::Anew => {
@@ -75,11 +85,28 @@ impl Cursor {
                 (state.head, [connected.into(), anew.calls()])
             }
         };
-        (Self { viewer, naming, position, _place: place }, frames)
+        let dismissals = state.dismissals.head();
+        drop(state);
+        (Self { viewer, naming, position, dismissals, _place: place }, frames)
     }
 
     /// Frames for what happened since, if any of it concerns this viewer. The cursor moves to the log's end.
     pub(super) fn news(&mut self, state: &State, hub: &Shared, told: &mut Told) -> Option<Bytes> {
+        let place = std::mem::replace(&mut self.dismissals, state.dismissals.head());
+        let changes = self.changes(state, hub, told);
+        let dismissed = state.dismissed(&self.viewer, place);
+        if dismissed.is_empty() {
+            return changes;
+        }
+        let mut all = BytesMut::from(changes.as_deref().unwrap_or_default());
+        for (change, _) in dismissed {
+            all.put(format!("id: {}\n", state.id()).as_bytes());
+            all.put(change.frames.snapshot(Event::Ended, self.naming));
+        }
+        Some(all.freeze())
+    }
+
+    fn changes(&mut self, state: &State, hub: &Shared, told: &mut Told) -> Option<Bytes> {
         let from = std::mem::replace(&mut self.position, state.head);
         if from == state.head {
             return None;
@@ -92,15 +119,15 @@ impl Cursor {
         if is_admin && told.span == Some(span) {
             return told.frames.clone();
         }
-        let frames = self.frames(changes);
+        let frames = self.frames(state, changes);
         if is_admin && !state.anyone_dismissed(from) {
             *told = Told { span: Some(span), frames: frames.clone() };
         }
         frames
     }
 
-    fn frames<'a>(&self, changes: impl Iterator<Item = &'a Arc<Change>>) -> Option<Bytes> {
-        let mut frames = changes.filter_map(|change| self.tell(change));
+    fn frames<'a>(&self, state: &State, changes: impl Iterator<Item = &'a Arc<Change>>) -> Option<Bytes> {
+        let mut frames = changes.filter_map(|change| self.tell(state, change));
         let first = frames.next()?;
         // Nearly always there is one change, and then everyone shares its bytes.
         let Some(second) = frames.next() else { return Some(first) };
@@ -112,7 +139,7 @@ impl Cursor {
 
     /// Whether the log has moved on.
     pub(super) fn is_behind(&self, state: &State) -> bool {
-        self.position < state.head
+        self.position < state.head || !state.dismissed(&self.viewer, self.dismissals).is_empty()
     }
 
     /// Whether they have been told everything up to here, and nothing else.
@@ -122,7 +149,7 @@ impl Cursor {
 
     /// Whether a call stands on this viewer's screen.
     pub(super) fn has_calls(&self, state: &State) -> bool {
-        state.calls.values().filter_map(|change| change.call()).any(|call| self.viewer.is_shown(call))
+        state.calls.values().filter_map(|change| change.call()).any(|call| state.is_shown(&self.viewer, call))
     }
 
     /// Who is told.
@@ -135,12 +162,12 @@ impl Cursor {
         self.naming
     }
 
-    fn tell(&self, change: &Change) -> Option<Bytes> {
+    fn tell(&self, state: &State, change: &Change) -> Option<Bytes> {
         let Kind::Call { before, after, ever_shown } = &change.kind else {
             return Some(change.frames.live(Event::Updated, self.naming));
         };
-        let was = before.as_ref().filter(|call| self.viewer.is_shown(call));
-        let is = self.viewer.is_shown(after);
+        let was = before.as_ref().filter(|call| state.is_shown(&self.viewer, call));
+        let is = state.is_shown(&self.viewer, after);
         // Another instance may have shown it to them before this one heard of it; and what went back to its queue ends all
         // the same: lists of what was missed wait for it.
         let may_not_know =
@@ -171,7 +198,7 @@ pub(super) struct Anew {
 
 impl Anew {
     fn of(viewer: &Viewer, naming: Naming, state: &State, hub: &Shared) -> Arc<Self> {
-        if viewer.sees != Sees::All || state.has_dismissed(viewer) {
+        if viewer.sees != Sees::All || !state.dismissed(viewer, 0).is_empty() {
             return Arc::new(Self::make(viewer, naming, state));
         }
         let mut shared = hub.anew.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -220,11 +247,8 @@ impl State {
 
     /// Whether what is told from here on depends on who dismissed what.
     fn anyone_dismissed(&self, from: u64) -> bool {
-        let dismissed = |change: &Arc<Change>| {
-            let Kind::Call { before, after, .. } = &change.kind else { return false };
-            before.iter().chain([after]).any(|call| !call.ledger.dismissed_by.is_empty())
-        };
-        self.since(from).into_iter().flatten().any(dismissed)
+        let calls = self.since(from).into_iter().flatten().filter_map(|change| change.call());
+        calls.into_iter().any(|call| self.dismissals.has_any(&call.id))
     }
 
     /// What is wrong now.
@@ -238,17 +262,17 @@ impl State {
         self.troubles(naming, out);
         out.put(format!("id: {}\n\n", self.id()).as_bytes());
     }
-}
 
-/// What a viewer is told of a call that changed while they were elsewhere: how it stands, or that it left their screen if
-/// it was ever on it.
-fn catch_up<'a>(viewer: &Viewer, change: &'a Change) -> Option<(Event, &'a Change)> {
-    let Kind::Call { before, after, ever_shown } = &change.kind else { return None };
-    if viewer.is_shown(after) {
-        return Some((arrival(after), change));
+    /// What a viewer is told of a call that changed while they were elsewhere: how it stands, or that it left their screen
+    /// if it was ever on it.
+    fn catch_up<'a>(&self, viewer: &Viewer, change: &'a Change) -> Option<(Event, &'a Change)> {
+        let Kind::Call { before, after, ever_shown } = &change.kind else { return None };
+        if self.is_shown(viewer, after) {
+            return Some((arrival(after), change));
+        }
+        let concerned = viewer.may_see(after) || before.as_ref().is_some_and(|call| viewer.may_see(call));
+        (*ever_shown && concerned).then_some((Event::Ended, change))
     }
-    let concerned = viewer.may_see(after) || before.as_ref().is_some_and(|call| viewer.may_see(call));
-    (*ever_shown && concerned).then_some((Event::Ended, change))
 }
 
 /// A last word to someone who cannot be served now, and when to come back.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Viewer;
+use super::dismissals::Dismissals;
 use super::event_id::EventId;
 use super::frame::{Frames, Trouble};
 use crate::call::Call;
@@ -28,7 +29,9 @@ pub(super) struct State {
     pub sessions: HashMap<String, String>,
     /// Calls that have ended, the oldest first.
     pub ends: VecDeque<Arc<Change>>,
-    ended: HashMap<String, Arc<Change>>,
+    pub ended: HashMap<String, Arc<Change>>,
+    /// Who dismissed which of these.
+    pub dismissals: Dismissals,
     /// The newest changes; the last one's position is `head`, unless everyone was made to start over since.
     pub log: VecDeque<Arc<Change>>,
     pub head: u64,
@@ -82,6 +85,7 @@ impl State {
             sessions: HashMap::new(),
             ends: VecDeque::new(),
             ended: HashMap::new(),
+            dismissals: Dismissals::default(),
             log: VecDeque::new(),
             head: 0,
             troubles: BTreeMap::new(),
@@ -117,12 +121,21 @@ impl State {
         if after.is_over() {
             self.end(&after, change);
         } else {
-            for session in after.sessions() {
-                self.sessions.insert(session.clone(), after.id.clone());
-            }
             // Another program may delete a call and insert it again under its old id.
             if let Some(end) = self.ended.remove(&after.id) {
                 self.ends.retain(|other| !Arc::ptr_eq(other, &end));
+                self.dismissals.forget(&after.id);
+            }
+            for session in after.sessions() {
+                let before = self.sessions.insert(session.clone(), after.id.clone());
+                // A call that goes on under another id became part of this one.
+                if let Some(part) = before.filter(|id| *id != after.id && self.calls.contains_key(id)) {
+                    self.dismissals.inherit(&part, &after.id, self.head);
+                }
+            }
+            // Stored by an earlier version, which kept dismissals in the call.
+            for viewer in &after.ledger.dismissed_by {
+                self.dismissals.add(&after.id, viewer, self.head);
             }
             self.calls.insert(after.id.clone(), change);
         }
@@ -158,6 +171,7 @@ impl State {
         {
             if let Some(call) = oldest.call() {
                 self.ended.remove(&call.id);
+                self.dismissals.forget(&call.id);
                 for session in call.sessions() {
                     if self.sessions.get(session) == Some(&call.id) {
                         self.sessions.remove(session);
@@ -246,17 +260,24 @@ impl State {
         Some(known)
     }
 
-    /// Whether a call is kept from this viewer's screen because they put it away.
-    pub fn has_dismissed(&self, viewer: &Viewer) -> bool {
-        let calls = self.calls.values().filter_map(|change| change.call());
-        calls.into_iter().any(|call| call.ledger.dismissed_by.contains(&viewer.id))
+    /// Whether a call is on this viewer's screen.
+    pub fn is_shown(&self, viewer: &Viewer, call: &Call) -> bool {
+        call.status.visible() && viewer.may_see(call) && !self.dismissals.has(&call.id, &viewer.id)
+    }
+
+    /// The calls that would be on a viewer's screen, had they not dismissed them after this place among dismissals.
+    pub fn dismissed(&self, viewer: &Viewer, place: u64) -> Vec<(&Change, u64)> {
+        let would_be_shown = |call: &Call| call.status.visible() && viewer.may_see(call);
+        let dismissed = self.dismissals.since(&viewer.id, place);
+        let live = dismissed.filter_map(|it| Some((&**self.calls.get(&it.call_id)?, it.position)));
+        live.filter(|(change, _)| change.call().is_some_and(|call| would_be_shown(call))).collect()
     }
 
     /// The calls on a viewer's screen, in the order they came to be as they are.
     pub fn shown(&self, viewer: &Viewer) -> Vec<&Change> {
         let calls = self.calls.values().map(|change| &**change);
         let mut shown: Vec<_> =
-            calls.filter(|change| change.call().is_some_and(|call| viewer.is_shown(call))).collect();
+            calls.filter(|change| change.call().is_some_and(|call| self.is_shown(viewer, call))).collect();
         shown.sort_by_key(|change| change.position);
         shown
     }

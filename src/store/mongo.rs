@@ -7,6 +7,7 @@
 mod batch;
 mod calls;
 mod customers;
+mod dismissals;
 mod document;
 mod erasing;
 mod shapes;
@@ -29,6 +30,7 @@ use crate::call::{Call, CallEvent, Fact};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::Region;
 use calls::{Calls, Written, as_found, by_rev};
+pub(super) use dismissals::{DISMISSALS, dismissal};
 use document::{bson_id, to_document};
 pub(super) use document::{from_document, id_text};
 use shapes::Shapes;
@@ -95,6 +97,7 @@ impl Mongo {
         self.tickets().create_index(by_end.clone()).await?;
         self.erasures().create_index(by_end).await?;
         self.shapes().prepare().await?;
+        self.index_dismissals().await?;
         self.prepared.store(true, Ordering::Release);
         Ok(())
     }
@@ -130,6 +133,9 @@ impl Mongo {
                 }
                 return end(leaving);
             };
+            if !change.gone.is_empty() {
+                self.inherit_dismissals(&change.gone, &change.call.id).await?;
+            }
             let written = self.calls.write(&change).await?;
             let settled = written == Written::All && change.news.is_empty();
             if written != Written::Nothing {
@@ -174,6 +180,10 @@ impl Mongo {
     pub async fn active(&self) -> Result<Vec<Call>> {
         let documents: Vec<_> = self.active.find(doc! {}).await?.try_collect().await?;
         Ok(documents.into_iter().filter_map(from_document).collect())
+    }
+
+    pub async fn active_call(&self, id: &str) -> Result<Option<Call>> {
+        self.calls.find(id).await
     }
 
     /// Watches what others do to `active_calls`.

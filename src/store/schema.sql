@@ -44,6 +44,14 @@ CREATE TABLE IF NOT EXISTS call_sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS call_sessions_by_call ON call_sessions (call_id);
 
+-- Which viewer dismissed which active call.
+CREATE TABLE IF NOT EXISTS dismissals (
+    call_id TEXT NOT NULL,
+    viewer  TEXT NOT NULL,
+    at      TEXT NOT NULL,
+    PRIMARY KEY (call_id, viewer)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS customers (
     id    TEXT PRIMARY KEY NOT NULL,
     name  TEXT,

@@ -1,5 +1,6 @@
 //! The embedded store: the default, so that the program runs with no server at all.
 
+mod dismissals;
 mod erasing;
 mod people;
 mod phone_keys;
@@ -55,6 +56,11 @@ impl Sqlite {
 
     pub async fn active(&self) -> Result<Vec<Call>> {
         self.file.read(|db| select(db, "SELECT * FROM active_calls", &[])).await
+    }
+
+    pub async fn active_call(&self, id: &str) -> Result<Option<Call>> {
+        let id = id.to_owned();
+        self.file.read(move |db| Ok(select(db, "SELECT * FROM active_calls WHERE id = ?1", &[&id])?.pop())).await
     }
 
     pub async fn ended(&self, id: &str) -> Result<Option<Call>> {
@@ -226,7 +232,10 @@ fn apply(db: &Connection, events: &[CallEvent], known: Known, new_id: &str) -> r
         held.extend(more);
         looked.extend(unknown);
     };
-    change.gone.iter().try_for_each(|gone| forget(db, &gone.call.id))?;
+    for gone in &change.gone {
+        dismissals::inherit(db, &gone.call.id, &change.call.id)?;
+        forget(db, &gone.call.id)?;
+    }
     let call = &change.call;
     match Place::of(call) {
         Place::Active => put_active(db, call)?,
@@ -292,6 +301,7 @@ fn look(db: &Connection, names: &BTreeSet<String>) -> rusqlite::Result<Vec<Held>
 fn forget(db: &Connection, id: &str) -> rusqlite::Result<()> {
     db.execute("DELETE FROM active_calls WHERE id = ?1", [id])?;
     db.execute("DELETE FROM call_history WHERE id = ?1", [id])?;
+    dismissals::forget(db, id)?;
     db.execute("DELETE FROM call_sessions WHERE call_id = ?1", [id]).map(drop)
 }
 

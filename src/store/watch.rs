@@ -9,14 +9,18 @@ use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 use mongodb::options::{ClientOptions, FullDocumentType};
 
-use super::mongo::{from_document, id_text};
+use super::mongo::{DISMISSALS, dismissal, from_document, id_text};
 use super::{Result, StoreError};
 use crate::call::Call;
 
 /// A server that is no replica set says so by this code.
 const NO_REPLICA_SET: i32 = 40573;
 
-/// Changes of `active_calls`, on a connection of their own: the stream holds one for as long as it lives, and writes
+/// A role that may not watch the whole database says so by this one.
+const UNAUTHORIZED: i32 = 13;
+const CALLS: &str = "active_calls";
+
+/// Changes of `active_calls`, and dismissals, on a connection of their own: the stream holds one for as long as it lives, and writes
 /// must not wait for it.
 pub struct Watch {
     changes: ChangeStream<ChangeStreamEvent<Document>>,
@@ -31,6 +35,8 @@ pub struct Seen {
     pub id: String,
     /// How it stands now, which may be after later changes too; `None` when it is no longer in `active_calls`.
     pub call: Option<Box<Call>>,
+    /// The viewer who dismissed the call, if that is what happened to it.
+    pub dismissed_by: Option<String>,
     /// The `rev` that this very change gave it, 0 for a change by another program; `None` when it left.
     pub rev: Option<i64>,
     /// When, by the database's own clock: the same to every instance, and growing with each change.
@@ -46,10 +52,17 @@ impl Watch {
         let database = client.database(database);
         // What time it is at the database, so that it is known since when this stream tells everything.
         let since = database.run_command(doc! { "ping": 1 }).await?.get_timestamp("operationTime").ok();
-        let calls = database.collection::<Document>("active_calls");
-        let watch = calls.watch().full_document(FullDocumentType::UpdateLookup);
-        let watch = since.into_iter().fold(watch, |watch, since| watch.start_at_operation_time(since));
-        match watch.await {
+        let calls = database.collection::<Document>(CALLS);
+        // One stream of both collections tells their changes in one order.
+        let both = database.watch().pipeline([doc! { "$match": changes_of_both() }]);
+        let both = both.full_document(FullDocumentType::UpdateLookup);
+        let mut watch = since.into_iter().fold(both, |watch, since| watch.start_at_operation_time(since)).await;
+        if matches!(&watch, Err(error) if code(error) == Some(UNAUTHORIZED)) {
+            // A role may be for single collections; then the poll finds the dismissals.
+            let calls = calls.watch().full_document(FullDocumentType::UpdateLookup);
+            watch = since.into_iter().fold(calls, |watch, since| watch.start_at_operation_time(since)).await;
+        }
+        match watch {
             Ok(changes) => Ok(Some(Self { changes, since, _client: client })),
             Err(error) if code(&error) == Some(NO_REPLICA_SET) => Ok(None),
             Err(error) => Err(error.into()),
@@ -71,17 +84,25 @@ impl Watch {
             let told_after = change.wall_time.map(|at| at.to_system_time()).and_then(|at| at.elapsed().ok());
             let updated = change.update_description.map(|update| update.updated_fields);
             let rev = updated.as_ref().or(change.full_document.as_ref()).map_or(0, rev);
+            if change.ns.as_ref().and_then(|ns| ns.coll.as_deref()) == Some(DISMISSALS) {
+                let Some(dismissal) = change.full_document.as_ref().and_then(dismissal) else { continue };
+                let (id, dismissed_by) = (dismissal.call_id, Some(dismissal.viewer));
+                return Ok(Seen { id, call: None, dismissed_by, rev: None, at, told_after });
+            }
             match change.operation_type {
                 OperationType::Insert | OperationType::Replace | OperationType::Update => {
                     match change.full_document.and_then(from_document) {
                         Some(call) => {
-                            return Ok(Seen { id, call: Some(Box::new(call)), rev: Some(rev), at, told_after });
+                            let (call, dismissed_by, rev) = (Some(Box::new(call)), None, Some(rev));
+                            return Ok(Seen { id, call, dismissed_by, rev, at, told_after });
                         }
                         // Changed and deleted before the lookup, or no call at all.
                         None => continue,
                     }
                 }
-                OperationType::Delete => return Ok(Seen { id, call: None, rev: None, at, told_after }),
+                OperationType::Delete => {
+                    return Ok(Seen { id, call: None, dismissed_by: None, rev: None, at, told_after });
+                }
                 // The collection was dropped or renamed: this stream tells no more.
                 OperationType::Invalidate
                 | OperationType::Drop
@@ -93,6 +114,17 @@ impl Watch {
             }
         }
     }
+}
+
+/// Changes of the calls, new dismissals, and what ends the stream.
+fn changes_of_both() -> Document {
+    let ends = ["dropDatabase", "invalidate"].as_slice();
+    doc! { "$or": [
+        { "ns.coll": CALLS },
+        { "to.coll": CALLS },
+        { "ns.coll": DISMISSALS, "operationType": "insert" },
+        { "operationType": { "$in": ends } },
+    ] }
 }
 
 /// MongoDB's time as one number: seconds, then a count.

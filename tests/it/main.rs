@@ -15,6 +15,7 @@ mod chaos;
 mod connections;
 mod credentials;
 mod customers;
+mod dismissals;
 mod durability;
 mod erasing;
 mod fake_ringcentral;

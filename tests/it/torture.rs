@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, doc};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -121,7 +122,7 @@ async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
     let active = database.collection::<Document>("active_calls");
     // Facts may still be on their way from an instance's own disk.
     let (stored, agents) = within(SETTLED, "both instances know what the store knows", async || {
-        let (all, agents) = (stored(&active, doc! {}).await?, stored(&active, of_the_agent()).await?);
+        let (all, agents) = (stored(&active, doc! {}).await?, stored(&active, of_the_agent(&database).await?).await?);
         for app in [&first, &second] {
             let (by_admin, by_agent) = (listed(app, &world.admin).await?, listed(app, &world.agent).await?);
             (by_admin == all && by_agent == agents).then_some(())?;
@@ -381,9 +382,12 @@ fn client_of(token: &str) -> reqwest::Client {
     reqwest::Client::builder().default_headers(headers).build().unwrap()
 }
 
-/// What stands on the agent's screens.
-fn of_the_agent() -> Document {
-    doc! { "extension_ids": "101", "ledger.dismissed_by": { "$ne": "user-agent" } }
+/// What is on the agent's screens.
+async fn of_the_agent(database: &mongodb::Database) -> Option<Document> {
+    let dismissals = database.collection::<Document>("caller_popup_dismissals");
+    let dismissed = dismissals.distinct("call", doc! { "viewer": "user-agent" }).await.ok()?;
+    let ids: Vec<_> = dismissed.iter().map(|id| ObjectId::parse_str(id.as_str().unwrap()).unwrap()).collect();
+    Some(doc! { "extension_ids": "101", "_id": { "$nin": ids } })
 }
 
 async fn stored(active: &mongodb::Collection<Document>, which: Document) -> Option<BTreeMap<String, i64>> {

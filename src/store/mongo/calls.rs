@@ -9,6 +9,7 @@ use mongodb::error::{Error, ErrorKind};
 use mongodb::{Collection, Database};
 
 use super::batch::Batch;
+use super::dismissals::DISMISSALS;
 use super::document::{bson_id, from_document, to_document};
 use crate::call::Call;
 use crate::store::Result;
@@ -37,6 +38,8 @@ pub(super) struct Calls {
     looks: Batch<Vec<String>, Vec<Held>>,
     active: Writes,
     history: Writes,
+    by_id: Batch<String, Option<Call>>,
+    dismissals: Batch<Document, bool>,
 }
 
 /// The writes of one collection.
@@ -51,7 +54,22 @@ impl Calls {
     pub(super) fn new(active: &Collection<Document>, history: &Collection<Document>, database: &Database) -> Self {
         let places = (active.clone(), history.name().to_owned());
         let looks = Batch::start(move |asked| look_together(places.clone(), asked));
-        Self { looks, active: Writes::to(active, database), history: Writes::to(history, database) }
+        let table = active.clone();
+        let by_id = Batch::start(move |ids| find_together(table.clone(), ids));
+        let table: Collection<Document> = database.collection(DISMISSALS);
+        let dismissals = Batch::start(move |documents| insert_together(table.clone(), documents));
+        let (active, history) = (Writes::to(active, database), Writes::to(history, database));
+        Self { looks, active, history, by_id, dismissals }
+    }
+
+    /// An active call by its id; one read for all who ask at once.
+    pub(super) async fn find(&self, id: &str) -> Result<Option<Call>> {
+        self.by_id.ask(id.to_owned()).await
+    }
+
+    /// Inserts a dismissal; `false` when it is there already.
+    pub(super) async fn dismiss(&self, dismissal: Document) -> Result<bool> {
+        self.dismissals.ask(dismissal).await
     }
 
     /// Every call that these sessions lead to, and of those that ended the newest.
@@ -155,6 +173,17 @@ async fn look(
         Some(Held { place, call: Arc::new(from_document(document)?) })
     };
     Ok(found.into_iter().filter_map(held).collect())
+}
+
+/// The active calls with these ids.
+async fn find_together(
+    active: Collection<Document>,
+    ids: Vec<String>,
+) -> std::result::Result<Vec<Option<Call>>, Error> {
+    let wanted: Vec<Bson> = ids.iter().collect::<BTreeSet<_>>().into_iter().map(|id| bson_id(id)).collect();
+    let found: Vec<Document> = active.find(doc! { "_id": { "$in": wanted } }).await?.try_collect().await?;
+    let calls: Vec<Call> = found.into_iter().filter_map(from_document).collect();
+    Ok(ids.iter().map(|id| calls.iter().find(|call| call.id == *id).cloned()).collect())
 }
 
 /// Inserts what is not there yet.

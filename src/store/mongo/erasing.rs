@@ -108,7 +108,9 @@ impl Mongo {
                 calls.update_one(by_rev(&call.id, rev), doc! { "$set": document }).await?;
             }
         }
-        Ok(calls.delete_many(doc! { "_id": { "$in": theirs } }).await?.deleted_count)
+        let theirs = doc! { "_id": { "$in": theirs } };
+        self.forget_dismissals_of(calls, theirs.clone()).await?;
+        Ok(calls.delete_many(theirs).await?.deleted_count)
     }
 
     async fn note(&self, digests: Vec<String>, now: DateTime<Utc>) -> Result<()> {
