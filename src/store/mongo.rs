@@ -30,7 +30,7 @@ use crate::call::{Call, CallEvent, Fact};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::Region;
 use calls::{Calls, Written, as_found, by_rev};
-pub(super) use dismissals::{DISMISSALS, dismissal};
+pub(super) use dismissals::{DISMISSALS, dismissal, is_unauthorized};
 use document::{bson_id, to_document};
 pub(super) use document::{from_document, id_text};
 use shapes::Shapes;
@@ -52,6 +52,8 @@ pub struct Mongo {
     region: Region,
     options: Box<ClientOptions>,
     prepared: Arc<AtomicBool>,
+    /// It was logged that a role does not allow dismissals.
+    warned: Arc<AtomicBool>,
 }
 
 impl Mongo {
@@ -73,6 +75,7 @@ impl Mongo {
             database,
             options: Box::new(options),
             prepared: Arc::default(),
+            warned: Arc::default(),
         })
     }
 

@@ -9,15 +9,13 @@ use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 use mongodb::options::{ClientOptions, FullDocumentType};
 
-use super::mongo::{DISMISSALS, dismissal, from_document, id_text};
+use super::mongo::{DISMISSALS, dismissal, from_document, id_text, is_unauthorized};
 use super::{Result, StoreError};
 use crate::call::Call;
 
 /// A server that is no replica set says so by this code.
 const NO_REPLICA_SET: i32 = 40573;
 
-/// A role that may not watch the whole database says so by this one.
-const UNAUTHORIZED: i32 = 13;
 const CALLS: &str = "active_calls";
 
 /// Changes of `active_calls`, and dismissals, on a connection of their own: the stream holds one for as long as it lives, and writes
@@ -57,7 +55,7 @@ impl Watch {
         let both = database.watch().pipeline([doc! { "$match": changes_of_both() }]);
         let both = both.full_document(FullDocumentType::UpdateLookup);
         let mut watch = since.into_iter().fold(both, |watch, since| watch.start_at_operation_time(since)).await;
-        if matches!(&watch, Err(error) if code(error) == Some(UNAUTHORIZED)) {
+        if watch.as_ref().is_err_and(is_unauthorized) {
             // A role may be for single collections; then the poll finds the dismissals.
             let calls = calls.watch().full_document(FullDocumentType::UpdateLookup);
             watch = since.into_iter().fold(calls, |watch, since| watch.start_at_operation_time(since)).await;

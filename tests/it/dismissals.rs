@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc, oid::ObjectId};
 use reqwest::{Method, StatusCode};
@@ -9,7 +10,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::durability::database_away;
-use crate::support::{Setup, Store, TestApp, Viewer, eventually, token};
+use crate::support::{Setup, Store, TestApp, Viewer, eventually, flat, token};
 
 const AGENTS: [&str; 5] = ["ann", "ben", "cid", "dee", "eve"];
 /// Longer than a poll, so that whatever a dismissal could lead to has happened.
@@ -29,7 +30,10 @@ async fn a_dismissal_is_sent_to_its_viewer_alone(store: Store) {
     for agent in AGENTS {
         streams.push((agent, watch(&app, agent, None).await));
     }
-    app.ring_at("101", "popup").await;
+    // Without a number nothing is looked up, which would change the call by itself.
+    let mut ringing = flat("popup", "Ringing", json!({}));
+    ringing["event"] = "/restapi/v1.0/account/~/extension/101/presence".into();
+    app.deliver(&ringing).await;
     let mut seen = Vec::new();
     for (agent, stream) in &mut streams {
         seen.push((*agent, stream.expect("call").await.call().clone()));
@@ -53,7 +57,9 @@ async fn a_dismissal_is_sent_to_its_viewer_alone(store: Store) {
     assert!(without_the_call(back).await);
     assert!(without_the_call(watch(&app, "ann", None).await).await);
     assert!(!without_the_call(watch(&app, "eve", None).await).await);
-    app.tell_of("101", "popup", "CallConnected").await;
+    ringing["body"]["telephonyStatus"] = "CallConnected".into();
+    ringing["timestamp"] = Utc::now().to_rfc3339().into();
+    app.deliver(&ringing).await;
     assert_eq!(streams[4].1.expect("call_updated").await.call()["rev"], json!(seen[0].1["rev"].as_i64().unwrap() + 1));
 }
 

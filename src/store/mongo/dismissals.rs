@@ -1,17 +1,19 @@
 //! Which viewer dismissed which active call: a collection of its own, `caller_popup_dismissals`.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::DateTime;
 use futures_util::TryStreamExt;
 use mongodb::bson::{DateTime as BsonDateTime, Document, doc};
+use mongodb::error::{Error, ErrorKind};
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, IndexModel};
 
 use super::Mongo;
 use super::document::id_text;
 use crate::store::advance::Held;
-use crate::store::{Dismissal, Result};
+use crate::store::{Dismissal, Result, StoreError};
 
 pub(in crate::store) const DISMISSALS: &str = "caller_popup_dismissals";
 /// MongoDB removes what no instance was there to remove; no call lasts that long.
@@ -20,24 +22,22 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 impl Mongo {
     pub async fn dismiss(&self, dismissal: Dismissal) -> Result<()> {
         // `false` when it is there already.
-        self.calls.dismiss(to_document(&dismissal)).await.map(drop)
+        self.allowed(self.calls.dismiss(to_document(&dismissal)).await.map(drop))
     }
 
     pub async fn dismissals(&self) -> Result<Vec<Dismissal>> {
-        let all: Vec<Document> = self.dismissed().find(doc! {}).await?.try_collect().await?;
-        Ok(all.iter().filter_map(dismissal).collect())
+        self.find_dismissals(doc! {}).await
     }
 
     pub async fn forget_dismissals(&self, calls: Vec<String>) -> Result<()> {
-        self.dismissed().delete_many(doc! { "call": { "$in": calls } }).await?;
-        Ok(())
+        let removed = self.dismissed().delete_many(doc! { "call": { "$in": calls } }).await;
+        self.allowed(removed.map(drop).map_err(StoreError::from))
     }
 
     /// Adds to a call who dismissed others, which are about to become part of it.
     pub(super) async fn inherit_dismissals(&self, from: &[Held], to: &str) -> Result<()> {
         let ids: Vec<&String> = from.iter().map(|held| &held.call.id).collect();
-        let theirs: Vec<Document> = self.dismissed().find(doc! { "call": { "$in": ids } }).await?.try_collect().await?;
-        for dismissal in theirs.iter().filter_map(dismissal) {
+        for dismissal in self.find_dismissals(doc! { "call": { "$in": ids } }).await? {
             self.dismiss(Dismissal { call_id: to.to_owned(), ..dismissal }).await?;
         }
         Ok(())
@@ -56,12 +56,47 @@ impl Mongo {
         let expires = IndexOptions::builder().expire_after(LONGEST).build();
         let by_time = IndexModel::builder().keys(doc! { "at": 1 }).options(expires).build();
         let by_call = IndexModel::builder().keys(doc! { "call": 1 }).build();
-        self.dismissed().create_indexes([by_time, by_call]).await?;
-        Ok(())
+        let indexed = self.dismissed().create_indexes([by_time, by_call]).await;
+        self.allowed(indexed.map(drop).map_err(StoreError::from))
+    }
+
+    async fn find_dismissals(&self, filter: Document) -> Result<Vec<Dismissal>> {
+        let found = async {
+            let all: Vec<Document> = self.dismissed().find(filter).await?.try_collect().await?;
+            Ok(all.iter().filter_map(dismissal).collect())
+        };
+        self.allowed(found.await)
+    }
+
+    /// A role made for an earlier version does not know this collection. Calls must be shown all the same: dismissals are
+    /// then kept in memory, by the instance where they were made.
+    fn allowed<T: Default>(&self, done: Result<T>) -> Result<T> {
+        match done {
+            Err(StoreError::Mongo(error)) if is_unauthorized(&error) => {
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        collection = DISMISSALS,
+                        "the database role does not allow this collection; dismissals are not kept over a restart"
+                    );
+                }
+                Ok(T::default())
+            }
+            done => done,
+        }
     }
 
     fn dismissed(&self) -> Collection<Document> {
         self.database.collection(DISMISSALS)
+    }
+}
+
+/// A role does not allow this.
+pub(in crate::store) fn is_unauthorized(error: &Error) -> bool {
+    const UNAUTHORIZED: i32 = 13;
+    match &*error.kind {
+        ErrorKind::Command(error) => error.code == UNAUTHORIZED,
+        ErrorKind::InsertMany(error) => error.write_errors.iter().flatten().any(|error| error.code == UNAUTHORIZED),
+        _ => false,
     }
 }
 
