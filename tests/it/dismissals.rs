@@ -30,10 +30,7 @@ async fn a_dismissal_is_sent_to_its_viewer_alone(store: Store) {
     for agent in AGENTS {
         streams.push((agent, watch(&app, agent, None).await));
     }
-    // Without a number nothing is looked up, which would change the call by itself.
-    let mut ringing = flat("popup", "Ringing", json!({}));
-    ringing["event"] = "/restapi/v1.0/account/~/extension/101/presence".into();
-    app.deliver(&ringing).await;
+    let mut ringing = ring_withheld(&app).await;
     let mut seen = Vec::new();
     for (agent, stream) in &mut streams {
         seen.push((*agent, stream.expect("call").await.call().clone()));
@@ -131,7 +128,7 @@ async fn a_dismissal_reaches_the_viewers_streams_at_other_instances() {
     let there = here.second_instance_with(&settings()).await;
     let mut ann = watch(&there, "ann", None).await;
     let mut eve = watch(&there, "eve", None).await;
-    here.ring_at("101", "popup").await;
+    ring_withheld(&here).await;
     let id = ann.expect("call").await.call()["id"].as_str().unwrap().to_owned();
     eve.expect("call").await;
     assert_eq!(dismiss(&here, "ann", &id).await, StatusCode::OK);
@@ -197,6 +194,14 @@ fn settings() -> [(&'static str, &'static str); 2] {
 
 async fn start(store: Store) -> TestApp {
     settings().into_iter().fold(Setup::on(store), |setup, (name, value)| setup.with(name, value)).start().await
+}
+
+/// A call without a number: nothing is looked up, which would change the call by itself.
+async fn ring_withheld(app: &TestApp) -> Value {
+    let mut ringing = flat("popup", "Ringing", json!({}));
+    ringing["event"] = "/restapi/v1.0/account/~/extension/101/presence".into();
+    app.deliver(&ringing).await;
+    ringing
 }
 
 fn leg(session: &str, party: &str, status: Value) -> Value {
