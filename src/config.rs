@@ -141,6 +141,15 @@ impl Config {
     }
 }
 
+impl AccessConfig {
+    /// Trusted networks so large that clients are in them too: limits by address are then limits on what a client says.
+    pub fn careless_proxies(&self) -> impl Iterator<Item = &IpNet> {
+        self.trusted_proxies
+            .iter()
+            .filter(|network| network.prefix_len() < if network.addr().is_ipv4() { 8 } else { 16 })
+    }
+}
+
 impl JwtKey {
     /// A public key and its kind; `None` also for a private key, which has no business here.
     fn public(pem: String) -> Option<Self> {
@@ -260,6 +269,45 @@ mod tests {
         ] {
             let problems = read(&vars).unwrap_err().to_string();
             assert!(problems.contains(named) && !problems.contains("guess"), "{problems}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_stops_the_start() {
+        for (name, weak) in [
+            ("API_TOKENS", "x"),
+            ("API_TOKENS", "aaaaaaaaaaaaaaaaaaaaaaaa"),
+            ("API_TOKENS", "0123456789abcdef,aaaaaaaaaaaaaaaaaaaaaaaa"),
+            ("API_TOKENS", "abababababababababababab"),
+            ("API_TOKENS", "1231231231231231231231231"),
+            ("API_TOKENS", "ääääääääääääääää"),
+            ("JWT_SECRET", "00000000000000000000000000000000"),
+            ("JWT_SECRET", "abcdabcdabcdabcdabcdabcdabcdabcd"),
+            ("RINGCENTRAL_VERIFICATION_TOKEN", "x"),
+            ("RINGCENTRAL_VERIFICATION_TOKEN", "12345"),
+            ("RINGCENTRAL_VERIFICATION_TOKEN", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            ("RINGCENTRAL_VERIFICATION_TOKEN", "abababababababababababababababab"),
+        ] {
+            let problems = read(&[(name, weak)]).expect_err(weak).to_string();
+            assert!(problems.contains(name) && problems.contains("guess"), "{problems}");
+        }
+        for (name, strong) in [
+            ("API_TOKENS", "0123456789abcdef"),
+            ("API_TOKENS", "correct horse battery staple"),
+            ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("RINGCENTRAL_VERIFICATION_TOKEN", "s3cret"),
+            ("RINGCENTRAL_VERIFICATION_TOKEN", "9f2c4a7be0d14c0f8a35b1c2d3e4f506"),
+        ] {
+            assert!(read(&[(name, strong)]).is_ok(), "{strong}");
+        }
+    }
+
+    #[test]
+    fn trusting_everybody_as_a_proxy_is_noticed() {
+        for (written, careless) in [("0.0.0.0/0", 1), ("::/0", 1), ("0.0.0.0/1,128.0.0.0/1", 2), ("10.0.0.0/8,::1", 0)]
+        {
+            let config = read(&[("TRUSTED_PROXIES", written)]).unwrap();
+            assert_eq!(config.access.careless_proxies().count(), careless, "{written}");
         }
     }
 

@@ -15,6 +15,14 @@ const LONGEST_VERIFICATION_TOKEN: usize = 32;
 /// RFC 7518: a key of HS256 is at least as long as its digest.
 const SHORTEST_JWT_SECRET: usize = 32;
 
+/// So long that guessing one at the limit on strangers takes months.
+const SHORTEST_VERIFICATION_TOKEN: usize = 6;
+const SHORTEST_API_TOKEN: usize = 16;
+/// A random text has more different characters, also one of digits.
+const FEWEST_CHARACTERS: usize = 4;
+/// A text this short that is repeated is as easy to guess as once.
+const LONGEST_UNIT: usize = 4;
+
 /// The variables, and the problems found so far.
 pub(super) struct Reader<F> {
     pub(super) var: F,
@@ -97,6 +105,12 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 "is more than RingCentral accepts",
                 "use at most 32 ASCII letters and digits",
             );
+        } else if verification_token.as_ref().is_some_and(|token| is_weak(token, SHORTEST_VERIFICATION_TOKEN)) {
+            self.problem(
+                "RINGCENTRAL_VERIFICATION_TOKEN",
+                "can be guessed",
+                "use 32 random characters, for example from `openssl rand -hex 16`",
+            );
         }
         RingCentralConfig {
             credentials,
@@ -119,8 +133,12 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             allowed_origins: self.list("ALLOWED_ORIGINS", &[]),
             trusted_proxies: self.trusted_proxies(),
         };
-        if access.api_tokens.iter().any(|token| token.len() < 16) {
-            self.problem("API_TOKENS", "holds a token that can be guessed", "use at least 16 random characters each");
+        if access.api_tokens.iter().any(|token| is_weak(token, SHORTEST_API_TOKEN)) {
+            self.problem(
+                "API_TOKENS",
+                "holds a token that can be guessed",
+                "use at least 16 random characters each, for example from `openssl rand -hex 24`",
+            );
         }
         if access.jwt_audience.is_some() && access.jwt_key.is_none() {
             self.problem("JWT_AUDIENCE", "is set without a key", "set JWT_SECRET or JWT_PUBLIC_KEY too");
@@ -161,6 +179,8 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         }
         if secret.as_ref().is_some_and(|secret| secret.len() < SHORTEST_JWT_SECRET) {
             self.problem("JWT_SECRET", "is too short for HS256", "use at least 32 random characters");
+        } else if secret.as_ref().is_some_and(|secret| is_weak(secret, SHORTEST_JWT_SECRET)) {
+            self.problem("JWT_SECRET", "can be guessed", "use at least 32 random characters");
         }
         if let Some(secret) = secret {
             return Some(JwtKey::Hs256(secret));
@@ -248,4 +268,13 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn problem(&mut self, name: &str, problem: &str, cure: &str) {
         self.problems.push(format!("{name} {problem}: {cure}."));
     }
+}
+
+/// Whether a secret can be guessed: it is short, of few different characters, or the same few again and again.
+fn is_weak(secret: &str, shortest: usize) -> bool {
+    let characters: Vec<char> = secret.chars().collect();
+    let different: HashSet<&char> = characters.iter().collect();
+    let repeats =
+        |unit: usize| characters.len() > unit && characters.windows(unit + 1).all(|some| some[0] == some[unit]);
+    characters.len() < shortest || different.len() < FEWEST_CHARACTERS || (1..=LONGEST_UNIT).any(repeats)
 }
