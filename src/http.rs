@@ -42,6 +42,9 @@ const LARGEST_BODY: usize = 64 * 1024;
 /// A body that takes longer in all is not one of RingCentral's, which waits three seconds for everything.
 const SLOWEST_BODY: Duration = Duration::from_secs(5);
 
+/// For a year browsers that were here over https do not come over http.
+const ONLY_HTTPS: &str = "max-age=31536000";
+
 /// What handlers are given: the service, and what tells who somebody is.
 #[derive(Clone, FromRef)]
 pub struct Edge {
@@ -116,12 +119,14 @@ impl Route {
 /// Everything that is served.
 pub fn router(app: App, gate: Gate) -> Router {
     let cors = auth::origin::cors(app.config());
+    let has_https = app.config().public_url.as_ref().is_some_and(|url| url.scheme() == "https");
     let edge = Edge { app: app.clone(), gate, strangers: Strangers::default() };
     let ours = ROUTES.iter().filter(|route| route.who != Who::Webhook);
     let api = ours
         .fold(Router::new(), |router, route| router.route(route.path, route.serve(&edge)))
         .route_layer(from_fn_with_state(app.clone(), auth::origin::guard))
         .route_layer(fixed(header::CACHE_CONTROL, "no-store"))
+        .route_layer(fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
         .route_layer(fixed(header::VARY, "origin, cookie, authorization"))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(assets::file)
@@ -129,6 +134,10 @@ pub fn router(app: App, gate: Gate) -> Router {
         .layer(RequestBodyDeadlineLayer::new(SLOWEST_BODY))
         .layer(from_fn_with_state(app, auth::local::guard));
     let api = assets::PROTECTION.iter().fold(api, |api, (name, value)| api.layer(fixed(name.clone(), value)));
+    let api = match has_https {
+        true => api.layer(fixed(header::STRICT_TRANSPORT_SECURITY, ONLY_HTTPS)),
+        false => api,
+    };
     let api = match cors {
         Some(cors) => api.layer(cors),
         None => api,

@@ -22,7 +22,7 @@ use crate::hub::{Naming, Viewer, farewell};
 /// The answer's head, but for what depends on who asks. Nothing says how long the answer is: it ends when the connection
 /// does.
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache, no-transform\r\n\
-                    x-accel-buffering: no\r\nx-content-type-options: nosniff\r\nvary: origin\r\nconnection: close\r\n";
+                    x-accel-buffering: no\r\nx-content-type-options: nosniff\r\ncross-origin-resource-policy: same-origin\r\nvary: origin\r\nconnection: close\r\n";
 
 /// How a viewer wants to be told.
 #[derive(Debug, Default, Deserialize, IntoParams)]

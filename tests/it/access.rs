@@ -16,7 +16,7 @@ const TOKEN: &str = "a-token-nobody-guesses";
 #[rustfmt::skip]
 const TABLE: &[(&str, [u16; 9])] = &[
     //                                           none wrong expired agent other admin foreign | local mode: rebound forwarded
-    ("POST /api/webhooks/ringcentral",          [401, 401,  401,    401,  401,  401,  401,      403, 403]),
+    ("POST /api/webhooks/ringcentral",          [401, 401,  401,    401,  401,  401,  403,      403, 403]),
     ("GET /api/ringcentral/call-stream",        [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("GET /api/ringcentral/active-calls",       [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("GET /api/ringcentral/calls",              [401, 401,  401,    200,  200,  200,  403,      403, 403]),

@@ -7,6 +7,15 @@ use tokio::net::TcpStream;
 
 use crate::support::{PATIENCE, Setup, Store, TestApp, flat};
 
+/// What proxies, tunnels and content networks add.
+#[rustfmt::skip]
+const FORWARDING: &[&str] = &[
+    "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via",
+    "Fly-Client-IP", "Cdn-Loop", "CF-Ray", "CF-Connecting-IP", "X-Azure-ClientIP", "X-Original-Forwarded-For",
+    "Ngrok-Trace-Id", "X-Amzn-Trace-Id", "X-Request-Start", "Tailscale-User-Login", "X-ARR-ClientIP",
+    "X-ProxyUser-Ip", "WL-Proxy-Client-IP", "X-Azure-Ref", "X-ARR-SSL", "CF-IPCountry", "Fly-Region", "X-Envoy-Original-Path",
+    "Proxy-Client-IP", "X-Original-Host", "True-Client-IP", "Fastly-Client-IP", "CloudFront-Viewer-Address", "Client-IP",
+];
 const ACTIVE: &str = "/api/ringcentral/active-calls";
 
 #[tokio::test]
@@ -32,6 +41,12 @@ async fn whatever_names_another_host_or_none_is_refused() {
         ("/", &["192.0.2.7"]),
         ("/", &["localhost@evil.example.com"]),
         ("/", &["[::ffff:192.0.2.7]"]),
+        ("/", &["[::1]evil"]),
+        ("/", &["[::1]evil.example.com:80"]),
+        ("/", &["127.0.0.1:evil"]),
+        ("/", &["127.0.0.1:80.evil.example.com"]),
+        ("/", &["localhost:evil"]),
+        ("/", &["[127.0.0.1]"]),
         ("/", &[""]),
         ("/", &[]),
         ("/", &["localhost", "evil.example.com"]),
@@ -49,8 +64,8 @@ async fn whatever_names_another_host_or_none_is_refused() {
 #[tokio::test]
 async fn a_proxy_does_not_open_local_mode_to_the_world() {
     let app = TestApp::start(Store::Sqlite).await;
-    for header in ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via"] {
-        refused(app.request(Method::GET, ACTIVE).header(header, "192.0.2.7"), header).await;
+    for header in FORWARDING {
+        refused(app.request(Method::GET, ACTIVE).header(*header, "192.0.2.7"), header).await;
     }
     // nginx, unless told otherwise, says nothing of the kind, and puts the address it forwards to into Host.
     assert_eq!(raw(&app, &format!("GET {ACTIVE} HTTP/1.0"), &["127.0.0.1"]).await, "403");
@@ -89,6 +104,62 @@ async fn a_page_elsewhere_cannot_act_through_this_machines_browser() {
         refused(post.header("Origin", "https://evil.example.com"), route).await;
     }
     assert!(app.active_calls().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_page_elsewhere_reads_nothing_through_this_machines_browser() {
+    let app = TestApp::start(Store::Sqlite).await;
+    let own = format!("http://{}", app.address);
+    let by_https = format!("https://{}", app.address);
+    let port = app.address.rsplit(':').next().expect("an address has a port");
+    let named = format!("http://localhost:{port}");
+    for path in [ACTIVE, "/api/ringcentral/calls", "/api/ringcentral/call-stream", "/metrics", "/api/auth/session"] {
+        let get = || app.request(Method::GET, path);
+        // A script, an image or a frame of the page names no origin.
+        let embedded = || get().header("Sec-Fetch-Site", "cross-site");
+        refused(embedded().header("Sec-Fetch-Mode", "no-cors"), path).await;
+        refused(embedded(), path).await;
+        refused(embedded().header("Sec-Fetch-Mode", "navigate").header("Sec-Fetch-Dest", "document"), path).await;
+        for origin in ["https://evil.example.com", "null", &by_https, &named] {
+            refused(get().header("Origin", origin), path).await;
+        }
+    }
+    let sites = ["same-origin", "none", "same-site"].map(|site| ("Sec-Fetch-Site", site));
+    for (name, value) in sites.into_iter().chain([("Origin", own.as_str())]) {
+        let answer = app.request(Method::GET, ACTIVE).header(name, value).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{name}: {value}");
+        assert_eq!(answer.headers()["cross-origin-resource-policy"], "same-origin");
+    }
+    for path in ["/", "/demo.html", "/api/openapi.json", "/health/live"] {
+        let link = app.request(Method::GET, path).header("Sec-Fetch-Site", "cross-site");
+        let link = link.header("Sec-Fetch-Mode", "navigate").header("Sec-Fetch-Dest", "document");
+        assert_eq!(link.send().await.unwrap().status(), StatusCode::OK, "a link leads to {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_a_page_sends_is_refused_with_and_without_a_token() {
+    let ring = flat("of-a-page", "Ringing", json!({ "phoneNumber": "+14165551234" }));
+    let admins = ("API_TOKENS", "a-token-nobody-guesses");
+    let open = Setup::on(Store::Sqlite).with(admins.0, admins.1).start().await;
+    let token = ("RINGCENTRAL_VERIFICATION_TOKEN", "expected");
+    let verified = Setup::on(Store::Sqlite).with(token.0, token.1).with("PUBLIC_URL", "https://calls.example.com");
+    for app in [TestApp::start(Store::Sqlite).await, open, verified.start().await] {
+        let post = || {
+            let post = app.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", "expected");
+            post.body(ring.to_string())
+        };
+        for origin in
+            ["https://evil.example.com", "null", "https://calls.example.com", &format!("http://{}", app.address)]
+        {
+            refused(post().header("Origin", origin), origin).await;
+            refused(post().header("Origin", origin).header("Validation-Token", "handshake"), origin).await;
+        }
+        for site in ["cross-site", "same-site", "same-origin"] {
+            refused(post().header("Sec-Fetch-Site", site), site).await;
+        }
+        assert_eq!(post().send().await.unwrap().status(), StatusCode::OK, "RingCentral sends neither");
+    }
 }
 
 /// Sends a head as it stands here, which no client would, and returns the answer's status.

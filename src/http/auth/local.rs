@@ -3,31 +3,69 @@
 //! The listener is on a loopback address then. A foreign `Host` is a page that rebound its name to that address; a
 //! forwarding header is a proxy with the world behind it.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::extract::{Request, State};
 use axum::http::header::HOST;
-use axum::http::uri::Authority;
 use axum::http::{HeaderName, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::origin::refuse_foreign_pages;
+use super::origin::refuse_pages;
 use crate::app::App;
 use crate::http::error::ApiError;
 
-/// Headers by which a proxy says that the request comes from elsewhere, beside every `X-Forwarded-…`.
-const FORWARDING: [&str; 10] = [
-    "forwarded",
-    "via",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-original-host",
-    "true-client-ip",
+/// Headers by which a proxy, a tunnel or a content network says that the request comes from elsewhere.
+const FORWARDING: [&str; 32] = [
+    "akamai-origin-hop",
+    "cdn-loop",
+    "client-ip",
     "fastly-client-ip",
-    "cf-connecting-ip",
-    "x-envoy-external-address",
+    "forwarded",
+    "forwarded-for",
+    "front-end-https",
+    "incap-client-ip",
+    "proxy-client-ip",
+    "proxy-connection",
+    "remote-addr",
+    "true-client-ip",
+    "via",
+    "wl-proxy-client-ip",
+    "x-appengine-user-ip",
+    "x-client-ip",
+    "x-cloud-trace-context",
+    "x-cluster-client-ip",
+    "x-forwarded",
+    "x-host",
+    "x-http-client-ip",
+    "x-nf-client-connection-ip",
+    "x-proxy-id",
+    "x-proxyuser-ip",
+    "x-real-ip",
+    "x-real-port",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-request-start",
+    "x-scheme",
+    "x-sucuri-clientip",
+    "x-varnish",
+];
+/// The same by their beginnings: `X-Forwarded-For`, `CF-Ray`, `X-ARR-ClientIP`.
+const FORWARDING_FAMILIES: [&str; 14] = [
+    "cf-",
+    "cloudfront-",
+    "fly-",
+    "ngrok-",
+    "tailscale-",
+    "x-amzn-",
+    "x-arr-",
+    "x-azure-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-original-",
+    "x-vercel-",
+    "x-railway-",
+    "wl-proxy-",
 ];
 
 /// Lets only this machine in while the service is in local mode.
@@ -38,12 +76,13 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resu
     Ok(next.run(request).await)
 }
 
-/// The webhook of a service in local mode may stand behind a tunnel once a verification token protects it.
+/// The webhook of a service in local mode may stand behind a tunnel once a verification token protects it. One that a page
+/// sends is refused whatever it carries.
 pub async fn guard_webhook(State(app): State<App>, request: Request, next: Next) -> Result<Response, ApiError> {
     if app.config().is_local_mode() && app.believes_everyone() {
         began_here(&request)?;
-        refuse_foreign_pages(app.config(), &request)?;
     }
+    refuse_pages(request.headers())?;
     Ok(next.run(request).await)
 }
 
@@ -71,16 +110,25 @@ fn began_here(request: &Request) -> Result<(), ApiError> {
 }
 
 fn is_forwarding(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-forwarded") || FORWARDING.contains(&name.as_str())
+    let name = name.as_str();
+    FORWARDING.contains(&name) || FORWARDING_FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
-/// `localhost` or a loopback address, with or without a port. No name may be rebound to these.
+/// `localhost` or a loopback address, with or without a port, and not a character more. No name may be rebound to these.
 fn is_this_machine(host: &str) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let name = authority.host();
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    !host.contains('@')
-        && (name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
+    let (name, rest) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or_default(),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let is_loopback = match host.starts_with('[') {
+        true => name.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
+        false => name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback()),
+    };
+    is_loopback && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -108,6 +156,25 @@ mod tests {
             "::1",
             "localhost evil.example",
             "localhost,evil.example",
+            "[::1]evil",
+            "[::1]evil:80",
+            "[::1]:evil",
+            "[::1",
+            "::1]",
+            "[[::1]]",
+            "[127.0.0.1]",
+            "[localhost]",
+            "127.0.0.1:evil",
+            "127.0.0.1:80evil",
+            "127.0.0.1:80:80",
+            "127.0.0.1:+80",
+            "127.0.0.1:",
+            "127.0.0.1:65536",
+            "127.1",
+            "0x7f.0.0.1",
+            "localhost:evil",
+            "localhost/evil",
+            "localhost#evil",
         ] {
             assert!(!is_this_machine(host), "{host}");
         }

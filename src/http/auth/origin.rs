@@ -10,10 +10,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::Who;
 use crate::app::App;
 use crate::config::Config;
 use crate::http::error::ApiError;
+use crate::http::{GET, ROUTES, Route};
 
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// How long a browser may remember what a page is allowed.
 const PREFLIGHT: std::time::Duration = std::time::Duration::from_secs(3_600);
 
@@ -29,20 +32,30 @@ const ALLOWED_HEADERS: [HeaderName; 6] = [
     HeaderName::from_static("x-requested-with"),
 ];
 
-/// Refuses what a foreign page asks for.
+/// Refuses what a foreign page asks for. Where a link leads to an open route, such as the way back from RingCentral, it may
+/// be followed.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Result<Response, ApiError> {
-    refuse_foreign_pages(app.config(), &request)?;
+    let (method, headers) = (request.method(), request.headers());
+    let path = request.uri().path();
+    let is_open = |route: &Route| route.who == Who::Open && (route.method, route.path) == (GET, path);
+    let is_followed = method.is_safe() && is_navigation(headers) && ROUTES.iter().any(is_open);
+    if is_foreign(app.config(), method, headers) && !is_followed {
+        return Err(foreign());
+    }
     Ok(next.run(request).await)
 }
 
-pub(super) fn refuse_foreign_pages(config: &Config, request: &Request) -> Result<(), ApiError> {
-    if !is_foreign(config, request.method(), request.headers()) {
-        return Ok(());
-    }
-    Err(ApiError::forbidden(
+/// Refuses whatever a page sends, ours too: RingCentral is no browser.
+pub(super) fn refuse_pages(headers: &HeaderMap) -> Result<(), ApiError> {
+    let from_page = headers.get(SITE).is_some_and(|site| site.as_bytes() != b"none");
+    if headers.contains_key(ORIGIN) || from_page { Err(foreign()) } else { Ok(()) }
+}
+
+fn foreign() -> ApiError {
+    ApiError::forbidden(
         "foreign_origin",
         "This page may not use the service. Add its origin to ALLOWED_ORIGINS, or set PUBLIC_URL if it is the service's own.",
-    ))
+    )
 }
 
 /// Answers to pages from elsewhere; `None` when no other page may read.
@@ -67,18 +80,46 @@ pub fn allowed_page<'a>(config: &'a Config, headers: &HeaderMap) -> Option<&'a s
 
 fn is_foreign(config: &Config, method: &Method, headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let site = text(HeaderName::from_static("sec-fetch-site"));
+    let site = text(SITE);
     if site == Some("same-origin") {
         return false;
     }
-    let Some(origin) = text(ORIGIN) else {
-        // Every browser names the origin of what changes something; some older ones named the site only.
-        return !method.is_safe() && matches!(site, Some("cross-site" | "same-site"));
-    };
-    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-    let is_asked = host.is_some() && host.zip(text(HOST)).is_some_and(|(ours, host)| ours.eq_ignore_ascii_case(host));
-    let is_public = config.public_url.as_ref().is_some_and(|url| url.origin().ascii_serialization() == origin);
-    !is_asked && !is_public && allowed_page(config, headers).is_none()
+    match text(ORIGIN) {
+        Some(origin) => !is_ours(config, origin, text(HOST)) && allowed_page(config, headers).is_none(),
+        // What scripts, images and frames of a page load names no origin; every browser names the site. Pages of the same
+        // site are kept from reading it by `Cross-Origin-Resource-Policy`, and no browser changes anything that way.
+        None if method.is_safe() => site == Some("cross-site"),
+        None => matches!(site, Some("cross-site" | "same-site")),
+    }
+}
+
+/// Whether the page is the service's own. The scheme counts: whoever is on the network can serve pages of the same name
+/// over http.
+fn is_ours(config: &Config, origin: &str, host: Option<&str>) -> bool {
+    let asked =
+        |scheme| origin.strip_prefix(scheme).is_some_and(|at| host.is_some_and(|host| at.eq_ignore_ascii_case(host)));
+    match &config.public_url {
+        Some(url) if url.origin().ascii_serialization() == origin => true,
+        // Asked at another address than the public one, for example its own, it speaks http.
+        Some(url) => asked("http://") && name_of(host) != url.host_str().map(str::to_ascii_lowercase),
+        // A proxy may speak https for it; in local mode there is none.
+        None => asked("http://") || (asked("https://") && !config.is_local_mode()),
+    }
+}
+
+/// A `Host` without its port.
+fn name_of(host: Option<&str>) -> Option<String> {
+    let host = host?.to_ascii_lowercase();
+    let end = host.rfind(':').filter(|at| !host[*at..].contains(']')).unwrap_or(host.len());
+    Some(host[..end].to_owned())
+}
+
+/// A person follows a link or types an address: the answer becomes a page of its own, which the page with the link cannot
+/// read.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let is =
+        |name, value: &str| headers.get(name).is_some_and(|found: &HeaderValue| found.as_bytes() == value.as_bytes());
+    !headers.contains_key(ORIGIN) && is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
 }
 
 #[cfg(test)]
@@ -86,7 +127,15 @@ mod tests {
     use super::*;
 
     fn is_refused(method: Method, headers: &[(&'static str, &'static str)]) -> bool {
-        let vars = [("PUBLIC_URL", "https://calls.example.com"), ("ALLOWED_ORIGINS", "https://crm.example.com")];
+        is_refused_with(&[("PUBLIC_URL", "https://calls.example.com")], method, headers)
+    }
+
+    fn is_refused_with(
+        vars: &[(&'static str, &'static str)],
+        method: Method,
+        headers: &[(&'static str, &'static str)],
+    ) -> bool {
+        let vars = [vars, &[("ALLOWED_ORIGINS", "https://crm.example.com")]].concat();
         let var = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let config = Config::from_vars(var).unwrap();
         let header = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -106,7 +155,6 @@ mod tests {
         ] {
             assert!(!is_refused(Method::POST, &headers), "{headers:?}");
         }
-        assert!(!is_refused(Method::GET, &[host, ("sec-fetch-site", "cross-site")]), "a link leads here");
     }
 
     #[test]
@@ -124,6 +172,51 @@ mod tests {
         ] {
             assert!(is_refused(Method::POST, &headers), "{headers:?}");
         }
-        assert!(is_refused(Method::GET, &[host, ("origin", "https://evil.example")]));
+    }
+
+    #[test]
+    fn what_a_page_of_another_site_embeds_is_refused() {
+        let host = ("host", "calls.example.com");
+        for (site, refused) in [("cross-site", true), ("same-site", false), ("same-origin", false), ("none", false)] {
+            assert_eq!(is_refused(Method::GET, &[host, ("sec-fetch-site", site)]), refused, "{site}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_of_a_page_counts() {
+        let host = ("host", "calls.example.com");
+        let alias = [("host", "10.0.0.5:8080"), ("origin", "https://10.0.0.5:8080")];
+        assert!(
+            is_refused(Method::POST, &[host, ("origin", "http://calls.example.com")]),
+            "whoever is on the network serves that"
+        );
+        assert!(is_refused(
+            Method::POST,
+            &[("host", "calls.example.com:80"), ("origin", "http://calls.example.com:80")]
+        ));
+        assert!(is_refused(Method::POST, &alias), "the service itself speaks no https");
+        let token = ("API_TOKENS", "0123456789abcdef");
+        assert!(
+            !is_refused_with(&[token], Method::POST, &[host, ("origin", "https://calls.example.com")]),
+            "a proxy may"
+        );
+        let local = ("host", "127.0.0.1:8080");
+        assert!(
+            is_refused_with(&[], Method::GET, &[local, ("origin", "https://127.0.0.1:8080")]),
+            "in local mode there is none"
+        );
+        assert!(!is_refused_with(&[], Method::GET, &[local, ("origin", "http://127.0.0.1:8080")]));
+    }
+
+    #[test]
+    fn a_webhook_that_a_page_sends_is_refused() {
+        let refused = |headers: &[(&'static str, &'static str)]| {
+            let header = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+            refuse_pages(&headers.iter().map(header).collect()).is_err()
+        };
+        for site in ["cross-site", "same-site", "same-origin"] {
+            assert!(refused(&[("sec-fetch-site", site)]), "{site}");
+        }
+        assert!(refused(&[("origin", "null")]) && !refused(&[]) && !refused(&[("sec-fetch-site", "none")]));
     }
 }
