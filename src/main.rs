@@ -175,10 +175,11 @@ async fn serve(config: Config) -> Result<()> {
         .with_context(|| format!("BIND={bind} cannot be used; is another program listening there?"))?;
     let address = listener.local_addr().context("reading the bound address")?;
     info!(%address, store = app.store().name(), local_mode = app.config().is_local_mode(), "listening");
-    // Where the subscription is ours to make, it brings a token of its own in a moment.
-    let makes_its_token = app.link().is_some() && app.config().public_url.is_some();
-    if app.believes_strangers() && !makes_its_token {
+    if app.believes_strangers() {
         warn!("every webhook is believed, whoever sends it; set RINGCENTRAL_VERIFICATION_TOKEN");
+    }
+    for network in app.config().access.careless_proxies() {
+        warn!(%network, "TRUSTED_PROXIES trusts so many that anybody can claim any address; name your proxies only");
     }
     let gate = http::Gate::open(&app)?;
     let sharing = gate.clone();

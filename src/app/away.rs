@@ -28,7 +28,8 @@ impl App {
     pub(super) async fn meet_store(&self) -> anyhow::Result<()> {
         let first = async {
             self.catch_up().await?;
-            link::known_verification(&self.0.config, &self.0.store).await
+            // Before anything is delivered: it is made here where there is none.
+            link::own_verification(&self.0.config, &self.0.store).await
         };
         let cause = match first.await {
             Ok(known) => return self.expect(known).await.context("writing the spool in DATA_DIR"),
@@ -168,6 +169,11 @@ impl App {
             }
         });
         was_lost
+    }
+
+    /// What MongoDB cannot take now; none beside the embedded store.
+    pub fn spool(&self) -> Option<&Spool> {
+        self.0.spool.as_ref()
     }
 
     /// How many facts wait for the database.

@@ -1,5 +1,6 @@
 //! The way back to RingCentral, where there are credentials: the subscription, the directory, and what was missed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::sync::{Mutex, Notify};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::App;
@@ -23,6 +24,13 @@ use crate::store::{Store, StoreError};
 
 /// Under this name the store keeps the verification token, for the next run and for other instances.
 const VERIFICATION: &str = "verification";
+/// Under this name the store keeps until when, in Unix milliseconds, RingCentral may send the handshake of a subscription
+/// that is being created. It may come to any instance.
+const HANDSHAKE: &str = "handshake_until";
+/// RingCentral waits three seconds for the handshake's answer, and we half a minute for RingCentral's.
+const HANDSHAKE_TIME: TimeDelta = TimeDelta::seconds(40);
+/// However many handshakes come, the store is asked this often whether one is expected.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Of several instances one at a time puts the subscription right. Longer than that takes, and short enough that a program
 /// started again after a crash, when the subscription may be blacklisted, does not wait long for its own ghost.
 const LEASE: TimeDelta = TimeDelta::minutes(1);
@@ -42,6 +50,8 @@ pub struct Link {
     missed: Notify,
     /// Tells this instance from others that share the database.
     instance: String,
+    /// What the store last said about a handshake, and when.
+    handshake: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Link {
@@ -58,6 +68,7 @@ impl Link {
             reminded: Notify::new(),
             missed: Notify::new(),
             instance: format!("{:032x}", rand::random::<u128>()),
+            handshake: Mutex::default(),
         }))
     }
 
@@ -127,7 +138,7 @@ impl App {
         let now = Utc::now();
         let prepared = async {
             let ours = self.store().lease("subscription", &link.instance, now, now + LEASE).await?;
-            Ok::<_, StoreError>((ours, known_verification(self.config(), self.store()).await?))
+            Ok::<_, StoreError>((ours, own_verification(self.config(), self.store()).await?))
         };
         let (ours, known) = match prepared.await {
             Ok(prepared) => prepared,
@@ -143,16 +154,24 @@ impl App {
         });
         if let Some(known) = known {
             keeper.adopt(known.clone());
-            // Another instance may have made the first token there ever was.
+            // Another instance may have replaced the token.
             self.learn_tokens(known).await;
         }
         let state = if ours {
+            let handshake = AtomicBool::new(false);
             let save = async |verification: &Verification| {
+                self.note_handshake(Utc::now() + HANDSHAKE_TIME).await.context("storing that a handshake may come")?;
+                handshake.store(true, Ordering::Release);
                 let text = serde_json::to_string(verification).context("writing the verification token")?;
                 self.store().put_setting(VERIFICATION, &text).await.context("storing the verification token")?;
                 self.expect(Some(verification.clone())).await.context("remembering the verification token")
             };
-            keeper.tick(now, &link.directory.user_ids(), save).await
+            let state = keeper.tick(now, &link.directory.user_ids(), save).await;
+            if handshake.into_inner() {
+                // Should this fail, it is over by itself soon.
+                let _ = self.note_handshake(DateTime::UNIX_EPOCH).await;
+            }
+            state
         } else {
             keeper.look(now).await
         };
@@ -231,6 +250,54 @@ impl App {
             Err(cause) => Err(cause.into()),
         }
     }
+}
+
+impl App {
+    /// Whether a subscription of ours is being created or renewed, here or at another instance, so that a handshake may be
+    /// RingCentral's.
+    pub async fn expects_handshake(&self) -> bool {
+        let Some(link) = self.link() else { return false };
+        if link.client.changes_subscription() {
+            return true;
+        }
+        let mut asked = link.handshake.lock().await;
+        if let Some((_, expected)) = asked.filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
+            return expected;
+        }
+        let until = timeout(ASK_AGAIN, self.store().setting(HANDSHAKE)).await.ok().and_then(Result::ok).flatten();
+        let until = until.and_then(|until| DateTime::from_timestamp_millis(until.parse().ok()?));
+        let expected = until.is_some_and(|until| Utc::now() < until);
+        *asked = Some((Instant::now(), expected));
+        expected
+    }
+
+    /// Until then a handshake may come, to whichever instance.
+    async fn note_handshake(&self, until: DateTime<Utc>) -> Result<(), StoreError> {
+        self.store().put_setting(HANDSHAKE, &until.timestamp_millis().to_string()).await
+    }
+}
+
+/// Like [`known_verification`]. Where the subscription is ours to create its token is made now and stored, the same for
+/// every instance, before anything is delivered: until RingCentral has a subscription of ours every delivery is forged.
+pub async fn own_verification(config: &Config, store: &Store) -> Result<Option<Verification>, StoreError> {
+    let known = known_verification(config, store).await?;
+    if known.is_some() || !makes_its_token(config) {
+        return Ok(known);
+    }
+    let made = Verification::of(None, None);
+    let text = serde_json::to_string(&made)?;
+    let kept = store.keep_setting(VERIFICATION, &text).await?;
+    if let Ok(kept) = serde_json::from_str(&kept) {
+        return Ok(Some(kept));
+    }
+    // One that was damaged proves nothing.
+    store.put_setting(VERIFICATION, &text).await?;
+    Ok(Some(made))
+}
+
+/// Whether the subscription is created here, with a token of our own.
+pub(super) fn makes_its_token(config: &Config) -> bool {
+    config.ringcentral.credentials.is_some() && config.public_url.is_some()
 }
 
 /// The verification token of the settings, of an earlier run or of another instance. `None`: every delivery is believed.

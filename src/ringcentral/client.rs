@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -54,6 +55,17 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     metrics: Arc<Metrics>,
     own_account: OnceCell<String>,
+    /// Requests under way that RingCentral may answer with a handshake first.
+    handshakes: AtomicUsize,
+}
+
+/// One of these requests; counted until dropped.
+struct Handshake<'a>(&'a AtomicUsize);
+
+impl Drop for Handshake<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// One request, before it has a token.
@@ -93,6 +105,7 @@ impl Client {
             limits: Limits::default(),
             metrics,
             own_account: OnceCell::new(),
+            handshakes: AtomicUsize::new(0),
         })))
     }
 
@@ -125,13 +138,25 @@ impl Client {
             "expiresIn": order.lifetime.as_secs(),
         });
         let path = ["restapi", "v1.0", "subscription"];
+        let _handshake = self.expect_handshake();
         let request = Request { body: Some(body), ..Request::of(Method::POST, Group::Medium, &path) };
         Subscription::read(&self.ask(request).await?)
+    }
+
+    /// Whether a subscription is being created or renewed: RingCentral sends its handshake before it answers.
+    pub fn changes_subscription(&self) -> bool {
+        self.0.handshakes.load(Ordering::Acquire) > 0
+    }
+
+    fn expect_handshake(&self) -> Handshake<'_> {
+        self.0.handshakes.fetch_add(1, Ordering::AcqRel);
+        Handshake(&self.0.handshakes)
     }
 
     /// Gives a subscription its whole life again.
     pub async fn renew_subscription(&self, id: &str) -> Result<Subscription, Error> {
         let path = ["restapi", "v1.0", "subscription", id, "renew"];
+        let _handshake = self.expect_handshake();
         Subscription::read(&self.ask(Request::of(Method::POST, Group::Light, &path)).await?)
     }
 

@@ -325,6 +325,14 @@ impl TestApp {
         self.setup.database.as_ref().expect("this test runs on MongoDB").open().await
     }
 
+    /// The program's store, opened beside it.
+    pub async fn open_store(&self) -> caller_popup::store::Store {
+        let of =
+            |name: &str| self.setup.settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let config = Config::from_vars(of).expect("the settings are right");
+        caller_popup::store::Store::open(&config).await.expect("the store opens")
+    }
+
     pub fn database_name(&self) -> &str {
         &self.setup.database.as_ref().expect("this test runs on MongoDB").name
     }
@@ -377,11 +385,17 @@ impl TestApp {
         tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the program ends").expect("its status is known")
     }
 
+    /// Changes a setting for the next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        privacy::hide_setting(name, value);
+        self.setup.settings.retain(|(known, _)| known != name);
+        self.setup.settings.push((name.into(), value.into()));
+    }
+
     /// Starts the program again with one setting changed.
     pub async fn restart_with(&mut self, name: &str, value: &str) {
         self.kill().await;
-        self.setup.settings.retain(|(known, _)| known != name);
-        self.setup.settings.push((name.into(), value.into()));
+        self.set(name, value);
         self.restart().await;
     }
 

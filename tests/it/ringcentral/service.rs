@@ -5,15 +5,16 @@ use std::net::TcpListener;
 use caller_popup::ringcentral::subscription::Verification;
 use mongodb::bson::{DateTime, Document, doc};
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fake_ringcentral::FakeRingCentral;
-use crate::support::{Setup, Store, TestApp, eventually, fixture};
+use crate::support::{Setup, Store, TestApp, eventually, fixture, flat};
 
 on_both_stores! {
     a_phone_that_rings_at_ringcentral_shows_at_once,
     after_a_restart_the_same_subscription_and_token_go_on,
     a_blacklisting_is_mended_at_the_next_look,
+    before_the_first_subscription_a_forged_webhook_is_refused,
 }
 
 /// The program at an address that it can name before it listens, with the fake behind it.
@@ -75,30 +76,98 @@ async fn a_blacklisting_is_mended_at_the_next_look(store: Store) {
     .await;
 }
 
+async fn before_the_first_subscription_a_forged_webhook_is_refused(store: Store) {
+    let fake = FakeRingCentral::start().await;
+    // RingCentral will not have a subscription of ours.
+    fake.permit("CallControl ReadAccounts ReadPresence");
+    let settings = with_public_url(&fake);
+    let app = settings.iter().fold(Setup::on(store), |setup, (name, value)| setup.with(name, value)).start().await;
+    let forged = flat("forged", "Ringing", json!({ "phoneNumber": "+14165551234" }));
+    assert_eq!(app.post_webhook(&forged).await.status(), StatusCode::UNAUTHORIZED);
+    assert!(app.active_calls().await.is_empty());
+    let kept = app.open_store().await.setting("verification").await.unwrap().expect("the token is stored");
+    let token = serde_json::from_str::<Verification>(&kept).unwrap().token;
+    let theirs = app.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", &token);
+    assert_eq!(theirs.json(&forged).send().await.unwrap().status(), StatusCode::OK);
+    if store == Store::Mongo {
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let other = app.second_instance_with(&settings).await;
+        assert_eq!(other.post_webhook(&forged).await.status(), StatusCode::UNAUTHORIZED);
+        let theirs = other.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", token);
+        assert_eq!(theirs.json(&forged).send().await.unwrap().status(), StatusCode::OK, "both have the same token");
+    }
+}
+
 #[tokio::test]
-async fn an_instance_that_looks_on_learns_the_first_token_there_is() {
+async fn while_the_database_is_away_no_token_is_not_a_reason_to_believe_everybody() {
+    let fake = FakeRingCentral::start().await;
+    let mut app = TestApp::start(Store::Mongo).await;
+    // It worked once, without a token.
+    app.ring("before", "+14165551234").await;
+    for (name, value) in with_public_url(&fake) {
+        app.set(name, &value);
+    }
+    app.restart_with("MONGODB_URI", "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200&connectTimeoutMS=200").await;
+    let forged = flat("forged", "Ringing", json!({ "phoneNumber": "+14165551234" }));
+    assert_eq!(app.post_webhook(&forged).await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn strangers_who_shake_hands_do_not_keep_ringcentral_from_it() {
+    let fake = FakeRingCentral::start().await;
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().to_string();
+    let setup = Setup::on(Store::Sqlite).with("BIND", &free).with("PUBLIC_URL", &format!("http://{free}"));
+    // Not in local mode, which answers no proxy.
+    let setup = setup.with("TRUSTED_PROXIES", "127.0.0.1");
+    let settings = fake.settings();
+    let url = format!("http://{free}/api/webhooks/ringcentral");
+    let flood = async {
+        let client = reqwest::Client::new();
+        let mut networks = 0_u32..;
+        loop {
+            let some = networks.by_ref().take(64).map(|n| {
+                let from = std::net::Ipv4Addr::from_bits(0x0b00_0000 + n * 256).to_string();
+                client.post(&url).header("Validation-Token", "of-a-stranger").header("X-Forwarded-For", from).send()
+            });
+            // Until it listens there is nobody to answer.
+            let _ = futures_util::future::join_all(some).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let served = async {
+        let app = settings.iter().fold(setup, |setup, (name, value)| setup.with(name, value)).start().await;
+        delivers(&app).await;
+        assert_eq!(fake.subscriptions().len(), 1);
+    };
+    tokio::select! {
+        () = served => {}
+        () = flood => {}
+    }
+}
+
+/// The settings of a program that makes its own subscription, at an address that does not matter.
+fn with_public_url(fake: &FakeRingCentral) -> Vec<(&'static str, String)> {
+    let without_sign_in = fake.settings().into_iter().filter(|(name, _)| *name != "RINGCENTRAL_REDIRECT_URI");
+    without_sign_in.chain([("PUBLIC_URL", "http://127.0.0.1:9".to_owned())]).collect()
+}
+
+#[tokio::test]
+async fn an_instance_that_looks_on_learns_the_token_of_another() {
     let fake = FakeRingCentral::start().await;
     let first = TestApp::start(Store::Mongo).await;
     let settings = first.database().await.collection::<Document>("caller_popup_settings");
     // Somebody else looks after the subscription.
     let until = DateTime::from_millis(DateTime::now().timestamp_millis() + 3_600_000);
     settings.insert_one(doc! { "_id": "lease:subscription", "holder": "another", "until": until }).await.unwrap();
-    let mut ours: Vec<_> = fake.settings().into_iter().filter(|it| it.0 != "RINGCENTRAL_REDIRECT_URI").collect();
-    ours.push(("PUBLIC_URL", "http://127.0.0.1:9".into()));
+    let ours = with_public_url(&fake);
     let ours: Vec<_> = ours.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let app = first.second_instance_with(&ours).await;
     let reminder = &fixture("subscription-reminder")[0];
-    app.deliver(reminder).await;
+    assert_eq!(app.post_webhook(reminder).await.status(), StatusCode::UNAUTHORIZED);
 
-    let token = "the-first-token-there-ever-was";
+    let token = "the-token-another-instance-made";
     let known = serde_json::to_string(&Verification::of(Some(token), None)).unwrap();
-    settings.insert_one(doc! { "_id": "verification", "value": known }).await.unwrap();
-    // The first reminder may lead to the look that finds the token, or one of these does: each is believed, and another
-    // reminder, until it is found.
-    eventually("strangers are refused", async || {
-        (app.post_webhook(reminder).await.status() == StatusCode::UNAUTHORIZED).then_some(())
-    })
-    .await;
+    settings.replace_one(doc! { "_id": "verification" }, doc! { "value": known }).await.unwrap();
     let theirs = app.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", token);
     assert_eq!(theirs.json(reminder).send().await.unwrap().status(), StatusCode::OK);
     assert_eq!(fake.subscriptions().len(), 0, "it only looks on");
