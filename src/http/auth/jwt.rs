@@ -4,6 +4,8 @@
 //! already, so that no second library of cryptography has to be built. One key is configured, and its kind is the only
 //! algorithm: a token cannot choose how it is checked.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -77,7 +79,13 @@ impl Verifier {
 
     /// Who the token says its bearer is.
     pub fn viewer(&self, token: &str) -> Result<Viewer, ApiError> {
-        let claims = decode::<Claims>(token, &self.key, &self.rules).map_err(refusal)?.claims;
+        let read = decode::<Claims>(token, &self.key, &self.rules).map_err(refusal)?;
+        // It says that a reader must refuse it who does not know these extensions (RFC 7515, 4.1.11), and none is known.
+        if has_critical_extensions(token) {
+            debug!("a JWT with critical extensions was refused");
+            return Err(ApiError::unauthorized());
+        }
+        let claims = read.claims;
         // With the leeway, so that a clock that is off does not end streams early.
         let end = (claims.exp as i64).saturating_add(LEEWAY as i64).clamp(0, END_OF_TIME);
         let until = DateTime::<Utc>::from_timestamp(end, 0).filter(|until| *until > Utc::now());
@@ -102,6 +110,13 @@ impl From<ExtensionId> for String {
             ExtensionId::Number(id) => id.to_string(),
         }
     }
+}
+
+/// Whether the header has a `crit`, of whatever form.
+fn has_critical_extensions(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<serde_json::Value>(&header).ok());
+    header.is_none_or(|header| header.get("crit").is_some())
 }
 
 fn refusal(cause: Error) -> ApiError {
