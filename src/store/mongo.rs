@@ -10,6 +10,7 @@ mod customers;
 mod dismissals;
 mod document;
 mod erasing;
+mod sessions;
 mod shapes;
 
 use std::collections::BTreeSet;
@@ -101,6 +102,7 @@ impl Mongo {
         self.erasures().create_index(by_end).await?;
         self.shapes().prepare().await?;
         self.index_dismissals().await?;
+        self.prepare_sessions().await?;
         self.prepared.store(true, Ordering::Release);
         Ok(())
     }

@@ -90,3 +90,17 @@ CREATE TABLE IF NOT EXISTS erasures (
     erased_at TEXT NOT NULL,
     until     TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Sessions of viewers until they expire. `revoked`: 0 open, 1 revoked, 2 no session but the moment `begun` up to which the
+-- viewer's sessions are revoked. `mark` grows with each revocation.
+CREATE TABLE IF NOT EXISTS sessions (
+    id      TEXT PRIMARY KEY NOT NULL,
+    viewer  TEXT NOT NULL,
+    begun   INTEGER NOT NULL,
+    until   TEXT NOT NULL,
+    revoked INTEGER NOT NULL,
+    mark    INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sessions_by_viewer ON sessions (viewer, revoked, begun);
+CREATE INDEX IF NOT EXISTS sessions_by_end ON sessions (until);
+CREATE INDEX IF NOT EXISTS sessions_by_mark ON sessions (mark) WHERE mark IS NOT NULL;

@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::file::File;
 use super::person::Person;
-use super::{Result, StoreError};
+use super::{Result, Revocation, StoreError};
 use crate::call::{CallEvent, millis};
 
 /// A busy account tells a few facts a second, so this is most of a day; some 100 MB.
@@ -40,6 +40,12 @@ const SCHEMA: &str = "
         database TEXT NOT NULL,
         digest   TEXT NOT NULL,
         PRIMARY KEY (database, digest)
+    ) STRICT, WITHOUT ROWID;
+    -- Sessions that were revoked and are not recorded in the database yet.
+    CREATE TABLE IF NOT EXISTS revocations (
+        database   TEXT NOT NULL,
+        revocation TEXT NOT NULL,
+        PRIMARY KEY (database, revocation)
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -165,6 +171,33 @@ impl Spool {
             db.execute("DELETE FROM refused WHERE json_extract(events, '$[0].heard_at') < ?1", [&before])
         });
         forget.await.map(drop)
+    }
+
+    /// Keeps a revocation that the database cannot take now.
+    pub async fn keep_revocation(&self, database: &str, revocation: &Revocation) -> Result<()> {
+        let row = [database.to_owned(), serde_json::to_string(revocation)?];
+        self.file
+            .write(move |db| {
+                db.execute("INSERT OR IGNORE INTO revocations VALUES (?1, ?2)", [&row[0], &row[1]]).map(drop)
+            })
+            .await
+    }
+
+    /// The revocations that this database has not taken yet.
+    pub async fn revocations(&self, database: &str) -> Result<Vec<Revocation>> {
+        let database = database.to_owned();
+        let rows = self.file.read(move |db| {
+            let mut rows = db.prepare_cached("SELECT revocation FROM revocations WHERE database = ?1")?;
+            rows.query_map([&database], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+        });
+        Ok(rows.await?.iter().map(|row| serde_json::from_str(row)).collect::<std::result::Result<_, _>>()?)
+    }
+
+    /// Forgets a revocation that the database has taken.
+    pub async fn forget_revocation(&self, database: &str, revocation: &Revocation) -> Result<()> {
+        let row = [database.to_owned(), serde_json::to_string(revocation)?];
+        let forget = "DELETE FROM revocations WHERE database = ?1 AND revocation = ?2";
+        self.file.write(move |db| db.execute(forget, [&row[0], &row[1]]).map(drop)).await
     }
 
     /// Remembers a database that worked, so that a start without it is an outage and not a wrong setting; and what tells

@@ -4,6 +4,7 @@ mod dismissals;
 mod erasing;
 mod people;
 mod phone_keys;
+mod sessions;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
