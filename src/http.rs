@@ -16,6 +16,7 @@ mod serve;
 mod simulator;
 mod strangers;
 mod stream;
+mod tally;
 mod webhook;
 mod writer;
 

@@ -59,6 +59,7 @@ pub struct Metrics {
     pub change_lag: Histogram,
 
     ringcentral: Family<StatusLabel, Counter>,
+    credentials_refused: Family<CredentialLabel, Counter>,
 
     viewers: Gauge,
     active_calls: Family<StatusLabel, Gauge>,
@@ -114,6 +115,11 @@ struct WebhookLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CredentialLabel {
+    credential: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StatusLabel {
     status: &'static str,
 }
@@ -122,6 +128,11 @@ impl Metrics {
     /// Counts a webhook by what it was and the status it was answered with.
     pub fn webhook(&self, kind: Kind, status: u16) {
         self.webhooks.get_or_create(&WebhookLabels { kind, status }).inc();
+    }
+
+    /// Counts a wrong credential by its kind.
+    pub fn credential_refused(&self, credential: &'static str) {
+        self.credentials_refused.get_or_create(&CredentialLabel { credential }).inc();
     }
 
     /// Counts a request to RingCentral by the status of its answer; `None` when there was none.
@@ -185,6 +196,7 @@ impl Default for Metrics {
             stalled: Counter::default(),
             change_lag: latency(),
             ringcentral: Family::default(),
+            credentials_refused: Family::default(),
             viewers: Gauge::default(),
             active_calls: Family::default(),
             store_up: Gauge::default(),
@@ -223,6 +235,8 @@ impl Metrics {
         ours.register("webhooks", "Webhooks by kind of body and status answered", self.webhooks.clone());
         let requests = self.ringcentral.clone();
         ours.register("ringcentral_requests", "Requests to RingCentral by status, none without an answer", requests);
+        let refused = self.credentials_refused.clone();
+        ours.register("credentials_refused", "Wrong tokens, tickets and sign-ins, by kind", refused);
 
         let mut gauge = |name, help, metric: &Gauge| ours.register(name, help, metric.clone());
         gauge("viewers", "Open streams", &self.viewers);

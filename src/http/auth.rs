@@ -4,6 +4,7 @@
 //! who somebody is, in this order: a bearer token ([`jwt`] or one of `API_TOKENS`), a one-time [`ticket`] where the route
 //! takes one, the cookie of a [`session`]. In [`local`] mode nobody has to prove anything.
 
+pub mod guesses;
 pub mod jwt;
 pub mod local;
 pub mod origin;
@@ -12,13 +13,14 @@ pub mod sign_in;
 pub mod signed_out;
 pub mod ticket;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
 use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum_extra::extract::cookie::Key;
@@ -29,14 +31,16 @@ use subtle::ConstantTimeEq;
 use tokio::sync::OnceCell;
 use tracing::debug;
 
-use self::signed_out::{SignedOut, Visit};
+use self::guesses::{Credential, Guesses};
+use self::signed_out::{SignedOut, Visit, earliest_begin};
 use super::Edge;
+use super::client_address::client;
 use super::error::ApiError;
 use crate::app::App;
 use crate::config::JwtKey;
 use crate::hub::{Sees, Viewer};
 use crate::ringcentral::Client;
-use crate::store::Store;
+use crate::store::{NewSession, Store};
 
 /// Names under which people try to put a secret into an address, where logs and histories keep it.
 const SECRETS_IN_ADDRESSES: [&str; 6] = ["token", "access_token", "bearer", "jwt", "id_token", "api_key"];
@@ -68,6 +72,7 @@ struct Inner {
     /// Seals cookies; read when first needed, because the store may be away when the service starts.
     key: OnceCell<Key>,
     signed_out: SignedOut,
+    guesses: Guesses,
     /// Cookies travel over https only.
     secure: bool,
     /// Digests of the secrets in the settings; a session ends with the one that began it.
@@ -90,6 +95,21 @@ struct Badge {
     until: Option<DateTime<Utc>>,
     /// The session by which they came in, if it was one.
     session: Option<String>,
+    /// When that began, in Unix microseconds; missing in those of a version before.
+    #[serde(default)]
+    begun: Option<i64>,
+}
+
+/// What a request shows to prove who makes it.
+pub struct Asked<'a> {
+    /// How it asks; `HEAD` uses nothing up.
+    pub method: &'a Method,
+    /// For what.
+    pub uri: &'a Uri,
+    /// With which credentials.
+    pub headers: &'a HeaderMap,
+    /// From where.
+    pub address: IpAddr,
 }
 
 impl Gate {
@@ -105,31 +125,43 @@ impl Gate {
             let (JwtKey::Hs256(secret) | JwtKey::Rs256(secret) | JwtKey::Es256(secret)) = key;
             (jwt::Verifier::new(key, settings.jwt_audience.as_deref()), digest(secret))
         });
-        let others = settings.api_tokens.iter().chain(&ringcentral.client_id).map(|secret| digest(secret));
+        let tokens = settings.api_tokens.iter().map(|secret| digest(secret));
+        let sign_in_voucher = sign_in.as_ref().map(|_| sign_in::voucher(ringcentral));
         Ok(Self(Arc::new(Inner {
             api_tokens: settings.api_tokens.clone(),
             store: app.store().clone(),
             key: OnceCell::new(),
-            signed_out: SignedOut::new(app.store().clone()),
+            signed_out: SignedOut::new(app),
+            guesses: Guesses::new(app),
             secure: session::is_secure(app.config()),
-            vouchers: jwt.iter().map(|(_, voucher)| voucher.clone()).chain(others).collect(),
+            vouchers: jwt.iter().map(|(_, voucher)| voucher.clone()).chain(tokens).chain(sign_in_voucher).collect(),
             jwt,
             sign_in,
         })))
     }
 
-    /// Learns which sessions were ended at other instances, and tells them of ours.
+    /// Learns which sessions were revoked at other instances, and records what could not be recorded before.
     pub async fn share_sign_outs(&self) {
         if let Err(cause) = self.0.signed_out.share().await {
-            // The poll says it when the store is away; the next time tells what this one did not.
-            debug!(error = &cause as &dyn std::error::Error, "sessions that were ended could not be shared");
+            // The poll logs it when the store is away; the next attempt makes up for this one.
+            debug!(error = &cause as &dyn std::error::Error, "revoked sessions could not be shared");
         }
     }
 
     /// Who has this badge, and the session they came with.
     fn enter(&self, badge: Badge) -> (Viewer, Option<Visit>) {
-        let visit = badge.session.clone().map(|id| Visit { id, signed_out: self.0.signed_out.clone() });
+        let visit = badge.opened_by().map(|session| self.0.signed_out.visit(session));
         (badge.into(), visit)
+    }
+
+    /// The same as [`Gate::prove`] for a secret that a client sent: wrong ones are counted, logged and limited by address.
+    /// A right one is accepted whatever came before.
+    fn check(&self, secret: &str, credential: Credential, address: IpAddr) -> Result<Proven, ApiError> {
+        let proven = self.prove(secret);
+        match proven {
+            Err(refusal) if refusal.is_wrong_credential() => Err(self.0.guesses.refuse(credential, address, refusal)),
+            proven => proven,
+        }
     }
 
     /// Who a bearer token or a JWT belongs to.
@@ -153,7 +185,9 @@ pub async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let (viewer, visit) = identify(&edge, who, request.uri(), request.headers()).await?;
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let address = client(request.extensions().get(), headers, &edge.app);
+    let (viewer, visit) = identify(&edge, who, &Asked { method, uri, headers, address }).await?;
     if who == Who::Admin && viewer.sees != Sees::All {
         return Err(ApiError::forbidden("admins_only", "Only admins may do this."));
     }
@@ -163,12 +197,8 @@ pub async fn admit(
 }
 
 /// Who is asking, and with which session.
-pub async fn identify(
-    edge: &Edge,
-    who: Who,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<(Viewer, Option<Visit>), ApiError> {
+pub async fn identify(edge: &Edge, who: Who, asked: &Asked<'_>) -> Result<(Viewer, Option<Visit>), ApiError> {
+    let &Asked { method, uri, headers, address } = asked;
     let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(uri).unwrap_or_default();
     if query.iter().any(|(name, _)| SECRETS_IN_ADDRESSES.contains(&name.to_ascii_lowercase().as_str())) {
         return Err(ApiError::bad_request(
@@ -180,11 +210,13 @@ pub async fn identify(
         return Ok((Viewer { id: "local".into(), sees: Sees::All, until: None }, None));
     }
     if let Some(secret) = bearer(headers) {
-        return edge.gate.prove(secret).map(|proven| (proven.viewer, None));
+        return edge.gate.check(secret, Credential::Bearer, address).map(|proven| (proven.viewer, None));
     }
     let ticket = query.iter().find(|(name, _)| who == Who::Watcher && name == "ticket");
     if let Some((_, ticket)) = ticket {
-        return ticket::redeem(edge, ticket).await;
+        let redeemed = ticket::redeem(edge, ticket, method).await?;
+        return redeemed
+            .ok_or_else(|| edge.gate.0.guesses.refuse(Credential::Ticket, address, ApiError::unauthorized()));
     }
     let badge = edge.gate.session(headers).await?.ok_or_else(ApiError::unauthorized)?;
     Ok(edge.gate.enter(badge))
@@ -211,7 +243,16 @@ impl From<Viewer> for Badge {
             Sees::All => None,
             Sees::Extensions(ids) => Some(ids),
         };
-        Self { id: viewer.id, extension_ids, until: viewer.until, session: None }
+        Self { id: viewer.id, extension_ids, until: viewer.until, session: None, begun: None }
+    }
+}
+
+impl Badge {
+    /// The session by which they came in.
+    fn opened_by(&self) -> Option<NewSession> {
+        let (id, until) = (self.session.clone()?, self.until?);
+        let begun = self.begun.unwrap_or_else(|| earliest_begin(until));
+        Some(NewSession { id, viewer: self.id.clone(), begun, until })
     }
 }
 

@@ -4,10 +4,16 @@
 //! told. So the last address there that is no proxy of ours (`TRUSTED_PROXIES`) is the client's, whatever a client
 //! writes in front. A connection from anywhere else is not asked.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use ipnet::IpNet;
+
+use super::Edge;
+use super::error::ApiError;
+use crate::app::App;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -34,6 +40,22 @@ impl Peer {
             }
         }
         client
+    }
+}
+
+/// The address of whoever asks. Without a connection it is our own simulator.
+pub fn client(peer: Option<&Peer>, headers: &HeaderMap, app: &App) -> IpAddr {
+    peer.map_or(Ipv4Addr::LOCALHOST.into(), |peer| peer.client(headers, &app.config().access.trusted_proxies))
+}
+
+/// The same, for a handler.
+pub struct ClientAddress(pub IpAddr);
+
+impl FromRequestParts<Edge> for ClientAddress {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, ApiError> {
+        Ok(Self(client(parts.extensions.get(), &parts.headers, &edge.app)))
     }
 }
 

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Edge;
-use super::auth::{Who, identify};
+use super::auth::{Asked, Who, identify};
+use super::client_address::ClientAddress;
 use crate::app::Pulse;
 use crate::call::millis;
 use crate::ringcentral::subscription::{State as Delivery, SubscriptionState};
@@ -44,12 +45,13 @@ pub struct Readiness {
     store: &'static str,
     /// Whether other programs' changes are seen `at_once`, or at the next poll (`polled`).
     changes: &'static str,
-    /// Facts on this machine's disk that wait for the database.
-    spooled: usize,
+    /// Facts on this machine's disk that wait for the database; like the other counts `null` for those who may not read
+    /// calls.
+    spooled: Option<usize>,
     /// Open streams.
-    viewers: usize,
+    viewers: Option<usize>,
     /// Deliveries turned away for a wrong verification token, since the start.
-    refused_webhooks: u64,
+    refused_webhooks: Option<u64>,
     /// When the last one was.
     #[schema(format = DateTime)]
     last_refused_at: Option<String>,
@@ -73,7 +75,7 @@ pub async fn live() -> Json<Life> {
 
 /// Says whether the service can do its work, with the reasons when it cannot and what else somebody should look at.
 ///
-/// Answers from memory; the subscription's detail is for those who may read calls. For monitors and the status light; a
+/// Answers from memory; counts and the subscription's detail are for those who may read calls. For monitors and the status light; a
 /// load balancer asks `/health/live`, because webhooks are taken in and kept also while the database is away.
 #[utoipa::path(
     get,
@@ -84,12 +86,18 @@ pub async fn live() -> Json<Life> {
         (status = 503, description = "It cannot.", body = Readiness),
     ),
 )]
-pub async fn ready(State(edge): State<Edge>, uri: Uri, headers: HeaderMap) -> (StatusCode, Json<Readiness>) {
+pub async fn ready(
+    State(edge): State<Edge>,
+    ClientAddress(address): ClientAddress,
+    (method, uri, headers): (Method, Uri, HeaderMap),
+) -> (StatusCode, Json<Readiness>) {
     let (app, now) = (&edge.app, Utc::now());
     let pulse = app.pulse();
     let mut subscription = app.link().and_then(|link| link.subscription());
+    let asked = Asked { method: &method, uri: &uri, headers: &headers, address };
+    let may_read = identify(&edge, Who::Viewer, &asked).await.is_ok();
     if let Some(detail) = subscription.as_mut().and_then(|found| found.detail.as_mut())
-        && identify(&edge, Who::Viewer, &uri, &headers).await.is_err()
+        && !may_read
     {
         *detail = FOR_READERS.into();
     }
@@ -104,9 +112,9 @@ pub async fn ready(State(edge): State<Edge>, uri: Uri, headers: HeaderMap) -> (S
         warnings: believes.into_iter().chain(warnings).collect(),
         store: app.store().name(),
         changes: if pulse.follows { "at_once" } else { "polled" },
-        spooled: app.spooled(),
-        viewers: app.hub().viewers(),
-        refused_webhooks: pulse.refused,
+        spooled: may_read.then(|| app.spooled()),
+        viewers: may_read.then(|| app.hub().viewers()),
+        refused_webhooks: may_read.then_some(pulse.refused),
         last_refused_at: pulse.refused_at.as_ref().map(millis::format),
         last_event_at: pulse.last_event_at.as_ref().map(millis::format),
         subscription,

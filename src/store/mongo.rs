@@ -98,8 +98,7 @@ impl Mongo {
         // MongoDB itself sweeps up the tickets that nobody came with.
         let at_once = IndexOptions::builder().expire_after(Duration::ZERO).build();
         let by_end = IndexModel::builder().keys(doc! { "until": 1 }).options(at_once).build();
-        self.tickets().create_index(by_end.clone()).await?;
-        self.erasures().create_index(by_end).await?;
+        self.tickets().create_index(by_end).await?;
         self.shapes().prepare().await?;
         self.index_dismissals().await?;
         self.prepare_sessions().await?;

@@ -73,6 +73,25 @@ async fn a_jwt_must_say_who_until_when_and_what_for() {
 }
 
 #[tokio::test]
+async fn a_jwt_with_extensions_that_must_be_known_is_refused() {
+    let app = Setup::on(Store::Sqlite).with("JWT_SECRET", SECRET).start().await;
+    let claims = json!({ "sub": "root", "exp": seconds_from_now(3600), "role": "admin" });
+    for (crit, status) in [
+        (None, 200),
+        (Some(json!(["exp"])), 401),
+        (Some(json!(["b64", "http://example.com/ext"])), 401),
+        (Some(json!([])), 401),
+        (Some(Value::Null), 401),
+        (Some(json!("exp")), 401),
+    ] {
+        let mut header = json!({ "alg": "HS256", "typ": "JWT" });
+        crit.iter().for_each(|crit| header["crit"] = crit.clone());
+        let token = token::hs256_with(SECRET.as_bytes(), &header, &claims);
+        assert_eq!(get(&app, ACTIVE, &token).await.status(), status, "{header}");
+    }
+}
+
+#[tokio::test]
 async fn viewers_of_different_kinds_are_never_the_same() {
     let tokens = format!("{TOKEN},another-token-of-admins");
     let app = Setup::on(Store::Sqlite).with("API_TOKENS", &tokens).with("JWT_SECRET", SECRET).start().await;
@@ -231,6 +250,11 @@ async fn a_ticket_opens_one_stream_and_only_once(store: Store) {
     let ticket = handed["ticket"].as_str().expect("a ticket is text");
     let stream = |ticket: &str| taker.url(&format!("/api/ringcentral/call-stream?ticket={ticket}"));
     assert_eq!(taker.get(&format!("{ACTIVE}?ticket={ticket}")).await.status(), 401, "tickets are for streams");
+    for _ in 0..2 {
+        let head = taker.client.head(stream(ticket)).send().await.unwrap();
+        assert_eq!(head.status(), 200, "HEAD opens no stream and uses no ticket up");
+    }
+    assert_eq!(taker.client.head(stream("made-up")).send().await.unwrap().status(), 401);
     let mut viewer = Viewer::open(taker.client.get(stream(ticket))).await;
     assert_eq!(viewer.response.status(), 200);
     viewer.expect("connected").await;

@@ -36,6 +36,7 @@ mod ring_out;
 mod ringcentral;
 mod scenarios;
 mod script;
+mod sessions;
 mod settings;
 mod shutdown;
 mod sign_in;

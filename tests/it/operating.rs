@@ -96,6 +96,80 @@ async fn a_wrong_token_at_the_webhook_is_counted_and_told() {
 }
 
 #[tokio::test]
+async fn counts_are_for_those_who_may_read_calls() {
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).start().await;
+    let health = async |bearer: &str| {
+        let answer = app.request(Method::GET, "/health/ready").bearer_auth(bearer).send().await.unwrap();
+        answer.json::<Value>().await.unwrap()
+    };
+    let counts = |health: &Value| ["spooled", "viewers", "refused_webhooks"].map(|count| health.get(count).cloned());
+    assert_eq!(counts(&health(TOKEN).await), [Some(json!(0)), Some(json!(0)), Some(json!(0))]);
+    for anonymous in [app.get_json("/health/ready").await, health("a-token-somebody-guessed").await] {
+        assert_eq!(anonymous["ready"], true);
+        assert_eq!(counts(&anonymous), [Some(Value::Null), Some(Value::Null), Some(Value::Null)], "null, not absent");
+    }
+}
+
+#[tokio::test]
+async fn browsers_are_kept_on_https_where_that_is_how_they_come() {
+    for (url, kept) in [("https://calls.example.com", true), ("http://localhost:8080", false)] {
+        let app = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("PUBLIC_URL", url).start().await;
+        for path in ["/", "/health/live", "/api/ringcentral/active-calls"] {
+            let answer = app.get(path).await;
+            let said = answer.headers().get("strict-transport-security").map(|said| said.to_str().unwrap());
+            assert_eq!(said, kept.then_some("max-age=31536000"), "{path} at {url}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_setting_that_trusts_everybody_is_a_warning() {
+    for (proxies, warns) in [("0.0.0.0/0", true), ("127.0.0.1, ::/0", true), ("127.0.0.1,10.0.0.0/8", false)] {
+        let app = Setup::on(Store::Sqlite).with("TRUSTED_PROXIES", proxies).start().await;
+        app.get("/health/live").await;
+        let warned = app.log().lines().any(|line| line.contains("WARN") && line.contains("TRUSTED_PROXIES"));
+        assert_eq!(warned, warns, "{proxies}: {}", app.log());
+    }
+}
+
+#[tokio::test]
+async fn who_guesses_a_token_is_counted_logged_and_slowed_and_others_are_not() {
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("TRUSTED_PROXIES", "127.0.0.1").start().await;
+    let guess = async |from: &str, what: usize, n: usize| {
+        let wrong = format!("a-token-somebody-guesses-{n}");
+        let request = match what {
+            0 => app.request(Method::GET, "/api/ringcentral/active-calls").bearer_auth(wrong),
+            1 => app.request(Method::POST, "/api/auth/session").json(&json!({ "token": wrong })),
+            _ => app.request(Method::GET, &format!("/api/ringcentral/call-stream?ticket={wrong}")),
+        };
+        request.header("X-Forwarded-For", from).send().await.unwrap().status().as_u16()
+    };
+    for (what, from) in ["192.0.2.1", "192.0.2.2", "192.0.2.3"].into_iter().enumerate() {
+        let mut answers = Vec::new();
+        for n in 0..100 {
+            answers.push(guess(from, what, n).await);
+        }
+        assert_eq!(answers[..40], [401; 40]);
+        assert!(answers.contains(&429), "{what}: {answers:?}");
+        let right = app.request(Method::GET, "/api/ringcentral/active-calls").bearer_auth(TOKEN);
+        assert_eq!(right.header("X-Forwarded-For", from).send().await.unwrap().status(), 200, "a right token is");
+        let right = app.request(Method::POST, "/api/auth/session").json(&json!({ "token": TOKEN }));
+        assert_eq!(right.header("X-Forwarded-For", from).send().await.unwrap().status(), 204);
+    }
+    assert_eq!(guess("192.0.2.4", 0, 0).await, 401, "another client");
+    let counted = app.request(Method::GET, "/metrics").bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap();
+    for line in [
+        "caller_popup_credentials_refused_total{credential=\"bearer\"} 101",
+        "caller_popup_credentials_refused_total{credential=\"session\"} 100",
+        "caller_popup_credentials_refused_total{credential=\"ticket\"} 100",
+    ] {
+        assert!(counted.lines().any(|found| found == line), "{line} is missing in {counted}");
+    }
+    let lines = app.log().lines().filter(|line| line.contains("wrong credentials")).count();
+    assert!((1..10).contains(&lines), "{lines} lines");
+}
+
+#[tokio::test]
 async fn whoever_believes_every_webhook_is_told() {
     let open = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).start().await;
     eventually("a line about it", async || open.log().contains("every webhook is believed").then_some(())).await;

@@ -16,6 +16,7 @@ const ACTIVE: &str = "/api/ringcentral/active-calls";
 
 on_both_stores! {
     a_person_becomes_the_agent_of_their_own_extension,
+    a_way_back_is_good_once_at_every_instance,
 }
 
 /// A browser without a screen: it keeps cookies and stops at every redirect.
@@ -23,17 +24,24 @@ struct Visitor<'a> {
     app: &'a TestApp,
     client: Client,
     cookies: BTreeMap<String, String>,
+    /// Where a proxy says that they are.
+    address: &'static str,
 }
 
 impl<'a> Visitor<'a> {
     fn of(app: &'a TestApp) -> Self {
         let client = Client::builder().redirect(Policy::none()).build().unwrap();
-        Self { app, client, cookies: BTreeMap::new() }
+        Self { app, client, cookies: BTreeMap::new(), address: "127.0.0.1" }
+    }
+
+    fn at(self, address: &'static str) -> Self {
+        Self { address, ..self }
     }
 
     async fn get(&mut self, path: &str) -> Response {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = self.client.get(self.app.url(path)).header("Cookie", cookies.join("; "));
+        let request = request.header("X-Forwarded-For", self.address);
         let answer = request.send().await.expect("an answer comes");
         for set in answer.headers().get_all("set-cookie") {
             let set = set.to_str().unwrap();
@@ -139,6 +147,96 @@ async fn nobody_gets_in_who_did_not_leave_from_here() {
     let code = fake.sign_in(&authorize, dana());
     assert_eq!(visitor.come_back(&authorize, &code).await, "/");
     assert_eq!(visitor.come_back(&authorize, &code).await, "/?error=sign_in_stale", "a way back leads back once");
+}
+
+async fn a_way_back_is_good_once_at_every_instance(store: Store) {
+    let fake = FakeRingCentral::start().await;
+    let app = program(&fake, store).await;
+    let settings = fake.settings();
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let elsewhere = match store {
+        Store::Mongo => Some(app.second_instance_with(&settings).await),
+        Store::Sqlite => None,
+    };
+    let mut visitor = Visitor::of(&app);
+    let authorize = visitor.leave().await;
+    // Whoever copied the cookie and the address of the return.
+    let mut thief = Visitor { app: elsewhere.as_ref().unwrap_or(&app), ..Visitor::of(&app) };
+    thief.cookies = visitor.cookies.clone();
+    let code = fake.sign_in(&authorize, dana());
+    let cookies: Vec<_> = visitor.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let head = visitor.client.head(app.url(&format!("{CALLBACK}?code={code}&state={}", state(&authorize))));
+    let head = head.header("Cookie", cookies.join("; ")).send().await.unwrap();
+    assert!(head.status() == 303 && head.headers().get("set-cookie").is_none(), "HEAD uses nothing up");
+    assert_eq!(visitor.come_back(&authorize, &code).await, "/");
+    let another = fake.sign_in(&authorize, Person::owner());
+    assert_eq!(thief.come_back(&authorize, &another).await, "/?error=sign_in_stale");
+    assert_eq!(thief.get(ACTIVE).await.status(), 401);
+    let codes = fake.requests("POST", "/token").iter().filter(|one| one.form("code").is_some()).count();
+    assert_eq!(codes, 1, "the second was not even tried");
+}
+
+#[tokio::test]
+async fn made_up_codes_keep_no_one_else_from_signing_in_and_fill_no_log() {
+    let fake = FakeRingCentral::start().await;
+    let settings = fake.settings();
+    let setup = Setup::on(Store::Sqlite).with("TRUSTED_PROXIES", "127.0.0.1");
+    let app = settings.iter().fold(setup, |setup, (name, value)| setup.with(name, value)).start().await;
+    let said = "error_description=words-of-a-stranger";
+    let mut stranger = Visitor::of(&app).at("192.0.2.7");
+    for n in 0..70 {
+        let authorize = stranger.leave().await;
+        let made_up = format!("{CALLBACK}?code=made-up-{n}&state={}&{said}", state(&authorize));
+        assert!(location(&stranger.get(&made_up).await).starts_with("/?error=sign_in_"));
+        stranger.get(&format!("{CALLBACK}?code=made-up&state=made-up&error=access_denied&{said}")).await;
+    }
+    let codes = || fake.requests("POST", "/token").iter().filter(|one| one.form("code").is_some()).count();
+    assert!(codes() <= 4, "{} made-up codes were sent on", codes());
+    let mut honest = Visitor::of(&app).at("192.0.2.8");
+    for n in 0..8 {
+        if n == 1 {
+            fake.limit("auth", 100);
+        }
+        let authorize = honest.leave().await;
+        let code = fake.sign_in(&authorize, dana());
+        assert_eq!(honest.come_back(&authorize, &code).await, "/", "who succeeds is not limited");
+    }
+    let lines = app.log().lines().filter(|line| line.contains("WARN") && line.contains("sign")).count();
+    assert!(lines <= 8, "{lines} lines");
+    assert!(!app.log().contains("words-of-a-stranger") && !app.log().contains("made-up"));
+}
+
+#[tokio::test]
+async fn the_way_back_is_tied_to_this_host_where_there_is_https() {
+    let fake = FakeRingCentral::start().await;
+    let setup = Setup::on(Store::Sqlite).with("PUBLIC_URL", "https://calls.example.com");
+    let app = fake.settings().iter().fold(setup, |setup, (name, value)| setup.with(name, value)).start().await;
+    let mut visitor = Visitor::of(&app);
+    let authorize = visitor.leave().await;
+    assert!(visitor.cookies.contains_key("__Host-caller_popup_sign_in"), "{:?}", visitor.cookies.keys());
+    let code = fake.sign_in(&authorize, dana());
+    let back = visitor.get(&format!("{CALLBACK}?code={code}&state={}", state(&authorize))).await;
+    assert_eq!(location(&back), "/");
+    for set in back.headers().get_all("set-cookie") {
+        let set = set.to_str().unwrap();
+        assert!(set.starts_with("__Host-") && set.contains("Secure") && set.contains("Path=/"), "{set}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_began_with_ringcentral_ends_when_the_apps_secret_is_replaced() {
+    let fake = FakeRingCentral::start().await;
+    let mut app = program(&fake, Store::Sqlite).await;
+    let mut visitor = Visitor::of(&app);
+    let authorize = visitor.leave().await;
+    let code = fake.sign_in(&authorize, dana());
+    visitor.come_back(&authorize, &code).await;
+    assert_eq!(visitor.get(ACTIVE).await.status(), 200);
+    let cookies = visitor.cookies.clone();
+    app.restart_with("RINGCENTRAL_CLIENT_SECRET", "the-secret-after-a-leak").await;
+    let mut visitor = Visitor::of(&app);
+    visitor.cookies = cookies;
+    assert_eq!(visitor.get(ACTIVE).await.status(), 401);
 }
 
 #[tokio::test]

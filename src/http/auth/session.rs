@@ -1,8 +1,8 @@
 //! Browsers: a secret goes in once, and a cookie that no script can read comes out.
 //!
 //! The cookie holds who the viewer is, sealed with a key that all instances share. It ends with what it was made from,
-//! after half a day at most, and at once when the secret that vouched for it leaves the settings or the viewer signs out
-//! ([`super::signed_out`]).
+//! after half a day at most, and at once when the secret that vouched for it leaves the settings or the viewer signs out,
+//! of this session or of all of theirs ([`super::signed_out`]).
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -17,18 +17,20 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::info;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::{Badge, Gate, Proven, secret};
+use super::guesses::Credential;
+use super::{Badge, Gate, Proven, bearer, secret};
 use crate::call::millis;
 use crate::config::Config;
+use crate::http::client_address::ClientAddress;
 use crate::http::error::ApiError;
-use crate::http::extract::Json;
+use crate::http::extract::{Json, Query};
 use crate::hub::{Sees, Viewer};
-use crate::store::{Store, StoreError};
+use crate::store::{LONGEST_SESSION, Revocation, Store, StoreError};
 
-/// A working day; whoever still works then signs in again.
-const LONGEST: TimeDelta = TimeDelta::hours(12);
+/// How far the clock of the instance that began a session may be ahead of ours.
+const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(10);
 /// Browsers drop a longer cookie without a word.
 const LONGEST_COOKIE: usize = 4_000;
 /// Under this name the store keeps the key of cookies.
@@ -46,6 +48,14 @@ struct Session {
 pub struct Entry {
     /// One of `API_TOKENS`, or a JWT.
     token: String,
+}
+
+/// Which sessions end.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Extent {
+    /// `true` ends every session of this viewer, in all browsers.
+    everywhere: Option<bool>,
 }
 
 /// Who somebody is, and until when.
@@ -86,30 +96,47 @@ enum Role {
 )]
 pub async fn begin(
     State(gate): State<Gate>,
+    ClientAddress(address): ClientAddress,
     headers: HeaderMap,
     Json(entry): Json<Entry>,
 ) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
-    let proven = gate.prove(entry.token.trim())?;
-    Ok((StatusCode::NO_CONTENT, gate.begin_session(gate.jar(&headers).await?, proven)?))
+    let proven = gate.check(entry.token.trim(), Credential::Session, address)?;
+    Ok((StatusCode::NO_CONTENT, gate.begin_session(gate.jar(&headers).await?, proven).await?))
 }
 
-/// Signs out, whoever it is.
+/// Signs out, whoever it is; with `everywhere=true` in all browsers of the same viewer.
+///
+/// Without `everywhere` it is 204 also where there was no session. `everywhere` needs one, or a bearer token or JWT of the
+/// viewer, and ends the streams that sessions opened.
 #[utoipa::path(
     delete,
     path = "/api/auth/session",
     tag = "signing in",
+    params(Extent),
     responses((status = 204, description = "The cookie is gone, and a copy of it is worth nothing.")),
 )]
-pub async fn end(State(gate): State<Gate>, headers: HeaderMap) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
-    if let Some(Badge { session: Some(id), until: Some(until), .. }) = gate.session(&headers).await? {
-        gate.0.signed_out.add(id, until);
+pub async fn end(
+    State(gate): State<Gate>,
+    ClientAddress(address): ClientAddress,
+    headers: HeaderMap,
+    Query(extent): Query<Extent>,
+) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
+    let badge = gate.session(&headers).await?;
+    if extent.everywhere == Some(true) {
+        let viewer = match (badge, bearer(&headers)) {
+            (Some(badge), _) => badge.id,
+            (None, Some(secret)) => gate.check(secret, Credential::Bearer, address)?.viewer.id,
+            (None, None) => return Err(ApiError::unauthorized()),
+        };
+        gate.0.signed_out.revoke(Revocation::Everywhere { viewer, begun: Utc::now().timestamp_micros() }).await;
+        // Sessions that were begun on clocks ahead of ours are known from the store only.
         gate.share_sign_outs().await;
+        info!("a viewer signed out everywhere");
+    } else if let Some(session) = badge.and_then(|badge| badge.opened_by()) {
+        gate.0.signed_out.revoke(Revocation::Session(session)).await;
         info!("a viewer signed out");
     }
-    let mut gone = Cookie::new(gate.cookie_name(), "");
-    gone.set_path("/");
-    gone.set_secure(gate.0.secure);
-    Ok((StatusCode::NO_CONTENT, gate.jar(&headers).await?.remove(gone)))
+    Ok((StatusCode::NO_CONTENT, gate.jar(&headers).await?.remove(gate.no_cookie(gate.cookie_name()))))
 }
 
 /// Who am I?
@@ -136,29 +163,43 @@ impl Gate {
         }
         let cookie = self.jar(headers).await?.get(self.cookie_name());
         let session = cookie.and_then(|cookie| serde_json::from_str::<Session>(cookie.value()).ok());
+        let now = Utc::now();
         let is_good = |session: &Session| {
-            let fresh = session.badge.until.is_some_and(|until| until > Utc::now());
-            let goes_on = session.badge.session.as_ref().is_some_and(|id| !self.0.signed_out.contains(id));
-            fresh && goes_on && self.0.vouchers.contains(&session.voucher)
+            let Some(opened) = session.badge.opened_by() else { return false };
+            // None of ours is longer: one that is was made with a stolen key, or by a clock that was wrong.
+            let longest = opened.begun + LONGEST_SESSION.num_microseconds().unwrap_or_default();
+            let fits = opened.until <= now + LONGEST_SESSION + CLOCK_DIFFERENCE
+                && opened.until.timestamp_micros() <= longest
+                && opened.begun <= (now + CLOCK_DIFFERENCE).timestamp_micros();
+            let is_known = self.0.vouchers.contains(&session.voucher);
+            opened.until > now && fits && is_known && !self.0.signed_out.contains(&opened)
         };
         Ok(session.filter(is_good).map(|session| session.badge))
     }
 
     /// A jar with the cookie of somebody who proved who they are.
-    pub(super) fn begin_session(&self, jar: PrivateCookieJar, proven: Proven) -> Result<PrivateCookieJar, ApiError> {
-        let latest = Utc::now() + LONGEST;
+    pub(super) async fn begin_session(
+        &self,
+        jar: PrivateCookieJar,
+        proven: Proven,
+    ) -> Result<PrivateCookieJar, ApiError> {
+        let latest = Utc::now() + LONGEST_SESSION;
         let until = proven.viewer.until.map_or(latest, |until| until.min(latest));
-        let badge = Badge { until: Some(until), session: Some(secret()), ..proven.viewer.into() };
-        info!(admin = badge.extension_ids.is_none(), "a viewer signed in");
-        let session = json!(Session { badge, voucher: proven.voucher }).to_string();
+        let id = secret();
+        let badge =
+            Badge { until: Some(until), session: Some(id.clone()), begun: Some(i64::MAX), ..proven.viewer.into() };
+        let mut session = Session { badge, voucher: proven.voucher };
         // Sealing makes it longer by a third and a little.
-        if session.len() * 4 / 3 + 100 > LONGEST_COOKIE {
+        if json!(session).to_string().len() * 4 / 3 + 100 > LONGEST_COOKIE {
             return Err(ApiError::bad_request(
                 "too_much_for_a_cookie",
                 "This token names too many extensions for a cookie.",
             ));
         }
-        Ok(jar.add(self.cookie(self.cookie_name(), session, until)))
+        let begun = self.0.signed_out.begin(id, &session.badge.id, until).await;
+        session.badge.begun = Some(begun.begun);
+        info!(admin = session.badge.extension_ids.is_none(), "a viewer signed in");
+        Ok(jar.add(self.cookie(self.cookie_name(), json!(session).to_string(), until)))
     }
 
     /// A cookie that no script reads and no foreign page sends.
@@ -187,6 +228,14 @@ impl Gate {
     /// Browsers take a `__Host-` cookie only from this very host over https, so no neighbouring domain can slip one in.
     fn cookie_name(&self) -> &'static str {
         if self.0.secure { "__Host-caller_popup" } else { "caller_popup" }
+    }
+
+    /// A cookie that removes one of ours. Browsers do not let an insecure one touch a `__Host-` cookie.
+    pub(super) fn no_cookie(&self, name: &'static str) -> Cookie<'static> {
+        let mut gone = Cookie::new(name, "");
+        gone.set_path("/");
+        gone.set_secure(self.0.secure);
+        gone
     }
 }
 

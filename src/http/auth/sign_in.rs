@@ -2,19 +2,25 @@
 //! their call queues, and an administrator of the account is an admin here too.
 //!
 //! What ties the return to the departure travels in a sealed cookie, so that any instance can finish what another began.
+//! The store remembers which were used, so that each is good once. Attempts that RingCentral does not confirm are limited
+//! by client address ([`super::guesses`]).
+
+use std::net::IpAddr;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum_extra::extract::cookie::Cookie;
+use axum_extra::extract::PrivateCookieJar;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tracing::warn;
 use utoipa::IntoParams;
 
+use super::guesses::Credential;
 use super::{Gate, Proven, digest, secret};
-use crate::app::App;
+use crate::config::RingCentralConfig;
+use crate::http::Edge;
+use crate::http::client_address::ClientAddress;
 use crate::http::error::ApiError;
 use crate::http::extract::Query;
 use crate::hub::{Sees, Viewer};
@@ -22,7 +28,8 @@ use crate::ringcentral::{Error, Person, Pkce};
 
 /// Typing a password and a second factor takes less.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
-const COOKIE: &str = "caller_popup_sign_in";
+/// A used state is remembered longer than any clock would still take it for good.
+const REMEMBERED: TimeDelta = TimeDelta::hours(1);
 
 /// What a browser takes along and brings back.
 #[derive(Serialize, Deserialize)]
@@ -55,7 +62,7 @@ pub async fn begin(State(gate): State<Gate>, headers: HeaderMap) -> Result<Respo
     let Some(url) = url else { return Ok(back("sign_in_off")) };
     let until = Utc::now() + PATIENCE;
     let departure = json!(Departure { state, verifier: pkce.verifier, until }).to_string();
-    let jar = gate.jar(&headers).await?.add(gate.cookie(COOKIE, departure, until));
+    let jar = gate.jar(&headers).await?.add(gate.cookie(gate.departure_name(), departure, until));
     Ok((jar, Redirect::to(url.as_str())).into_response())
 }
 
@@ -68,39 +75,87 @@ pub async fn begin(State(gate): State<Gate>, headers: HeaderMap) -> Result<Respo
     responses((status = 303, description = "Signed in, or back at the sign-in page with the reason.")),
 )]
 pub async fn finish(
-    State(app): State<App>,
-    State(gate): State<Gate>,
-    headers: HeaderMap,
+    State(edge): State<Edge>,
+    ClientAddress(address): ClientAddress,
+    (method, headers): (Method, HeaderMap),
     Query(answer): Query<Return>,
 ) -> Result<Response, ApiError> {
+    let gate = &edge.gate;
+    if method == Method::HEAD {
+        // Whatever looks where an address leads must not use the way back up.
+        return Ok(Redirect::to("/").into_response());
+    }
     let jar = gate.jar(&headers).await?;
-    let departure = jar.get(COOKIE).and_then(|cookie| serde_json::from_str(cookie.value()).ok());
-    let mut used = Cookie::new(COOKIE, "");
-    used.set_path("/");
-    let jar = jar.remove(used);
-    match arrive(&app, &gate, departure, answer).await {
-        Ok(proven) => Ok((gate.begin_session(jar, proven)?, Redirect::to("/")).into_response()),
-        Err(code) => Ok((jar, back(code)).into_response()),
+    let departure = departure(gate, &jar, &answer);
+    let jar = jar.remove(gate.no_cookie(gate.departure_name()));
+    let arrived = match departure {
+        Some(departure) => arrive(&edge, departure, answer, address).await,
+        None => Err("sign_in_stale"),
+    };
+    match arrived {
+        Ok(proven) => Ok((gate.begin_session(jar, proven).await?, Redirect::to("/")).into_response()),
+        Err(code) => {
+            gate.0.guesses.count(Credential::SignIn);
+            Ok((jar, back(code)).into_response())
+        }
     }
 }
 
+/// The departure that this is the return from.
+fn departure(gate: &Gate, jar: &PrivateCookieJar, answer: &Return) -> Option<Departure> {
+    let departure = jar.get(gate.departure_name())?;
+    let departure: Departure = serde_json::from_str(departure.value()).ok()?;
+    (answer.state.as_ref() == Some(&departure.state) && departure.until > Utc::now()).then_some(departure)
+}
+
 /// Who came back, or the code of the sentence that says why nobody did.
-async fn arrive(app: &App, gate: &Gate, departure: Option<Departure>, answer: Return) -> Result<Proven, &'static str> {
+async fn arrive(edge: &Edge, departure: Departure, answer: Return, address: IpAddr) -> Result<Proven, &'static str> {
+    let gate = &edge.gate;
     let client = gate.0.sign_in.as_ref().ok_or("sign_in_off")?;
-    let departure = departure
-        .filter(|departure| answer.state.as_ref() == Some(&departure.state) && departure.until > Utc::now())
-        .ok_or("sign_in_stale")?;
     let code = answer.code.ok_or("sign_in_refused")?;
+    // First, so that a stranger who is over the limit costs no request and no write.
+    let mut attempt = gate.0.guesses.attempt(address).await.ok_or("sign_in_failed")?;
+    let state = digest(&format!("state:{}", departure.state));
+    let is_first = edge.app.store().use_once(&state, departure.until + REMEMBERED).await.map_err(|cause| {
+        gate.0.guesses.note_failure(|| cause.to_string());
+        "sign_in_failed"
+    })?;
+    if !is_first {
+        return Err("sign_in_stale");
+    }
     let person = client.sign_in(&code, &departure.verifier).await.map_err(|cause| {
-        warn!(error = &cause as &dyn std::error::Error, "somebody could not sign in with RingCentral");
+        gate.0.guesses.note_failure(|| reason(&cause));
         match cause {
             Error::OtherAccount => "sign_in_other_account",
-            Error::SignIn(_) => "sign_in_refused",
+            Error::SignIn(_) => {
+                attempt.was_wrong();
+                "sign_in_refused"
+            }
             _ => "sign_in_failed",
         }
     })?;
-    let app_id = app.config().ringcentral.client_id.as_deref().unwrap_or_default();
-    Ok(Proven { viewer: person.into(), voucher: digest(app_id) })
+    Ok(Proven { viewer: person.into(), voucher: voucher(&edge.app.config().ringcentral) })
+}
+
+/// Why a sign-in failed, without what RingCentral says of the code: that may be anybody's words.
+fn reason(cause: &Error) -> String {
+    match cause {
+        Error::SignIn(refusal) | Error::Refused(refusal) => format!("refused with {} {}", refusal.status, refusal.code),
+        other => other.to_string(),
+    }
+}
+
+/// What vouches for a session that began with RingCentral: the app, by its id and secret.
+pub(super) fn voucher(config: &RingCentralConfig) -> String {
+    let part = |part: &Option<String>| part.as_deref().map_or_else(String::new, digest);
+    digest(&format!("{}:{}", part(&config.client_id), part(&config.client_secret)))
+}
+
+impl Gate {
+    /// The cookie that ties a return to its departure, with the prefix that keeps other hosts from setting it.
+    fn departure_name(&self) -> &'static str {
+        if self.0.secure { "__Host-caller_popup_sign_in" } else { "caller_popup_sign_in" }
+    }
 }
 
 impl From<Person> for Viewer {

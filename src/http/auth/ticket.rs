@@ -5,6 +5,7 @@
 //! instance gets the stream takes it out.
 
 use axum::extract::State;
+use axum::http::Method;
 use axum::{Extension, Json as Answer};
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
@@ -43,19 +44,28 @@ pub async fn issue(
     visit: Option<Extension<Visit>>,
 ) -> Result<Answer<Ticket>, ApiError> {
     let ticket = secret();
-    let session = visit.map(|Extension(visit)| visit.id);
-    let badge = json!(Badge { session, ..viewer.into() }).to_string();
+    let session = visit.as_ref().map(|visit| visit.session.id.clone());
+    let begun = visit.as_ref().map(|visit| visit.session.begun);
+    let badge = json!(Badge { session, begun, ..viewer.into() }).to_string();
     app.store().put_ticket(&digest(&ticket), &badge, Utc::now() + LIFE).await?;
     Ok(Answer(Ticket { ticket, expires_in: LIFE.num_seconds() }))
 }
 
-/// Whose ticket this was; it is good once.
-pub(super) async fn redeem(edge: &Edge, ticket: &str) -> Result<(Viewer, Option<Visit>), ApiError> {
-    let badge = edge.app.store().take_ticket(&digest(ticket), Utc::now()).await?;
-    let badge: Option<Badge> = badge.and_then(|badge| serde_json::from_str(&badge).ok());
-    let (viewer, visit) = edge.gate.enter(badge.ok_or_else(ApiError::unauthorized)?);
+/// Whose ticket this was, if it was one; it is good once. `HEAD` opens no stream and leaves it good.
+pub(super) async fn redeem(
+    edge: &Edge,
+    ticket: &str,
+    method: &Method,
+) -> Result<Option<(Viewer, Option<Visit>)>, ApiError> {
+    let (store, id, now) = (edge.app.store(), digest(ticket), Utc::now());
+    let badge = match *method {
+        Method::HEAD => store.peek_ticket(&id, now).await?,
+        _ => store.take_ticket(&id, now).await?,
+    };
+    let Some(badge) = badge.and_then(|badge| serde_json::from_str::<Badge>(&badge).ok()) else { return Ok(None) };
+    let (viewer, visit) = edge.gate.enter(badge);
     if visit.as_ref().is_some_and(Visit::is_over) {
         return Err(ApiError::unauthorized());
     }
-    Ok((viewer, visit))
+    Ok(Some((viewer, visit)))
 }

@@ -36,6 +36,9 @@ const PLACES: [&str; 14] = [
     "ledger.parties.extension_name.value",
 ];
 
+/// In front of a digest in `caller_popup_tickets`, so that the role of an earlier version need not change.
+const NOTED: &str = "erased:";
+
 impl Mongo {
     /// One pass over everything there is.
     pub async fn erase(&self, person: &Person, with_customers: bool) -> Result<Erased> {
@@ -118,7 +121,7 @@ impl Mongo {
         let (at, until) = (time(now), time(now + REMEMBERED));
         for digest in digests {
             let noted = doc! { "$set": { "erased_at": at, "until": until } };
-            self.erasures().update_one(doc! { "_id": digest }, noted).upsert(true).await?;
+            self.tickets().update_one(doc! { "_id": format!("{NOTED}{digest}") }, noted).upsert(true).await?;
         }
         Ok(())
     }
@@ -126,18 +129,15 @@ impl Mongo {
     /// What was noted at or after `since`.
     pub async fn erased_since(&self, since: DateTime<Utc>) -> Result<Vec<Erasure>> {
         let since = BsonDateTime::from_millis(since.timestamp_millis());
+        let ids = doc! { "$gte": NOTED, "$lt": "erased;" };
         let found: Vec<Document> =
-            self.erasures().find(doc! { "erased_at": { "$gte": since } }).await?.try_collect().await?;
+            self.tickets().find(doc! { "_id": ids, "erased_at": { "$gte": since } }).await?.try_collect().await?;
         let erasure = |document: Document| {
             let erased_at =
                 DateTime::from_timestamp_millis(document.get_datetime("erased_at").ok()?.timestamp_millis())?;
-            Some(Erasure { digest: document.get_str("_id").ok()?.to_owned(), erased_at })
+            Some(Erasure { digest: document.get_str("_id").ok()?.strip_prefix(NOTED)?.to_owned(), erased_at })
         };
         Ok(found.into_iter().filter_map(erasure).collect())
-    }
-
-    pub(super) fn erasures(&self) -> Collection<Document> {
-        self.database.collection("caller_popup_erasures")
     }
 }
 

@@ -24,7 +24,12 @@ pub fn signed(claims: Value) -> String {
 }
 
 pub fn hs256(secret: &[u8], claims: &Value) -> String {
-    let message = unsigned("HS256", claims);
+    hs256_with(secret, &json!({ "alg": "HS256", "typ": "JWT" }), claims)
+}
+
+/// The same with this header.
+pub fn hs256_with(secret: &[u8], header: &Value, claims: &Value) -> String {
+    let message = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
     let seal = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
     let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(seal));
     privacy::hide([token.clone()]);
