@@ -12,13 +12,14 @@ mod others;
 mod presence;
 mod proof;
 mod turn;
+mod unwritten;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex as StdMutex, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -36,8 +37,10 @@ use crate::store::{HistoryQuery, Known, Spool, Store, StoreError, calls_of, new_
 
 use away::STORE_PATIENCE;
 pub use link::{Link, known_verification};
+use others::log_name;
 use proof::Expected;
 use turn::LOCKS;
+use unwritten::Unwritten;
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; whoever needs
 /// longer follows as an update, and nobody sees a number turn into a name for the sake of a fast database.
@@ -61,6 +64,8 @@ struct Shared {
     store: Store,
     /// Beside MongoDB only: what it cannot take now. The embedded store is never away.
     spool: Option<Spool>,
+    /// Calls that MongoDB refuses.
+    unwritten: Unwritten,
     hub: Hub,
     metrics: Arc<Metrics>,
     locks: [Mutex<()>; LOCKS],
@@ -110,6 +115,7 @@ impl App {
             config,
             store,
             spool,
+            unwritten: Unwritten::default(),
             hub: Hub::new(metrics.clone()),
             metrics,
             locks: std::array::from_fn(|_| Mutex::new(())),
@@ -288,7 +294,7 @@ impl App {
     }
 
     fn show(&self, source: Source, call: Call, heard: Option<Instant>) {
-        let (id, status, result, rev) = (call.id.clone(), call.status, call.result, call.rev);
+        let (id, status, result, rev) = (log_name(&call.id).to_owned(), call.status, call.result, call.rev);
         self.0.hub.publish_from(source, call, heard);
         // One line for each thing that happens in a call's life, without numbers or names.
         match result {
@@ -359,21 +365,6 @@ impl App {
                 warn!(error = &cause as &dyn std::error::Error, "a call could not be ended");
                 return;
             }
-        }
-    }
-
-    /// Forgets history that is older than the settings allow.
-    pub async fn prune(&self, now: DateTime<Utc>) {
-        let before = now - TimeDelta::days(self.0.config.retention_days.into());
-        match self.0.store.prune_history(before).await {
-            Ok(0) => {}
-            Ok(calls) => info!(calls, "old history was forgotten"),
-            Err(cause) => warn!(error = &cause as &dyn std::error::Error, "old history could not be forgotten"),
-        }
-        if let Some(spool) = &self.0.spool
-            && let Err(cause) = spool.prune(before).await
-        {
-            warn!(error = &cause as &dyn std::error::Error, "what the spool set aside could not be forgotten");
         }
     }
 

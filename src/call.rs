@@ -117,6 +117,9 @@ pub struct Call {
     #[serde(default)]
     pub rev: i64,
 
+    /// The store's own key where `id` does not say it, because another program chose it; opaque to all but the store.
+    #[serde(skip)]
+    pub key: Option<std::sync::Arc<[u8]>>,
     /// What was told, kept by the store beside the call and never sent to a client.
     #[serde(skip)]
     pub ledger: Ledger,
@@ -146,6 +149,10 @@ pub struct Ledger {
     /// Viewers who dismissed the popup, in calls stored by an earlier version; later ones keep them beside the call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dismissed_by: Vec<String>,
+    /// When a call that another program stored was first seen: its time, where its own cannot be read.
+    pub adopted_at: Option<DateTime<Utc>>,
+    /// Another document's id is written alike, so this call goes by a longer form of its own.
+    pub renamed: bool,
 }
 
 /// Someone with a telephone in the company.
@@ -185,6 +192,7 @@ impl Call {
             from_display: None,
             to_display: None,
             rev: 0,
+            key: None,
             ledger: Ledger { heard_at, ..Ledger::default() },
         }
     }

@@ -8,7 +8,7 @@
 mod process;
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::encode;
@@ -60,6 +60,7 @@ pub struct Metrics {
 
     ringcentral: Family<StatusLabel, Counter>,
     credentials_refused: Family<CredentialLabel, Counter>,
+    set_aside: Counter,
 
     viewers: Gauge,
     active_calls: Family<StatusLabel, Gauge>,
@@ -84,6 +85,8 @@ pub struct Standing {
     pub store_follows: bool,
     /// Facts that wait for the database.
     pub spooled: usize,
+    /// Documents of other programs that were set aside since the start.
+    pub set_aside: u64,
     /// Whether RingCentral delivers, and until when in Unix seconds; `None` where nobody asks it.
     pub subscription: Option<(bool, Option<i64>)>,
     /// How long ago RingCentral told anything; `None` when never since the start.
@@ -166,6 +169,7 @@ impl Metrics {
         self.store_up.set(now.store_up.into());
         self.store_follows.set(now.store_follows.into());
         self.spooled.set(now.spooled as i64);
+        self.set_aside.inner().fetch_max(now.set_aside, Ordering::Relaxed);
         let (active, expires) = now.subscription.unwrap_or((false, None));
         self.subscription_active.set(active.into());
         self.subscription_expires.set(expires.unwrap_or(0) as f64);
@@ -197,6 +201,7 @@ impl Default for Metrics {
             change_lag: latency(),
             ringcentral: Family::default(),
             credentials_refused: Family::default(),
+            set_aside: Counter::default(),
             viewers: Gauge::default(),
             active_calls: Family::default(),
             store_up: Gauge::default(),
@@ -232,6 +237,8 @@ impl Metrics {
         count("deliveries", "Changes handed to viewers", &self.deliveries);
         count("resyncs", "Viewers who fell behind and were told everything anew", &self.resyncs);
         count("stalled_viewers", "Viewers closed because their line took nothing", &self.stalled);
+        let help = "Documents in active_calls that cannot be calls or cannot be written to";
+        count("documents_set_aside", help, &self.set_aside);
         ours.register("webhooks", "Webhooks by kind of body and status answered", self.webhooks.clone());
         let requests = self.ringcentral.clone();
         ours.register("ringcentral_requests", "Requests to RingCentral by status, none without an answer", requests);
@@ -292,6 +299,7 @@ mod tests {
             store_up: true,
             store_follows: false,
             spooled: 0,
+            set_aside: 2,
             subscription: Some((true, Some(1_800_000_000))),
             last_event_age: Some(Duration::from_millis(1_500)),
         });
@@ -301,6 +309,7 @@ mod tests {
             "caller_popup_ringcentral_requests_total{status=\"429\"} 1",
             "caller_popup_webhook_stored_seconds_bucket{le=\"0.0005\"} 0",
             "caller_popup_webhook_stored_seconds_bucket{le=\"0.001\"} 1",
+            "caller_popup_documents_set_aside_total 2",
             "caller_popup_viewers 3",
             "caller_popup_active_calls{status=\"ringing\"} 2",
             "caller_popup_active_calls{status=\"connected\"} 0",

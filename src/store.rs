@@ -5,8 +5,10 @@
 //! are on disk. SQLite has one writer; MongoDB compares `rev` and tries again.
 
 pub mod advance;
+mod aside;
 pub mod erasure;
 mod file;
+mod foreign;
 mod mongo;
 pub mod person;
 mod private;
@@ -60,6 +62,14 @@ pub enum StoreError {
     /// The file.
     #[error("SQLite failed")]
     Sqlite(#[from] rusqlite::Error),
+    /// The database works and does not take this document: a validator, a size, a type, an index of another program.
+    #[error("MongoDB refuses to store this call (code {code})")]
+    Refused {
+        /// MongoDB's.
+        code: i32,
+        /// The call whose document it is, where it has one.
+        id: Option<String>,
+    },
     /// Others changed the same call again and again.
     #[error("the call changed too often to be stored")]
     Contention,
@@ -279,20 +289,47 @@ impl Store {
         }
     }
 
-    /// The call that ended under this id, which another instance may have ended.
-    pub async fn ended(&self, id: &str) -> Result<Option<Call>> {
+    /// How a call ended, which another instance may have ended.
+    pub async fn ended(&self, known: &Call) -> Result<Option<Call>> {
         match self {
-            Self::Mongo(mongo) => mongo.ended(id).await,
-            Self::Sqlite(sqlite) => sqlite.ended(id).await,
+            Self::Mongo(mongo) => mongo.ended(known).await,
+            Self::Sqlite(sqlite) => sqlite.ended(&known.id).await,
+        }
+    }
+
+    /// Gives a call that was not stored yet a longer id, because another call's is the same text.
+    pub fn rename(&self, call: &mut Call) {
+        match self {
+            Self::Mongo(_) => mongo::rename(call),
+            // A column has one type.
+            Self::Sqlite(_) => {}
+        }
+    }
+
+    /// Documents or rows in `active_calls` that cannot be calls or cannot be written to: how many now, and since the start.
+    pub fn set_aside(&self) -> (usize, u64) {
+        match self {
+            Self::Mongo(mongo) => mongo.documents_set_aside(),
+            Self::Sqlite(sqlite) => sqlite.rows_set_aside(),
         }
     }
 
     /// Stores `next`, which is `found` with what is ours added: another program wrote it, and with its own `rev` it is
-    /// news to readers. `None` when it has changed since it was read; the next poll will see it again.
+    /// news to readers. `None` when it has changed since it was read, and the next poll will see it again; or when the
+    /// database refuses to change it, and it is set aside.
     pub async fn adopt(&self, found: Call, next: Call) -> Result<Option<Call>> {
         match self {
             Self::Mongo(mongo) => mongo.adopt(found, next).await,
             Self::Sqlite(sqlite) => sqlite.adopt(found, next).await,
+        }
+    }
+
+    /// Stores a call that ended and never was in the store.
+    pub async fn keep_ended(&self, call: Call) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.keep_ended(call).await,
+            // It refuses nothing.
+            Self::Sqlite(_) => Ok(()),
         }
     }
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
-use tracing::{error, info};
+use tracing::{debug, error, info, warn};
 
-use super::{App, link};
-use crate::call::{Call, CallEvent};
+use super::{App, link, log_name};
+use crate::call::{Call, CallEvent, Fact};
 use crate::hub::{Source, Trouble};
 use crate::ringcentral::subscription::Digests;
 use crate::store::{Spool, Spooled, StoreError, new_id};
@@ -54,26 +54,77 @@ impl App {
         heard: Option<Instant>,
     ) -> Result<(), StoreError> {
         let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
+        if self.0.unwritten.has(&id) {
+            events.extend(self.recognise(&events).await);
+            return self.keep_aside(spool, &id, known, &events, heard).await;
+        }
         if spool.depth() > 0 || self.pulse().store_lost {
             events.extend(self.recognise(&events).await);
         } else {
             match timeout(STORE_PATIENCE, self.keep(known.clone(), &id, &mut events, heard)).await {
                 Ok(Ok(())) => return Ok(()),
+                Ok(Err(StoreError::Refused { code, .. })) => {
+                    let known = self.0.hub.call_of_session(&events[0].session_id).or(known);
+                    warn!(
+                        call.id = log_name(&id),
+                        code, "MongoDB refuses a call, which is kept on this machine and shown from memory"
+                    );
+                    return self.keep_aside(spool, &id, known, &events, heard).await;
+                }
                 Ok(Err(cause)) => self.lose_store(&cause),
                 Err(_) => self.lose_store(&StoreError::Slow),
             }
         }
         spool.push(&id, &events).await?;
-        let ended = known.is_none() && self.0.hub.has_ended(&events[0].session_id);
-        if ended || (known.is_none() && !events[0].can_begin_a_call()) {
-            return Ok(());
+        self.show_from_memory(&id, known, &events, heard);
+        Ok(())
+    }
+
+    /// What MongoDB refuses for this call alone is kept on this machine. The call is shown from memory until it ends, and then
+    /// stands in the history if that takes it.
+    async fn keep_aside(
+        &self,
+        spool: &Spool,
+        id: &str,
+        known: Option<Arc<Call>>,
+        events: &[CallEvent],
+        heard: Option<Instant>,
+    ) -> Result<(), StoreError> {
+        let told: Vec<CallEvent> = events.iter().filter(|event| matches!(event.fact, Fact::Leg(_))).cloned().collect();
+        if !told.is_empty() {
+            spool.keep_aside(id, &told).await?;
         }
-        let session = events[0].session_id.clone();
-        let mut call = known.map_or_else(|| Call::new(id, session, events[0].heard_at), |call| (*call).clone());
-        if events.iter().fold(false, |changed, event| call.apply(event) | changed) {
-            self.show(Source::Memory, call, heard);
+        let Some(call) = self.show_from_memory(id, known, events, heard) else { return Ok(()) };
+        if !call.is_over() {
+            self.0.unwritten.add(id);
+        } else if self.0.unwritten.remove(id)
+            && let Err(cause) = self.0.store.keep_ended(call).await
+        {
+            debug!(error = &cause as &dyn std::error::Error, "a call is not in the history");
         }
         Ok(())
+    }
+
+    /// The call as it is with these events, if they change it.
+    fn show_from_memory(
+        &self,
+        id: &str,
+        known: Option<Arc<Call>>,
+        events: &[CallEvent],
+        heard: Option<Instant>,
+    ) -> Option<Call> {
+        let first = events.first()?;
+        let ended = known.is_none() && self.0.hub.has_ended(&first.session_id);
+        if ended || (known.is_none() && !first.can_begin_a_call()) {
+            return None;
+        }
+        let begun = || Call::new(id.to_owned(), first.session_id.clone(), first.heard_at);
+        let mut call = known.map_or_else(begun, |call| (*call).clone());
+        let changed = events.iter().fold(false, |changed, event| call.apply(event) | changed);
+        changed.then(|| {
+            self.show(Source::Memory, call.clone(), heard);
+            call
+        })
     }
 
     /// Tells the database what it missed: calls side by side, each in its order.
@@ -95,10 +146,20 @@ impl App {
             let failed: Vec<(i64, StoreError)> = failed.into_iter().flatten().collect();
             let some_taken = !taken.is_empty();
             spool.forget(taken).await?;
+            let refused = |(_, cause): &(i64, StoreError)| matches!(cause, StoreError::Refused { .. });
+            let (refused, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(refused);
+            for (position, cause) in &refused {
+                spool.put_aside(*position).await?;
+                error!(
+                    position,
+                    error = cause as &dyn std::error::Error,
+                    "MongoDB refuses a spooled event, which is put aside"
+                );
+            }
             for (position, cause) in failed {
                 // One that fails like all others waits with them; one that fails alone, again and again, is what the
                 // database does not take.
-                if !some_taken {
+                if !some_taken && refused.is_empty() {
                     return Err(cause);
                 }
                 if spool.refuse(position).await? {
@@ -143,6 +204,10 @@ impl App {
                 self.0.store.apply_to(&events, known, &call_id, |call| self.0.hub.publish(call, None)).await
             };
             if let Err(cause) = told.await {
+                // Its viewers keep it until it ends.
+                if matches!(cause, StoreError::Refused { .. }) && self.0.hub.call(&call_id).is_some() {
+                    self.0.unwritten.add(&call_id);
+                }
                 return (taken, Some((position, cause)));
             }
             taken.push(position);

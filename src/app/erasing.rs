@@ -1,10 +1,10 @@
-//! Erasing a person: from the store, from what waits on this machine, from memory, and from what viewers could still be sent.
+//! What is removed: old history, and a person, from the store, from what waits on this machine, from memory, and from what viewers could still be sent.
 
 use std::sync::RwLockReadGuard;
 
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::sleep;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::App;
 use crate::call::{Call, CallEvent};
@@ -33,11 +33,30 @@ impl App {
         if let Some(spool) = &self.0.spool {
             spool.erase(&person).await?;
         }
+        for call in self.0.hub.calls().iter().filter(|call| person.is_in(call)) {
+            // A call that the database refused is in memory only; it would stay on screens, and be stored when it ends.
+            self.0.unwritten.remove(&call.id);
+        }
         let Erased { active_calls, call_history, notification_shapes, customers, .. } = erased;
         info!(active_calls, call_history, notification_shapes, customers, "a person was erased");
         self.learn_erasures().await?;
         self.refresh(since).await?;
         Ok(erased)
+    }
+
+    /// Removes history that is older than the settings allow.
+    pub async fn prune(&self, now: DateTime<Utc>) {
+        let before = now - TimeDelta::days(self.0.config.retention_days.into());
+        match self.0.store.prune_history(before).await {
+            Ok(0) => {}
+            Ok(calls) => info!(calls, "old history was forgotten"),
+            Err(cause) => warn!(error = &cause as &dyn std::error::Error, "old history could not be forgotten"),
+        }
+        if let Some(spool) = &self.0.spool
+            && let Err(cause) = spool.prune(before).await
+        {
+            warn!(error = &cause as &dyn std::error::Error, "what the spool set aside could not be forgotten");
+        }
     }
 
     /// Reads what was erased since the last look, here or on another instance: it leaves memory, and viewers start over, so that

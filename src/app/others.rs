@@ -1,19 +1,24 @@
 //! What others do to `active_calls`: other instances, other programs.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::Utc;
+use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use super::{App, Link};
-use crate::call::{Call, Status};
+use super::{App, Link, fact};
+use crate::call::{Call, Fact, Status};
 use crate::hub::Trouble;
 use crate::phone::PhoneNumber;
 use crate::store::{StoreError, Watch};
 
 /// How long to wait before watching again; the poll serves meanwhile.
 const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
+
+/// Documents of other programs that are taken in at a time.
+const ADOPT_AT_ONCE: usize = 16;
 
 impl App {
     /// Reads `active_calls` once for everyone: what other programs and instances wrote becomes visible. Viewers are
@@ -45,14 +50,36 @@ impl App {
         let (mut active, dismissals) = tokio::try_join!(self.0.store.active(), self.0.store.dismissals())?;
         active.retain(|call| !self.is_erased(call));
         self.load_dismissals(&dismissals);
+        let stored: HashSet<String> = active.iter().map(|call| call.id.clone()).collect();
+        self.take_back(&active).await?;
+        let kept = self.0.unwritten.compare(&stored, |id| self.0.hub.call(id).is_some());
         let (foreign, gone) = self.0.hub.reconcile(active, since);
-        for call in foreign {
-            self.adopt(call).await?;
+        // First what is gone: the next document of its session is then the only one.
+        for id in gone.iter().filter(|id| !kept.contains(*id)) {
+            self.lose_call(id).await?;
         }
-        for id in gone {
-            self.lose_call(&id).await?;
+        // Side by side: a document takes a write, and one that is slow or refused must not delay the others.
+        let mut adoptions =
+            stream::iter(foreign.into_iter().map(|call| self.adopt(call))).buffer_unordered(ADOPT_AT_ONCE);
+        while let Some(adopted) = adoptions.next().await {
+            adopted?;
         }
         self.forget_dismissals(dismissals).await
+    }
+
+    /// Of a session whose document could not be written to, what was kept aside waits for the database again once a document
+    /// of it is stored, by whichever instance.
+    async fn take_back(&self, active: &[Call]) -> Result<(), StoreError> {
+        let Some(spool) = self.0.spool.as_ref().filter(|_| self.0.unwritten.count() > 0) else { return Ok(()) };
+        for known in self.0.hub.calls().iter().filter(|known| self.0.unwritten.has(&known.id)) {
+            let its = |call: &&Call| call.rev > 0 && call.session_id == known.session_id && call.id != known.id;
+            if active.iter().any(|call| its(&call)) {
+                let _turn = self.turn(&[fact(&known.session_id, Fact::Tick)]).await;
+                spool.take_back(&known.id).await?;
+                self.0.unwritten.remove(&known.id);
+            }
+        }
+        Ok(())
     }
 
     /// Follows what others do to `active_calls` as it happens, for ever. Where the database cannot tell, and while it
@@ -106,29 +133,40 @@ impl App {
         // Clocks of two machines differ; what would be negative says nothing.
         seen.told_after.into_iter().for_each(|lag| self.0.metrics.change_lag.observe(lag.as_secs_f64()));
         if let Some(viewer) = &seen.dismissed_by {
-            self.0.hub.dismiss(&seen.id, viewer);
+            self.0.hub.dismiss(&seen.names[0], viewer);
             return Ok(());
         }
+        let is_known = |name: &&String| self.0.hub.call(name).is_some_and(|call| seen.is_of(&call));
+        let id = seen.names.iter().find(is_known).unwrap_or(&seen.names[0]).clone();
         let call = seen.call.filter(|call| !self.is_erased(call));
         let left = call.is_none() && seen.rev.is_none();
         match call.map(|call| self.0.hub.compare(*call, since)) {
             Some(Some(foreign)) => self.adopt(foreign).await?,
             Some(None) => {}
-            None if left => self.lose_call(&seen.id).await?,
+            None if left => self.lose_call(&id).await?,
             None => {}
         }
         // Not before viewers can be told: whoever has this time as their mark is not told again.
         if let Some(at) = seen.at {
-            self.0.hub.confirm(&seen.id, seen.rev, at);
+            self.0.hub.confirm(&id, seen.rev, at);
         }
         Ok(())
+    }
+
+    /// Whether a document is not to be taken in now: its call is kept from the database, or another document of its session is
+    /// the call, and the poll, which sees both, decides which it is.
+    fn has_another(&self, found: &Call) -> bool {
+        let known = self.0.hub.call_of_session(&found.session_id).filter(|known| known.id != found.id);
+        let stored = known.filter(|known| known.session_id == found.session_id && !self.0.unwritten.has(&known.id));
+        stored.is_some() || self.0.unwritten.has(&found.id)
     }
 
     /// A call is no longer active, and it was not this instance that ended it: another one did, or another program
     /// took it away.
     async fn lose_call(&self, id: &str) -> Result<(), StoreError> {
         let Some(known) = self.0.hub.call(id) else { return Ok(()) };
-        let ended = self.0.store.ended(id).await?;
+        self.0.unwritten.remove(id);
+        let ended = self.0.store.ended(&known).await?;
         if ended.is_none() {
             // Another call may get this id, and what became part of a call has handed its dismissals on.
             self.0.store.forget_dismissals(vec![id.to_owned()]).await?;
@@ -141,7 +179,15 @@ impl App {
     }
 
     /// Another program inserted or changed a call: it gets a `rev`, so that it is news, and its caller is looked up.
-    pub(super) async fn adopt(&self, found: Call) -> Result<(), StoreError> {
+    pub(super) async fn adopt(&self, mut found: Call) -> Result<(), StoreError> {
+        if self.0.hub.call(&found.id).is_some_and(|known| known.key != found.key) {
+            self.0.store.rename(&mut found);
+        }
+        // The poll and the change stream may see two documents of a session at once.
+        let _turn = self.turn(&[fact(&found.session_id, Fact::Tick)]).await;
+        if self.has_another(&found) {
+            return Ok(());
+        }
         let region = self.0.config.region;
         let number = |raw: &Option<String>| PhoneNumber::parse(raw.as_deref()?, region);
         let caller = number(&found.from_number);
@@ -149,18 +195,31 @@ impl App {
         next.rev = found.rev.max(self.0.hub.rev(&found.id).unwrap_or(0)) + 1;
         // Silence is measured from when we first saw it, not from when it began: its author may sweep as it likes.
         next.ledger.heard_at = Utc::now();
+        next.ledger.adopted_at.get_or_insert(found.timestamp);
         next.from_display = caller.as_ref().map(|number| number.display(region));
         next.to_display = number(&found.to_number).map(|number| number.display(region));
         let Some(adopted) = self.0.store.adopt(found, next).await? else { return Ok(()) };
-        info!(call.id = %adopted.id, status = adopted.status.as_str(), "another program changed a call");
+        info!(call.id = log_name(&adopted.id), status = adopted.status.as_str(), "another program changed a call");
         let unknown = adopted.customer_id.is_none() && !adopted.ledger.looked_up && adopted.status.visible();
         let session = adopted.session_id.clone();
         self.0.hub.publish(adopted, None);
-        if let Some(caller) = caller.filter(|_| unknown)
-            && let Some(customers) = self.look_up(session, caller).await
-        {
-            self.learn(vec![customers]).await?;
+        if let Some(caller) = caller.filter(|_| unknown) {
+            // Whoever else waits to be shown must not wait for a customer's name.
+            let app = self.clone();
+            tokio::spawn(async move {
+                if let Some(customers) = app.look_up(session, caller).await
+                    && let Err(cause) = app.learn(vec![customers]).await
+                {
+                    warn!(error = &cause as &dyn std::error::Error, "a customer was found and could not be stored");
+                }
+            });
         }
         Ok(())
     }
+}
+
+/// A call's id for the log. One that another program chose may be a person's number or name.
+pub(super) fn log_name(id: &str) -> &str {
+    let opaque = matches!(id.len(), 24 | 36) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if opaque { id } else { "chosen by another program" }
 }

@@ -27,7 +27,11 @@ impl Direction {
 
     /// Anything that does not say outbound is a call coming in.
     pub fn from_word(word: &str) -> Self {
-        if word.eq_ignore_ascii_case("outbound") { Self::Outbound } else { Self::Inbound }
+        let word: String = word.chars().filter(char::is_ascii_alphabetic).collect();
+        match word.to_ascii_lowercase().as_str() {
+            "outbound" | "outgoing" | "out" => Self::Outbound,
+            _ => Self::Inbound,
+        }
     }
 }
 

@@ -43,11 +43,13 @@ impl Status {
         let word: String = word.chars().filter(char::is_ascii_alphabetic).collect();
         match word.to_ascii_lowercase().as_str() {
             "setup" => Self::Setup,
-            "connected" | "callconnected" | "answered" => Self::Connected,
-            "onhold" | "hold" => Self::OnHold,
+            "connected" | "callconnected" | "answered" | "active" | "inprogress" | "talking" => Self::Connected,
+            "onhold" | "hold" | "held" => Self::OnHold,
             "parked" | "parkedcall" => Self::Parked,
-            "voicemail" => Self::Voicemail,
-            "ended" | "disconnected" | "nocall" => Self::Ended,
+            "voicemail" | "voicemailscreening" => Self::Voicemail,
+            "ended" | "disconnected" | "nocall" | "completed" | "finished" | "hangup" | "hungup" | "gone" => {
+                Self::Ended
+            }
             _ => Self::Ringing,
         }
     }

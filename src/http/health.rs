@@ -22,6 +22,9 @@ const SOON: TimeDelta = TimeDelta::days(1);
 const LONG_SILENCE: TimeDelta = TimeDelta::days(1);
 /// RingCentral's own words and the ids of extensions are for those who may read calls.
 const FOR_READERS: &str = "Sign in, or send a token, to read why.";
+/// Neither how many nor which: that is in the log.
+const SET_ASIDE: &str =
+    "Something in active_calls is set aside, because it cannot be a call or cannot be written to; see the log.";
 /// A refusal is news for this long.
 const RECENT: TimeDelta = TimeDelta::hours(1);
 
@@ -105,11 +108,12 @@ pub async fn ready(
     let lost = pulse.store_lost.then_some("The database does not answer.");
     let reasons: Vec<_> = lost.into_iter().chain(pulse.retires.then_some("The service is stopping.")).collect();
     let believes = app.believes_strangers().then_some("Every webhook is believed: there is no verification token.");
+    let aside = app.sets_aside().then_some(SET_ASIDE);
     let warnings = warnings(&pulse, app.spooled(), subscription.as_ref(), uptime, now);
     let readiness = Readiness {
         ready: reasons.is_empty(),
         reasons,
-        warnings: believes.into_iter().chain(warnings).collect(),
+        warnings: believes.into_iter().chain(aside).chain(warnings).collect(),
         store: app.store().name(),
         changes: if pulse.follows { "at_once" } else { "polled" },
         spooled: may_read.then(|| app.spooled()),

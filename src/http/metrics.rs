@@ -28,6 +28,7 @@ pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], S
         store_up: !pulse.store_lost,
         store_follows: pulse.follows,
         spooled: app.spooled(),
+        set_aside: app.store().set_aside().1,
         subscription: subscription
             .map(|found| (found.state == Subscription::Active, found.expires_at.map(|at| at.timestamp()))),
         last_event_age: pulse.last_event_at.map(|at| (now - at).to_std().unwrap_or(Duration::ZERO)),

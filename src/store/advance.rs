@@ -41,8 +41,8 @@ pub struct Known {
 pub struct Change {
     /// The call as it is now; it belongs [where its status says](Place::of).
     pub call: Call,
-    /// Its `rev` in each place where it stands.
-    pub was: Vec<(Place, i64)>,
+    /// How it was in each place where it stands.
+    pub was: Vec<Held>,
     /// Others that turned out to be part of it and stand alone no longer.
     pub gone: Vec<Held>,
     /// Sessions that lead to this call from now on. Somebody else may be about to begin a call of one of these.
@@ -66,9 +66,9 @@ impl Known {
 }
 
 impl Change {
-    /// Its `rev` in one place, if it stands there.
-    pub fn rev_in(&self, place: Place) -> Option<i64> {
-        self.was.iter().find(|(stands, _)| *stands == place).map(|(_, rev)| *rev)
+    /// How it was in one place, if it stands there.
+    pub fn held_in(&self, place: Place) -> Option<&Arc<Call>> {
+        self.was.iter().find(|it| it.place == place).map(|it| &it.call)
     }
 }
 
@@ -97,7 +97,7 @@ pub fn settle(held: &[Held], events: &[CallEvent], new_id: &str) -> Option<Chang
     // However many facts came at once, it is one change.
     call.rev = rev + 1;
     let (same, gone): (Vec<&Held>, Vec<&Held>) = parts.iter().copied().partition(|part| part.call.id == call.id);
-    let was = same.into_iter().map(|it| (it.place, it.call.rev)).collect();
+    let was = same.into_iter().cloned().collect();
     let gone = gone.into_iter().cloned().collect();
     let news = call.sessions().filter(|name| !known.contains(*name)).cloned().collect();
     changed.then_some(Change { call, was, gone, news })

@@ -4,14 +4,19 @@
 //! otherwise it starts over. A call that moves, or takes another in, is written first and removed second. Every write
 //! waits for a majority and its journal, so an acknowledged event survives the loss of the primary.
 
+mod active;
 mod batch;
 mod calls;
 mod customers;
 mod dismissals;
 mod document;
 mod erasing;
+mod id;
+mod refusal;
 mod sessions;
 mod shapes;
+mod value;
+mod writes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,26 +25,36 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
-use mongodb::bson::{DateTime as BsonDateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime as BsonDateTime, Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
-use super::advance::{Change, Held, Known, no_more, settle};
+use super::advance::{Change, Held, Known, Place, no_more, settle};
+use super::aside::Asides;
 use super::watch::Watch;
-use super::{HistoryQuery, Result, StoreError};
+use super::{HistoryQuery, Position, Result, StoreError};
 use crate::call::{Call, CallEvent, Fact};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::Region;
-use calls::{Calls, Written, as_found, by_rev};
+use calls::{Calls, Written, as_found};
 pub(super) use dismissals::{DISMISSALS, dismissal, is_unauthorized};
-use document::{bson_id, to_document};
-pub(super) use document::{from_document, id_text};
+pub(super) use document::{fields, from_document};
+use id::bson_id;
+pub(super) use id::{extended, id_text, raw_id, rename};
+use refusal::{DUPLICATE, refusal};
 use shapes::Shapes;
 
 /// RingCentral waits 3 s for an answer, so looking for a primary must give up before.
 const SERVER_SELECTION: Duration = Duration::from_secs(2);
 /// A dozen phones that ring at once write the same call; each loser tries again.
 const MOST_ATTEMPTS: usize = 40;
+/// Another's document of the same session is found by the next look; what is in the way and still not found is no call.
+const MOST_DUPLICATES: usize = 3;
+/// Calls that began in one millisecond, among which a place in the history is looked for.
+const MOST_AT_ONCE: i64 = 1_000;
+/// The codes of an index that is there in another form, or cannot be unique because of what is in the collection.
+const INDEX_DIFFERS: [i32; 3] = [85, 86, DUPLICATE];
+
 /// MongoDB. Cheap to clone.
 #[derive(Clone)]
 pub struct Mongo {
@@ -55,6 +70,7 @@ pub struct Mongo {
     prepared: Arc<AtomicBool>,
     /// It was logged that a role does not allow dismissals.
     warned: Arc<AtomicBool>,
+    asides: Asides,
 }
 
 impl Mongo {
@@ -77,6 +93,7 @@ impl Mongo {
             options: Box::new(options),
             prepared: Arc::default(),
             warned: Arc::default(),
+            asides: Asides::default(),
         })
     }
 
@@ -90,7 +107,18 @@ impl Mongo {
         let unique = IndexOptions::builder().unique(true).partial_filter_expression(only_texts).build();
         let index = |keys: Document| IndexModel::builder().keys(keys).build();
         let by_session = IndexModel::builder().keys(doc! { "session_id": 1 }).options(unique).build();
-        self.active.create_indexes([by_session, index(doc! { "ledger.linked": 1 })]).await?;
+        if let Err(error) = self.active.create_index(by_session).await {
+            let differs = |code| INDEX_DIFFERS.contains(&code);
+            if !command_code(&error).is_some_and(differs) {
+                return Err(error.into());
+            }
+            // Another program's index serves as well; only two instances that begin one call at once may store it twice, and
+            // join it when they meet.
+            tracing::warn!(
+                "active_calls has no unique index on session_id, and cannot get one: see its indexes and duplicates"
+            );
+        }
+        self.active.create_index(index(doc! { "ledger.linked": 1 })).await?;
         let by_time = index(doc! { "timestamp": -1, "_id": -1 });
         let by_caller = index(doc! { "from_number": 1, "timestamp": -1 });
         let sessions = [index(doc! { "session_id": 1 }), index(doc! { "ledger.linked": 1 })];
@@ -120,20 +148,46 @@ impl Mongo {
     pub async fn apply(
         &self,
         events: &[CallEvent],
-        mut known: Known,
+        known: Known,
         new_id: &str,
         tell: impl Fn(Call) + Send + Sync,
     ) -> Result<()> {
-        let (mut told, mut lost, mut leaving) = (false, false, Vec::new());
+        let (code, id) = match self.apply_beside(None, events, known, new_id, &tell).await {
+            Err(StoreError::Refused { code, id: Some(id) }) => (code, id),
+            done => return done,
+        };
+        // The session's document is another program's and cannot be changed. If its session is in a form of its own, there
+        // is room for a document of ours beside it.
+        let held = self.look(events, None).await?.held;
+        let theirs = held.iter().find(|it| it.call.id == id && it.place == Place::Active);
+        if let Some(theirs) = theirs {
+            self.set_aside(&theirs.call, code).await?;
+        }
+        if theirs.is_none() || id == new_id || !events.first().is_some_and(CallEvent::can_begin_a_call) {
+            return Err(StoreError::Refused { code, id: Some(id) });
+        }
+        self.apply_beside(Some(&id), events, Known::at_hand(events, None), new_id, &tell).await
+    }
+
+    /// Takes events in, as if the call `barred` did not exist.
+    async fn apply_beside(
+        &self,
+        barred: Option<&str>,
+        events: &[CallEvent],
+        mut known: Known,
+        new_id: &str,
+        tell: &(impl Fn(Call) + Send + Sync),
+    ) -> Result<()> {
+        let (mut told, mut lost, mut leaving, mut duplicates) = (false, false, Vec::new(), 0);
         let end = |leaving| {
-            no_more(leaving).into_iter().for_each(&tell);
+            no_more(leaving).into_iter().for_each(tell);
             Ok(())
         };
         for _ in 0..MOST_ATTEMPTS {
-            let Some(change) = self.settle(&mut known, events, new_id).await? else {
+            let Some(change) = self.settle(barred, &mut known, events, new_id).await? else {
                 // After a race that was lost, or may have been, whoever won wrote this, and it is news all the same.
                 if lost && !told {
-                    as_found(known.held).into_iter().for_each(&tell);
+                    as_found(known.held).into_iter().for_each(tell);
                 }
                 return end(leaving);
             };
@@ -142,7 +196,11 @@ impl Mongo {
             }
             let written = self.calls.write(&change).await?;
             let settled = written == Written::All && change.news.is_empty();
-            if written != Written::Nothing {
+            duplicates += usize::from(written == Written::Duplicate);
+            if duplicates == MOST_DUPLICATES {
+                return Err(StoreError::Refused { code: DUPLICATE, id: None });
+            }
+            if matches!(written, Written::All | Written::Kept) {
                 // It is on disk, and a phone is ringing: nobody waits for the second look, which hardly ever finds anything.
                 tell(change.call);
                 told = true;
@@ -154,15 +212,27 @@ impl Mongo {
             lost |= written != Written::All;
             // Whoever begins a call writes first and looks second, and so does whoever takes its session in: one of the
             // two sees the other.
-            known.held = self.calls.look(&known.sessions).await?;
+            known.held = self.look_beside(barred, &known.sessions).await?;
             // Changed by somebody else while it was to be removed, so it is still there to be joined.
             leaving.retain(|gone: &Held| known.held.iter().all(|it| it.call.id != gone.call.id));
         }
         Err(StoreError::Contention)
     }
 
+    async fn look_beside(&self, barred: Option<&str>, names: &BTreeSet<String>) -> Result<Vec<Held>> {
+        let mut held = self.calls.look(names).await?;
+        held.retain(|it| Some(it.call.id.as_str()) != barred);
+        Ok(held)
+    }
+
     /// What has to be written, once every call was looked at that those held or the change lead to.
-    async fn settle(&self, known: &mut Known, events: &[CallEvent], new_id: &str) -> Result<Option<Change>> {
+    async fn settle(
+        &self,
+        barred: Option<&str>,
+        known: &mut Known,
+        events: &[CallEvent],
+        new_id: &str,
+    ) -> Result<Option<Change>> {
         let Known { held, sessions } = known;
         loop {
             let change = settle(held, events, new_id);
@@ -172,18 +242,13 @@ impl Mongo {
             if unknown.is_empty() {
                 return Ok(change);
             }
-            for found in self.calls.look(&unknown).await? {
+            for found in self.look_beside(barred, &unknown).await? {
                 if !held.iter().any(|it| it.place == found.place && it.call.id == found.call.id) {
                     held.push(found);
                 }
             }
             sessions.extend(unknown);
         }
-    }
-
-    pub async fn active(&self) -> Result<Vec<Call>> {
-        let documents: Vec<_> = self.active.find(doc! {}).await?.try_collect().await?;
-        Ok(documents.into_iter().filter_map(from_document).collect())
     }
 
     pub async fn active_call(&self, id: &str) -> Result<Option<Call>> {
@@ -197,28 +262,29 @@ impl Mongo {
         Watch::open((*self.options).clone(), self.database.name()).await
     }
 
-    /// An ended call by its id.
-    pub async fn ended(&self, id: &str) -> Result<Option<Call>> {
-        Ok(self.history.find_one(doc! { "_id": bson_id(id) }).await?.and_then(from_document))
+    /// How a call ended that was known as this one.
+    pub async fn ended(&self, known: &Call) -> Result<Option<Call>> {
+        Ok(self.history.find_one(doc! { "_id": raw_id(known) }).await?.and_then(|ended| from_document(ended).ok()))
     }
 
-    pub async fn adopt(&self, found: Call, next: Call) -> Result<Option<Call>> {
-        // Only what is ours is added; the other program's own fields stay as it wrote them.
-        let mut ours = to_document(&next)?;
-        for guides in ["_id", "session_id", "from_number", "from_name", "to_number", "direction", "status", "timestamp"]
-        {
-            ours.remove(guides);
-        }
-        let adopted = self.active.update_one(by_rev(&found.id, found.rev), doc! { "$set": ours }).await?;
-        Ok((adopted.matched_count == 1).then_some(next))
+    /// The `_id` at a place in the history. Its text may not say the type.
+    async fn id_at(&self, place: &Position) -> Result<Bson> {
+        let at = BsonDateTime::from_millis(place.timestamp.timestamp_millis());
+        let ids = self.history.find(doc! { "timestamp": at }).projection(doc! { "_id": 1 }).limit(MOST_AT_ONCE);
+        let ids: Vec<Document> = ids.await?.try_collect().await?;
+        let same = |id: &Bson| id_text(Some(id)) == place.id || extended(id) == place.id;
+        let found = ids.into_iter().filter_map(|mut it| it.remove("_id")).find(same);
+        Ok(found.unwrap_or_else(|| bson_id(&place.id)))
     }
 
     pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>> {
         let mut all = Vec::new();
         if let Some(before) = &query.before {
             let at = BsonDateTime::from_millis(before.timestamp.timestamp_millis());
-            let id = bson_id(&before.id);
-            all.push(doc! { "$or": [{ "timestamp": { "$lt": at } }, { "timestamp": at, "_id": { "$lt": id } }] });
+            // A plain comparison would leave out ids of other types.
+            let before_id = doc! { "$expr": { "$lt": ["$_id", { "$literal": self.id_at(before).await? }] } };
+            let then = doc! { "$and": [{ "timestamp": at }, before_id] };
+            all.push(doc! { "$or": [{ "timestamp": { "$lt": at } }, then] });
         }
         all.extend(query.result.map(|result| doc! { "result": result.as_str() }));
         all.extend(query.direction.map(|direction| doc! { "direction": direction.as_str() }));
@@ -238,7 +304,7 @@ impl Mongo {
         let options =
             FindOptions::builder().sort(doc! { "timestamp": -1, "_id": -1 }).limit(query.limit as i64).build();
         let documents: Vec<_> = self.history.find(filter).with_options(options).await?.try_collect().await?;
-        Ok(documents.into_iter().filter_map(from_document).collect())
+        Ok(documents.into_iter().filter_map(|it| from_document(it).ok()).collect())
     }
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
@@ -264,7 +330,7 @@ impl Mongo {
         };
         let kept = match keep().await {
             // Another instance was first by a hair; now there is one to be found.
-            Err(error) if is_command_duplicate(&error) => keep().await?,
+            Err(error) if is_duplicate(&error) => keep().await?,
             kept => kept?,
         };
         Ok(kept.and_then(|setting| setting.get_str("value").ok().map(str::to_owned)).unwrap_or_default())
@@ -320,11 +386,12 @@ impl Mongo {
 }
 
 fn is_duplicate(error: &mongodb::error::Error) -> bool {
-    use mongodb::error::{ErrorKind, WriteFailure};
-    matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(e)) if e.code == 11000)
+    refusal(error) == Some(DUPLICATE)
 }
 
-/// The same, said by a command that also answers a document.
-fn is_command_duplicate(error: &mongodb::error::Error) -> bool {
-    matches!(&*error.kind, mongodb::error::ErrorKind::Command(error) if error.code == 11000)
+fn command_code(error: &mongodb::error::Error) -> Option<i32> {
+    match &*error.kind {
+        mongodb::error::ErrorKind::Command(error) => Some(error.code),
+        _ => None,
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::file::File;
 use super::person::Person;
@@ -128,14 +128,53 @@ impl Spool {
     pub async fn refuse(&self, position: i64) -> Result<bool> {
         let aside = self.file.write(move |db| {
             db.execute("UPDATE spool SET refusals = refusals + 1 WHERE position = ?1", [position])?;
-            let hopeless = "FROM spool WHERE position = ?1 AND refusals >= ?2";
-            let moved = format!("INSERT OR IGNORE INTO refused SELECT position, call_id, events {hopeless}");
-            db.execute(&moved, params![position, MOST_REFUSALS])?;
-            db.execute(&format!("DELETE {hopeless}"), params![position, MOST_REFUSALS])
+            let refusals: Option<i64> = db
+                .query_row("SELECT refusals FROM spool WHERE position = ?1", [position], |row| row.get(0))
+                .optional()?;
+            if refusals.is_some_and(|refusals| refusals >= MOST_REFUSALS) { put_aside(db, position) } else { Ok(0) }
         });
         let aside = aside.await?;
         self.depth.fetch_sub(aside, Ordering::AcqRel);
         Ok(aside > 0)
+    }
+
+    /// Puts an entry aside that the database will never take.
+    pub async fn put_aside(&self, position: i64) -> Result<()> {
+        let aside = self.file.write(move |db| put_aside(db, position)).await?;
+        self.depth.fetch_sub(aside, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Keeps facts, durably, that the database does not take, beside those that wait.
+    pub async fn keep_aside(&self, call_id: &str, events: &[CallEvent]) -> Result<()> {
+        let (call_id, events) = (call_id.to_owned(), serde_json::to_string(events)?);
+        let kept = self.file.write(move |db| {
+            // Only the first table hands out positions.
+            db.execute("INSERT INTO spool (call_id, events) VALUES (?1, ?2)", params![call_id, events])?;
+            put_aside(db, db.last_insert_rowid())
+        });
+        kept.await.map(drop)
+    }
+
+    /// Lets the facts of a call wait for the database again that were put aside; how many entries.
+    pub async fn take_back(&self, call_id: &str) -> Result<usize> {
+        let call_id = call_id.to_owned();
+        let read = call_id.clone();
+        let count = move |db: &Connection| {
+            db.query_row("SELECT count(*) FROM refused WHERE call_id = ?1", [&read], |row| row.get::<_, i64>(0))
+        };
+        // Counted first, because what waits may be forgotten as soon as it is there. The caller has the call's turn.
+        let waiting = self.file.read(count).await? as usize;
+        self.depth.fetch_add(waiting, Ordering::AcqRel);
+        let back = self.file.write(move |db| {
+            let again = "INSERT INTO spool (call_id, events) SELECT call_id, events FROM refused WHERE call_id = ?1
+                         ORDER BY position";
+            db.execute(again, [&call_id])?;
+            db.execute("DELETE FROM refused WHERE call_id = ?1", [&call_id])
+        });
+        back.await.inspect_err(|_| {
+            self.depth.fetch_sub(waiting, Ordering::AcqRel);
+        })
     }
 
     /// Empties the write-ahead log, which still holds what the database has taken.
@@ -224,6 +263,14 @@ impl Spool {
         });
         remembered.await
     }
+}
+
+/// Moves an entry from those that wait to those that were refused; how many did move.
+fn put_aside(db: &Connection, position: i64) -> rusqlite::Result<usize> {
+    db.execute("DELETE FROM refused WHERE position <= ?1 - ?2", params![position, MOST as i64])?;
+    let moved = "INSERT OR IGNORE INTO refused SELECT position, call_id, events FROM spool WHERE position = ?1";
+    db.execute(moved, [position])?;
+    db.execute("DELETE FROM spool WHERE position = ?1", [position])
 }
 
 #[cfg(test)]

@@ -4,30 +4,31 @@ mod dismissals;
 mod erasing;
 mod people;
 mod phone_keys;
+mod row;
 mod sessions;
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ToSql;
-use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::{Deserialize, Serialize};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::advance::{Held, Known, Place, no_more, settle};
+use super::aside::{Asides, Why, hash};
 use super::erasure::Erasure;
 use super::file::File;
 use super::person::Person;
 use super::{CustomerRecord, Erased, HistoryQuery, MOST_SHAPES, Result};
-use crate::call::{Call, CallEvent, Direction, Ledger, Status, millis};
+use crate::call::{Call, CallEvent, millis};
 use crate::customer::Customer;
 use crate::phone::{PhoneNumber, Region};
 use erasing::Search;
 use people::import;
+use row::{more_of, read_call, time};
 
 /// Records of one write, so that webhooks need not wait for all.
 const CUSTOMERS_AT_A_TIME: usize = 500;
@@ -39,6 +40,7 @@ pub struct Sqlite {
     region: Region,
     /// Set when the keys of customers' numbers are those of this version and region.
     phone_keys: Arc<OnceCell<()>>,
+    asides: Asides,
 }
 
 impl Sqlite {
@@ -47,7 +49,7 @@ impl Sqlite {
         let path = folder.join("caller-popup.sqlite");
         phone_keys::check(&path)?;
         let file = File::open(&path, include_str!("schema.sql"))?;
-        Ok(Self { file, region, phone_keys: Arc::default() })
+        Ok(Self { file, region, phone_keys: Arc::default(), asides: Asides::default() })
     }
 
     pub async fn apply(&self, events: &[CallEvent], known: Known, new_id: &str) -> Result<Vec<Call>> {
@@ -56,7 +58,13 @@ impl Sqlite {
     }
 
     pub async fn active(&self) -> Result<Vec<Call>> {
-        self.file.read(|db| select(db, "SELECT * FROM active_calls", &[])).await
+        let asides = self.asides.clone();
+        self.file.read(move |db| all_active(db, &asides)).await
+    }
+
+    /// Rows that are set aside now, and since the start.
+    pub fn rows_set_aside(&self) -> (usize, u64) {
+        self.asides.count()
     }
 
     pub async fn active_call(&self, id: &str) -> Result<Option<Call>> {
@@ -70,14 +78,19 @@ impl Sqlite {
     }
 
     pub async fn adopt(&self, found: Call, next: Call) -> Result<Option<Call>> {
+        let asides = self.asides.clone();
         self.file
-            .write(move |db| {
-                let current = select(db, "SELECT * FROM active_calls WHERE id = ?1", &[&found.id])?;
-                if current.first() != Some(&found) {
-                    return Ok(None);
+            .write(move |db| match adopt(db, &found, &next) {
+                // A trigger of another program, which is about this row alone.
+                Err(rusqlite::Error::SqliteFailure(cause, _)) if cause.code == ErrorCode::ConstraintViolation => {
+                    let (key, content) = (hash(&found.id), hash(&found.session_id));
+                    asides.note(key, content, "a row", Why::Refused(cause.extended_code));
+                    Ok(None)
                 }
-                put_active(db, &next)?;
-                Ok(Some(next.clone()))
+                adopted => {
+                    asides.forget(hash(&found.id));
+                    adopted
+                }
             })
             .await
     }
@@ -241,7 +254,7 @@ fn apply(db: &Connection, events: &[CallEvent], known: Known, new_id: &str) -> r
     match Place::of(call) {
         Place::Active => put_active(db, call)?,
         Place::History => {
-            if change.rev_in(Place::Active).is_some() {
+            if change.held_in(Place::Active).is_some() {
                 db.prepare_cached("DELETE FROM active_calls WHERE id = ?1")?.execute([&call.id])?;
             }
             put_ended(db, call)?;
@@ -333,8 +346,7 @@ fn put_ended(db: &Connection, call: &Call) -> rusqlite::Result<()> {
 
 fn put(db: &Connection, call: &Call, sql: &str, with_result: bool) -> rusqlite::Result<()> {
     let (timestamp, result) = (millis::format(&call.timestamp), call.result.map(|result| result.as_str()));
-    let more = serde_json::to_string(&More { call: Cow::Borrowed(call), ledger: Cow::Borrowed(&call.ledger) })
-        .expect("a call has text keys and finite numbers only");
+    let more = more_of(call);
     let values: [&dyn ToSql; 14] = [
         &call.id,
         &call.session_id,
@@ -356,37 +368,53 @@ fn put(db: &Connection, call: &Call, sql: &str, with_result: bool) -> rusqlite::
 
 fn select(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result<Vec<Call>> {
     let mut statement = db.prepare_cached(sql)?;
-    statement.query_map(values, read_call)?.collect()
+    let calls = statement.query_map(values, read_call)?;
+    calls.filter_map(|call| call.map(std::result::Result::ok).transpose()).collect()
 }
 
-/// What the columns do not hold.
-#[derive(Deserialize, Serialize)]
-struct More<'a> {
-    call: Cow<'a, Call>,
-    ledger: Cow<'a, Ledger>,
+/// Every row that is a call. The others are set aside.
+fn all_active(db: &Connection, asides: &Asides) -> rusqlite::Result<Vec<Call>> {
+    let mut statement = db.prepare_cached("SELECT * FROM active_calls")?;
+    let (mut rows, mut calls, mut there) = (statement.query([])?, Vec::new(), HashSet::new());
+    while let Some(row) = rows.next()? {
+        match read_call(row)? {
+            Ok(call) => {
+                there.insert(hash(&call.id));
+                calls.push(call);
+            }
+            Err(why) => {
+                let key = hash(row.get_ref("id")?.as_bytes().unwrap_or_default());
+                there.insert(key);
+                asides.note(key, hash(why), "a row", Why::Unreadable(why));
+            }
+        }
+    }
+    asides.retain(&there);
+    Ok(calls)
 }
 
-/// Columns win over `more`, because another program changes columns.
-fn read_call(row: &Row<'_>) -> rusqlite::Result<Call> {
-    let (id, session_id): (String, String) = (row.get("id")?, row.get("session_id")?);
-    let timestamp = row.get::<_, String>("timestamp")?;
-    let timestamp = millis::parse(&timestamp).unwrap_or_default();
-    let more = row.get_ref("more")?.as_str_or_null()?.and_then(|more| serde_json::from_str::<More<'_>>(more).ok());
-    let mut call = match more {
-        Some(more) => Call { ledger: more.ledger.into_owned(), ..more.call.into_owned() },
-        None => Call::new(id.clone(), session_id.clone(), timestamp),
+/// Adds what is ours to a row of another program, if it is still as it was found.
+fn adopt(db: &Connection, found: &Call, next: &Call) -> rusqlite::Result<Option<Call>> {
+    let Some(mut current) = select(db, "SELECT * FROM active_calls WHERE id = ?1", &[&found.id])?.pop() else {
+        return Ok(None);
     };
-    (call.id, call.session_id, call.timestamp) = (id, session_id, timestamp);
-    call.from_number = row.get("from_number")?;
-    call.from_name = row.get("from_name")?;
-    call.to_number = row.get("to_number")?;
-    call.direction = Direction::from_word(&row.get::<_, String>("direction")?);
-    call.status = Status::from_word(&row.get::<_, String>("status")?);
-    call.customer_id = row.get("customer_id")?;
-    call.customer_name = row.get("customer_name")?;
-    call.customer_email = row.get("customer_email")?;
-    call.rev = row.get("rev")?;
-    Ok(call)
+    if current.rev == 0 {
+        // Where its own time cannot be read, it is that of the reading.
+        let mut row = db.prepare_cached("SELECT timestamp FROM active_calls WHERE id = ?1")?;
+        current.ledger.heard_at = found.ledger.heard_at;
+        if row.query_row([&found.id], time)?.is_none() {
+            current.timestamp = found.timestamp;
+        }
+    }
+    if current != *found {
+        return Ok(None);
+    }
+    db.prepare_cached("UPDATE active_calls SET rev = ?2, more = ?3 WHERE id = ?1")?.execute(params![
+        next.id,
+        next.rev,
+        more_of(next)
+    ])?;
+    Ok(Some(next.clone()))
 }
 
 fn history(db: &Connection, query: &HistoryQuery) -> rusqlite::Result<Vec<Call>> {
@@ -418,8 +446,9 @@ fn history(db: &Connection, query: &HistoryQuery) -> rusqlite::Result<Vec<Call>>
     if let Some(extensions) = &query.extension_ids {
         restrict(
             " AND EXISTS (SELECT 1 FROM json_each(?) AS mine WHERE
-               mine.value IN (SELECT value FROM json_each(more, '$.call.extension_ids')
-                              UNION SELECT value FROM json_each(more, '$.ledger.queue_ids')))",
+               mine.value IN (SELECT value FROM json_each(iif(json_valid(more), more, '{}'), '$.call.extension_ids')
+                              UNION SELECT value FROM
+                              json_each(iif(json_valid(more), more, '{}'), '$.ledger.queue_ids')))",
             Box::new(json!(extensions).to_string()),
         );
     }

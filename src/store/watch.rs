@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use mongodb::Client;
-use mongodb::bson::{Document, Timestamp, doc};
+use mongodb::bson::{Bson, Document, Timestamp, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 use mongodb::options::{ClientOptions, FullDocumentType};
 
-use super::mongo::{DISMISSALS, dismissal, from_document, id_text, is_unauthorized};
+use super::mongo::{DISMISSALS, dismissal, extended, fields, from_document, id_text, is_unauthorized, raw_id};
 use super::{Result, StoreError};
 use crate::call::Call;
 
@@ -29,8 +29,9 @@ pub struct Watch {
 /// Something that happened to an active call.
 #[derive(Debug)]
 pub struct Seen {
-    /// Which.
-    pub id: String,
+    /// Which, in the forms that its id may have as a text.
+    pub names: [String; 2],
+    id: Bson,
     /// How it stands now, which may be after later changes too; `None` when it is no longer in `active_calls`.
     pub call: Option<Box<Call>>,
     /// The viewer who dismissed the call, if that is what happened to it.
@@ -43,6 +44,13 @@ pub struct Seen {
     pub told_after: Option<Duration>,
 }
 
+impl Seen {
+    /// Whether this happened to the document of `call`.
+    pub fn is_of(&self, call: &Call) -> bool {
+        raw_id(call) == self.id
+    }
+}
+
 impl Watch {
     /// Begins to watch; `None` where the server is no replica set and only polling helps.
     pub(super) async fn open(options: ClientOptions, database: &str) -> Result<Option<Self>> {
@@ -51,13 +59,14 @@ impl Watch {
         // What time it is at the database, so that it is known since when this stream tells everything.
         let since = database.run_command(doc! { "ping": 1 }).await?.get_timestamp("operationTime").ok();
         let calls = database.collection::<Document>(CALLS);
+        let asked = doc! { "$project": asked_for()? };
         // One stream of both collections tells their changes in one order.
-        let both = database.watch().pipeline([doc! { "$match": changes_of_both() }]);
+        let both = database.watch().pipeline([doc! { "$match": changes_of_both() }, asked.clone()]);
         let both = both.full_document(FullDocumentType::UpdateLookup);
         let mut watch = since.into_iter().fold(both, |watch, since| watch.start_at_operation_time(since)).await;
         if watch.as_ref().is_err_and(is_unauthorized) {
             // A role may be for single collections; then the poll finds the dismissals.
-            let calls = calls.watch().full_document(FullDocumentType::UpdateLookup);
+            let calls = calls.watch().pipeline([asked]).full_document(FullDocumentType::UpdateLookup);
             watch = since.into_iter().fold(calls, |watch, since| watch.start_at_operation_time(since)).await;
         }
         match watch {
@@ -77,29 +86,30 @@ impl Watch {
     pub async fn next(&mut self) -> Result<Seen> {
         loop {
             let change = self.changes.next().await.ok_or(StoreError::Closed)??;
-            let id = change.document_key.as_ref().map(|key| id_text(key.get("_id"))).unwrap_or_default();
+            let id = change.document_key.as_ref().and_then(|key| key.get("_id")).cloned().unwrap_or(Bson::Null);
+            let names = [id_text(Some(&id)), extended(&id)];
             let at = change.cluster_time.map(cluster_time);
             let told_after = change.wall_time.map(|at| at.to_system_time()).and_then(|at| at.elapsed().ok());
             let updated = change.update_description.map(|update| update.updated_fields);
             let rev = updated.as_ref().or(change.full_document.as_ref()).map_or(0, rev);
             if change.ns.as_ref().and_then(|ns| ns.coll.as_deref()) == Some(DISMISSALS) {
                 let Some(dismissal) = change.full_document.as_ref().and_then(dismissal) else { continue };
-                let (id, dismissed_by) = (dismissal.call_id, Some(dismissal.viewer));
-                return Ok(Seen { id, call: None, dismissed_by, rev: None, at, told_after });
+                let (names, dismissed_by) = ([dismissal.call_id, String::new()], Some(dismissal.viewer));
+                return Ok(Seen { names, id, call: None, dismissed_by, rev: None, at, told_after });
             }
             match change.operation_type {
                 OperationType::Insert | OperationType::Replace | OperationType::Update => {
-                    match change.full_document.and_then(from_document) {
-                        Some(call) => {
+                    match change.full_document.map(from_document) {
+                        Some(Ok(call)) => {
                             let (call, dismissed_by, rev) = (Some(Box::new(call)), None, Some(rev));
-                            return Ok(Seen { id, call, dismissed_by, rev, at, told_after });
+                            return Ok(Seen { names, id, call, dismissed_by, rev, at, told_after });
                         }
-                        // Changed and deleted before the lookup, or no call at all.
-                        None => continue,
+                        // Changed and deleted before the lookup, or no call at all, which the poll sets aside.
+                        Some(Err(_)) | None => continue,
                     }
                 }
                 OperationType::Delete => {
-                    return Ok(Seen { id, call: None, dismissed_by: None, rev: None, at, told_after });
+                    return Ok(Seen { names, id, call: None, dismissed_by: None, rev: None, at, told_after });
                 }
                 // The collection was dropped or renamed: this stream tells no more.
                 OperationType::Invalidate
@@ -123,6 +133,17 @@ fn changes_of_both() -> Document {
         { "ns.coll": DISMISSALS, "operationType": "insert" },
         { "operationType": { "$in": ends } },
     ] }
+}
+
+/// What of an event is asked for: of its document the fields that are read as a call. Another program's may hold so much else
+/// that the event is too large to be sent, and the stream would end.
+fn asked_for() -> Result<Document> {
+    let of_the_event = ["_id", "operationType", "clusterTime", "wallTime", "documentKey", "ns", "to"];
+    let of_the_update = ["updateDescription.updatedFields.rev", "updateDescription.removedFields"];
+    let fields = fields()?.into_iter().map(|field| format!("fullDocument.{field}"));
+    let of_a_dismissal = ["fullDocument.call", "fullDocument.viewer", "fullDocument.at"];
+    let asked = of_the_event.into_iter().chain(of_a_dismissal).chain(of_the_update).map(str::to_owned).chain(fields);
+    Ok(asked.map(|field| (field, Bson::Int32(1))).collect())
 }
 
 /// MongoDB's time as one number: seconds, then a count.

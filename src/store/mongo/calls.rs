@@ -4,22 +4,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::error::{Error, ErrorKind};
+use mongodb::error::Error;
 use mongodb::{Collection, Database};
 
 use super::batch::Batch;
 use super::dismissals::DISMISSALS;
-use super::document::{bson_id, from_document, to_document};
+use super::document::{by_rev, changes, from_document, to_document};
+use super::id::{bson_id, raw_id};
+use super::writes::{Outcome, Writes};
 use crate::call::Call;
-use crate::store::Result;
 use crate::store::advance::{Change, Held, Place};
+use crate::store::{Result, StoreError};
 
 /// Ended calls of a session that are looked at: one, or several that turn out to be one. People repeat the session ids of
 /// the guide's body without end, and of those only the newest matters.
 const MOST_ENDED: usize = 8;
-/// What MongoDB calls a second document of the same id or session.
-const DUPLICATE: i32 = 11000;
 
 /// Whether everything still was as it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(super) enum Written {
     Kept,
     /// Somebody else was first, or may have been.
     Nothing,
+    /// A document is in the way: of the same id or session, or of whatever else another program made unique.
+    Duplicate,
 }
 
 /// `active_calls` and `call_history`. Cheap to clone.
@@ -38,16 +41,9 @@ pub(super) struct Calls {
     looks: Batch<Vec<String>, Vec<Held>>,
     active: Writes,
     history: Writes,
+    ended: Collection<Document>,
     by_id: Batch<String, Option<Call>>,
-    dismissals: Batch<Document, bool>,
-}
-
-/// The writes of one collection.
-#[derive(Clone)]
-struct Writes {
-    inserts: Batch<Document, bool>,
-    updates: Batch<Document, bool>,
-    deletes: Batch<Document, bool>,
+    dismissals: Writes,
 }
 
 impl Calls {
@@ -56,10 +52,9 @@ impl Calls {
         let looks = Batch::start(move |asked| look_together(places.clone(), asked));
         let table = active.clone();
         let by_id = Batch::start(move |ids| find_together(table.clone(), ids));
-        let table: Collection<Document> = database.collection(DISMISSALS);
-        let dismissals = Batch::start(move |documents| insert_together(table.clone(), documents));
-        let (active, history) = (Writes::to(active, database), Writes::to(history, database));
-        Self { looks, active, history, by_id, dismissals }
+        let dismissals = Writes::to(&database.collection(DISMISSALS), database);
+        let (active, ended) = (Writes::to(active, database), history.clone());
+        Self { looks, active, history: Writes::to(history, database), ended, by_id, dismissals }
     }
 
     /// An active call by its id; one read for all who ask at once.
@@ -69,7 +64,11 @@ impl Calls {
 
     /// Inserts a dismissal; `false` when it is there already.
     pub(super) async fn dismiss(&self, dismissal: Document) -> Result<bool> {
-        self.dismissals.ask(dismissal).await
+        match self.dismissals.inserts.ask(dismissal).await? {
+            Outcome::Done => Ok(true),
+            Outcome::Stale | Outcome::Duplicate => Ok(false),
+            Outcome::Refused(code) => Err(StoreError::Refused { code, id: None }),
+        }
     }
 
     /// Every call that these sessions lead to, and of those that ended the newest.
@@ -86,28 +85,48 @@ impl Calls {
             Place::Active => (Place::Active, Place::History),
             Place::History => (Place::History, Place::Active),
         };
-        let mut document = to_document(call)?;
-        let kept = match change.rev_in(place) {
-            Some(rev) => {
-                // Another program's own fields in the document stay as they are.
-                document.remove("_id");
-                let update = doc! { "q": by_rev(&call.id, rev), "u": { "$set": document } };
+        let outcome = match change.held_in(place) {
+            // Another program's own fields in the document stay as they are.
+            Some(before) => {
+                let update = doc! { "q": by_rev(before), "u": { "$set": changes(before, call)? } };
                 self.at(place).updates.ask(update).await?
             }
-            None => self.at(place).inserts.ask(document).await?,
+            None => self.insert(place, call).await?,
         };
-        if !kept {
-            return Ok(Written::Nothing);
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Stale => return Ok(Written::Nothing),
+            Outcome::Duplicate => return Ok(Written::Duplicate),
+            Outcome::Refused(code) => {
+                let id = change.held_in(place).map(|before| before.id.clone());
+                return Err(StoreError::Refused { code, id });
+            }
         }
-        let copy = change.rev_in(other).map(|rev| (other, &call.id, rev));
-        let gone = change.gone.iter().map(|it| (it.place, &it.call.id, it.call.rev));
-        for (place, id, rev) in copy.into_iter().chain(gone) {
-            let delete = doc! { "q": by_rev(id, rev), "limit": 1 };
-            if !self.at(place).deletes.ask(delete).await? {
+        let gone = change.gone.iter().map(|it| (it.place, &it.call));
+        for (place, before) in change.held_in(other).map(|before| (other, before)).into_iter().chain(gone) {
+            let delete = doc! { "q": by_rev(before), "limit": 1 };
+            if self.at(place).deletes.ask(delete).await? != Outcome::Done {
                 return Ok(Written::Kept);
             }
         }
         Ok(Written::All)
+    }
+
+    async fn insert(&self, place: Place, call: &Call) -> Result<Outcome> {
+        let mut document = to_document(call)?;
+        let outcome = self.at(place).inserts.ask(document.clone()).await?;
+        if (place, outcome) != (Place::History, Outcome::Duplicate) {
+            return Ok(outcome);
+        }
+        // Another instance moved this call, or another program uses an `_id` again for the next call, which then has a row of
+        // its own.
+        let there = self.ended.find_one(doc! { "_id": raw_id(call) }).await?.map(from_document);
+        let same = |ended: Call| ended.sessions().any(|name| call.sessions().any(|mine| mine == name));
+        if there.is_none_or(|there| there.is_ok_and(same)) {
+            return Ok(outcome);
+        }
+        document.insert("_id", ObjectId::new());
+        self.at(place).inserts.ask(document).await
     }
 
     fn at(&self, place: Place) -> &Writes {
@@ -115,18 +134,6 @@ impl Calls {
             Place::Active => &self.active,
             Place::History => &self.history,
         }
-    }
-}
-
-impl Writes {
-    fn to(collection: &Collection<Document>, database: &Database) -> Self {
-        let table = collection.clone();
-        let inserts = Batch::start(move |documents| insert_together(table.clone(), documents));
-        let together = |command: &'static str, list: &'static str| {
-            let (database, table) = (database.clone(), collection.name().to_owned());
-            Batch::start(move |statements| write_together(database.clone(), command, list, table.clone(), statements))
-        };
-        Self { inserts, updates: together("update", "updates"), deletes: together("delete", "deletes") }
     }
 }
 
@@ -170,7 +177,7 @@ async fn look(
             Some(Bson::Document(ended)) if !document.contains_key("_id") => (Place::History, ended),
             _ => (Place::Active, document),
         };
-        Some(Held { place, call: Arc::new(from_document(document)?) })
+        Some(Held { place, call: Arc::new(from_document(document).ok()?) })
     };
     Ok(found.into_iter().filter_map(held).collect())
 }
@@ -182,58 +189,8 @@ async fn find_together(
 ) -> std::result::Result<Vec<Option<Call>>, Error> {
     let wanted: Vec<Bson> = ids.iter().collect::<BTreeSet<_>>().into_iter().map(|id| bson_id(id)).collect();
     let found: Vec<Document> = active.find(doc! { "_id": { "$in": wanted } }).await?.try_collect().await?;
-    let calls: Vec<Call> = found.into_iter().filter_map(from_document).collect();
+    let calls: Vec<Call> = found.into_iter().filter_map(|document| from_document(document).ok()).collect();
     Ok(ids.iter().map(|id| calls.iter().find(|call| call.id == *id).cloned()).collect())
-}
-
-/// Inserts what is not there yet.
-async fn insert_together(
-    collection: Collection<Document>,
-    documents: Vec<Document>,
-) -> std::result::Result<Vec<bool>, Error> {
-    let mut inserted = vec![true; documents.len()];
-    let Err(error) = collection.insert_many(documents).ordered(false).await else { return Ok(inserted) };
-    let ErrorKind::InsertMany(partly) = &*error.kind else { return Err(error) };
-    let refused = partly.write_errors.as_deref().unwrap_or_default();
-    if partly.write_concern_error.is_some() || refused.iter().any(|refused| refused.code != DUPLICATE) {
-        return Err(error);
-    }
-    refused.iter().for_each(|refused| inserted[refused.index] = false);
-    Ok(inserted)
-}
-
-/// Writes where `q` still finds a document. The answer only counts those that did, so when one is missing nobody is told
-/// that theirs was written: they look again, and find it.
-async fn write_together(
-    database: Database,
-    command: &'static str,
-    list: &'static str,
-    collection: String,
-    statements: Vec<Document>,
-) -> std::result::Result<Vec<bool>, Error> {
-    let count = statements.len();
-    let statements: Vec<Bson> = statements.into_iter().map(Bson::Document).collect();
-    let safely = doc! { "w": "majority", "j": true };
-    let order = doc! { command: collection, list: statements, "ordered": false, "writeConcern": safely };
-    let answer = database.run_command(order).await?;
-    let refused = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-    let duplicate =
-        |error: &Bson| error.as_document().is_some_and(|error| error.get_i32("code").is_ok_and(|it| it == DUPLICATE));
-    if answer.contains_key("writeConcernError") || !refused.iter().all(duplicate) {
-        return Err(Error::custom("a write was not acknowledged"));
-    }
-    let written = answer.get_i32("n").is_ok_and(|written| written as usize == count);
-    Ok(vec![written; count])
-}
-
-/// The document with this id, while nobody has changed it.
-pub(super) fn by_rev(id: &str, rev: i64) -> Document {
-    let rev = if rev == 0 {
-        doc! { "$in": [null, 0] }
-    } else {
-        doc! { "$eq": rev }
-    };
-    doc! { "_id": bson_id(id), "rev": rev }
 }
 
 /// The calls as they are found, for who cannot say what of it was theirs.

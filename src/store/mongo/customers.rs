@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::Mongo;
-use super::document::id_text;
+use super::id::id_text;
 use crate::customer::{Customer, Match, rank};
 use crate::phone::{PhoneNumber, Region};
 use crate::store::Result;

@@ -11,7 +11,7 @@ use mongodb::options::IndexOptions;
 use mongodb::{Collection, IndexModel};
 
 use super::Mongo;
-use super::document::id_text;
+use super::id::id_text;
 use crate::store::advance::Held;
 use crate::store::{Dismissal, Result, StoreError};
 

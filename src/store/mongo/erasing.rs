@@ -9,9 +9,9 @@ use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime as BsonDateTime, Document, doc};
 
 use super::Mongo;
-use super::calls::by_rev;
 use super::customers::any_spelling;
-use super::document::{from_document, id_text, to_document};
+use super::document::{by_rev, changes, from_document};
+use super::id::id_text;
 use crate::call::Call;
 use crate::customer::Match;
 use crate::store::erasure::{self, Erasure, REMEMBERED};
@@ -83,6 +83,11 @@ impl Mongo {
     ) -> Result<u64> {
         let spelled = any_spelling(person.number());
         let mut may: Vec<Document> = PLACES.into_iter().map(|place| doc! { place: { "$regex": &spelled } }).collect();
+        // Another program may have written the number as a number.
+        let (code, national) = (person.number().country_code(), person.number().national());
+        let digits = [format!("{code}{national}").parse::<i64>(), national.parse::<i64>()].into_iter().flatten();
+        let numerals = doc! { "$in": digits.collect::<Vec<_>>() };
+        may.extend(["from_number", "to_number"].map(|place| doc! { place: numerals.clone() }));
         let known: Vec<&String> = customers.iter().collect();
         may.push(doc! { "customer_id": { "$in": &known } });
         may.push(doc! { "customers.id": { "$in": known } });
@@ -91,24 +96,26 @@ impl Mongo {
         while let Some(document) = found.try_next().await? {
             let id = document.get("_id").cloned();
             let texts = ["from_number", "from_name", "to_number", "to_name", "session_id"];
-            let raw = texts.iter().filter_map(|field| document.get_str(field).ok()).any(|text| person.is_in_text(text));
+            let raw = texts.iter().filter_map(|field| document.get(field)).any(|value| match value {
+                Bson::String(text) => person.is_in_text(text),
+                Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) => person.is_in_text(&id_text(Some(value))),
+                _ => false,
+            });
             match from_document(document) {
-                Some(call) if person.is_in(&call) => {
+                Ok(call) if person.is_in(&call) => {
                     theirs.extend(id);
                     digests.extend(digests_of(&call, now));
                 }
-                Some(call) => others.push(call),
+                Ok(call) => others.push(call),
                 // What is no call is removed by what it says as it is.
-                None => theirs.extend(id.filter(|_| raw)),
+                Err(_) => theirs.extend(id.filter(|_| raw)),
             }
         }
         self.note(digests, now).await?;
-        for mut call in others {
-            let rev = call.rev;
+        for before in others {
+            let mut call = before.clone();
             if call.forget_customers(customers) {
-                let mut document = to_document(&call)?;
-                document.remove("_id");
-                calls.update_one(by_rev(&call.id, rev), doc! { "$set": document }).await?;
+                calls.update_one(by_rev(&before), doc! { "$set": changes(&before, &call)? }).await?;
             }
         }
         let theirs = doc! { "_id": { "$in": theirs } };

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::{forget, put_active, put_ended, read_call, select};
+use super::row::{numbers, read_call};
+use super::{forget, put_active, put_ended, select};
 use crate::call::{Call, millis};
 use crate::store::Erased;
 use crate::store::erasure::{self, Erasure, REMEMBERED};
@@ -57,6 +58,7 @@ impl Search {
                 put_active(db, &call)?;
             }
         }
+        erased.active_calls += self.erase_unreadable(db)?;
         for id in &self.others {
             for mut call in select(db, "SELECT * FROM call_history WHERE id = ?1", &[id])? {
                 if call.forget_customers(&customers) {
@@ -74,6 +76,20 @@ impl Search {
         Ok(erased)
     }
 
+    /// A row that cannot be a call holds a number all the same.
+    fn erase_unreadable(&self, db: &Connection) -> rusqlite::Result<u64> {
+        let mut all = db.prepare_cached("SELECT rowid, * FROM active_calls")?;
+        let (mut rows, mut theirs) = (all.query([])?, Vec::new());
+        while let Some(row) = rows.next()? {
+            let has_it = |written: String| self.person.is_in_text(&written);
+            if read_call(row)?.is_err() && numbers(row)?.into_iter().flatten().any(has_it) {
+                theirs.push(row.get::<_, i64>("rowid")?);
+            }
+        }
+        let mut delete = db.prepare_cached("DELETE FROM active_calls WHERE rowid = ?1")?;
+        theirs.into_iter().try_fold(0, |gone, row| Ok(gone + delete.execute([row])? as u64))
+    }
+
     fn look_at(&mut self, db: &Connection, most: i64) -> rusqlite::Result<bool> {
         if self.customers.is_none() {
             let mut theirs = db.prepare_cached("SELECT customer_id FROM customer_phones WHERE e164 = ?1")?;
@@ -87,7 +103,7 @@ impl Search {
         let from = self.read_to;
         while let Some(row) = rows.next()? {
             self.read_to = row.get("rowid")?;
-            let call = read_call(row)?;
+            let Ok(call) = read_call(row)? else { continue };
             if self.person.is_in(&call) {
                 self.ended.push(call);
             } else if call.customers.iter().any(|customer| customers.contains(&customer.id)) {
