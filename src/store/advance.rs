@@ -158,7 +158,7 @@ pub fn calls_of(events: Vec<CallEvent>) -> Vec<Vec<CallEvent>> {
         }
         groups[place].push(event);
     }
-    groups.iter_mut().for_each(|group| bound(group));
+    groups.iter_mut().for_each(bound);
     groups
 }
 

@@ -61,7 +61,7 @@ pub struct Mongo {
     database: Database,
     active: Collection<Document>,
     /// The same two, for changes.
-    calls: Calls,
+    calls: Arc<Calls>,
     history: Collection<Document>,
     customers: Collection<Document>,
     fields: CustomersConfig,
@@ -83,7 +83,7 @@ impl Mongo {
         let database = Client::with_options(options.clone())?.database(&config.database);
         let (active, history) = (database.collection("active_calls"), database.collection("call_history"));
         Ok(Self {
-            calls: Calls::new(&active, &history, &database),
+            calls: Arc::new(Calls::new(&active, &history, &database)),
             active,
             history,
             customers: database.collection(&all.customers.collection),

@@ -116,7 +116,7 @@ fn what_a_call_costs_is_linear_in_its_parties() {
 /// The least time of several that it takes to apply all facts of these bodies to a new call.
 fn cost(bodies: &[Value]) -> Duration {
     let now = Utc::now();
-    let events: Vec<CallEvent> = bodies.iter().flat_map(|body| events(body)).collect();
+    let events: Vec<CallEvent> = bodies.iter().flat_map(events).collect();
     let apply = |_| {
         let mut call = Call::new("id".into(), "7001".into(), now);
         let begin = Instant::now();

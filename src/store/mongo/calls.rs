@@ -35,8 +35,7 @@ pub(super) enum Written {
     Duplicate,
 }
 
-/// `active_calls` and `call_history`. Cheap to clone.
-#[derive(Clone)]
+/// `active_calls` and `call_history`.
 pub(super) struct Calls {
     looks: Batch<Vec<String>, Vec<Held>>,
     active: Writes,
