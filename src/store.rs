@@ -9,6 +9,7 @@ mod aside;
 pub mod erasure;
 mod file;
 mod foreign;
+mod history;
 mod mongo;
 pub mod person;
 mod private;
@@ -21,15 +22,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use crate::call::{Call, CallEvent, CallResult, Direction};
+use crate::call::{Call, CallEvent};
 use crate::config::Config;
 use crate::customer::Customer;
 use crate::phone::PhoneNumber;
 pub use advance::{Held, Known, Place, calls_of};
+pub use erasure::Erased;
 use erasure::Erasure;
+pub use history::{HistoryQuery, Position};
 use mongo::Mongo;
 use person::Person;
 pub use sessions::{LONGEST_SESSION, NewSession, Revocation, Revocations, SessionLimits};
@@ -51,6 +52,17 @@ pub enum Store {
     Mongo(Mongo),
     /// The default: a file in `DATA_DIR`.
     Sqlite(Sqlite),
+}
+
+/// A viewer dismissed a call that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dismissal {
+    /// The call's id.
+    pub call_id: String,
+    /// The viewer's.
+    pub viewer: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// The store could not do its work. The cause is for the log, never for a client.
@@ -91,63 +103,6 @@ pub enum StoreError {
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
-
-/// Which ended calls, newest first.
-#[derive(Clone, Debug, Default)]
-pub struct HistoryQuery {
-    /// At most this many.
-    pub limit: usize,
-    /// Only those older than this position.
-    pub before: Option<Position>,
-    /// Only with this result.
-    pub result: Option<CallResult>,
-    /// Only in this direction.
-    pub direction: Option<Direction>,
-    /// Only from or to this number, as written in the call.
-    pub number: Option<String>,
-    /// Only of this customer.
-    pub customer_id: Option<String>,
-    /// Only calls that rang one of these extensions or came through one of these queues.
-    pub extension_ids: Option<Vec<String>>,
-    /// Only calls that began at or after.
-    pub since: Option<DateTime<Utc>>,
-}
-
-/// A viewer dismissed a call that goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dismissal {
-    /// The call's id.
-    pub call_id: String,
-    /// The viewer's.
-    pub viewer: String,
-    /// When.
-    pub at: DateTime<Utc>,
-}
-
-/// What was removed of a person.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Erased {
-    /// Calls that went on.
-    pub active_calls: u64,
-    /// Calls that had ended.
-    pub call_history: u64,
-    /// Shapes of notifications nobody understood: all there were, because a field's name may be a person's, and nobody
-    /// can tell whose.
-    pub notification_shapes: u64,
-    /// Customers.
-    pub customers: u64,
-    /// Customers who have the number, removed or not.
-    pub customers_found: u64,
-}
-
-/// A place in the history: when a call began, and its id among those that began together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The call's `timestamp`.
-    pub timestamp: DateTime<Utc>,
-    /// The call's id.
-    pub id: String,
-}
 
 /// A customer to be imported into the embedded store.
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ pub(super) fn resolve(spelling: &Spelling, region: Region) -> Option<PhoneNumber
 /// The number behind a plus.
 fn international(digits: &str) -> Option<PhoneNumber> {
     let digits = digits.strip_prefix("00").unwrap_or(digits);
-    let parsed = PHONE_NUMBER_UTIL.parse(&format!("+{digits}"), None).ok()?;
+    let parsed = PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok()?;
     let read = PhoneNumber::of(&parsed)?;
     // The rules may take the first digits for a trunk prefix. Where the whole is a number, they belong to it.
     let whole = digits
@@ -181,7 +181,7 @@ impl PhoneNumber {
 
     /// Whether its E.164 form is read as itself. A zero in front that does not belong to a number goes in a second reading.
     fn is_read_again(&self) -> bool {
-        let again = PHONE_NUMBER_UTIL.parse(&self.e164(), None).ok().as_ref().and_then(Self::of);
+        let again = PHONE_NUMBER_UTIL.parse(self.e164(), None).ok().as_ref().and_then(Self::of);
         again.as_ref() == Some(self)
     }
 }

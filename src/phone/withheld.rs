@@ -317,7 +317,7 @@ pub(super) fn keypad(number: &str) -> bool {
     let national = digits.strip_prefix('1').unwrap_or(&digits);
     // "Private" is not told from a number's last digits: each of the words is compared as a whole.
     let spelled = |word: &&str| is_spelled(word, &digits) || is_spelled(word, national);
-    digits.len() > 4 && (WORDS.iter().any(|word| spelled(&word)) || PHRASES.iter().any(|word| spelled(&word)))
+    digits.len() > 4 && (WORDS.iter().any(spelled) || PHRASES.iter().any(spelled))
 }
 
 /// Whether `digits` are this word, alone or with a filler behind it.

@@ -8,7 +8,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::call::{Call, CallEvent, Fact, LegState, Source};
 use crate::phone::{PhoneNumber, Region};
@@ -17,6 +19,22 @@ use crate::phone::{PhoneNumber, Region};
 pub const REMEMBERED: TimeDelta = TimeDelta::hours(24);
 /// How far instances' clocks may be apart, when what is new since the last look is asked for.
 const CLOCKS: TimeDelta = TimeDelta::minutes(10);
+
+/// What was removed of a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Erased {
+    /// Calls that went on.
+    pub active_calls: u64,
+    /// Calls that had ended.
+    pub call_history: u64,
+    /// Shapes of notifications nobody understood: all there were, because a field's name may be a person's, and nobody
+    /// can tell whose.
+    pub notification_shapes: u64,
+    /// Customers.
+    pub customers: u64,
+    /// Customers who have the number, removed or not.
+    pub customers_found: u64,
+}
 
 /// One digest that was noted.
 #[derive(Clone, Debug, PartialEq, Eq)]
