@@ -5,13 +5,18 @@
  * asks for what a module imports as soon as it has the module. tests/widget/modules.test.js compares the list with the
  * modules' own imports.
  */
+import "./feed/blockade.js";
 import "./feed/call-feed.js";
 import "./feed/call-poll.js";
+import "./feed/call-stream.js";
 import "./feed/credential.js";
 import "./feed/dismissal.js";
+import "./feed/feed-status.js";
+import "./feed/page-events.js";
 import "./feed/stream-state.js";
 import "./feed/tabs.js";
 import "./lib/backoff.js";
+import "./lib/deadline.js";
 import "./lib/dom.js";
 import "./lib/format.js";
 import "./lib/service.js";

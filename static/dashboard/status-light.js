@@ -1,7 +1,7 @@
 /**
  * The status light: one tone and one sentence about how current this page is. Pure.
  *
- * @import { FeedStatus } from "../feed/call-feed.js"
+ * @import { FeedStatus } from "../feed/feed-status.js"
  */
 import { formatSpan } from "../lib/format.js";
 

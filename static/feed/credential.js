@@ -6,6 +6,14 @@
  * @typedef {string | null | undefined} MaybeToken
  * @typedef {MaybeToken | (() => MaybeToken | Promise<MaybeToken>)} Token  A token, or a function that returns one.
  */
+import { withDeadline } from "../lib/deadline.js";
+import { ServiceError } from "../lib/service.js";
+
+/** How long the page may take to give a token; less than a request may take in all. */
+const TOKEN_MS = 8_000;
+/** The code of a refusal that the service never saw: the page has no token, so the person is not signed in there. */
+export const NO_TOKEN = "no_token";
+
 export class Credential {
   #fetch;
   /** @type {Token} */
@@ -45,24 +53,28 @@ export class Credential {
 
   /** The subject of the token, as a JWT says; null when there is none or it does not say. */
   async viewer() {
-    try {
-      const [, claims] = String(await this.#read()).split(".");
-      return JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/"))).sub ?? null;
-    } catch {
-      return null;
-    }
+    return this.#read().then(subjectOf, () => null);
   }
 
-  /** The token, read once for all requests at the same time, and again after the page could not give one. */
+  /** The same where the token is a text and no function. */
+  get knownViewer() {
+    return typeof this.#token === "string" ? subjectOf(this.#token) : null;
+  }
+
+  /**
+   * The token, read once for all requests at the same time, and again after the page could not give one.
+   *
+   * @returns {Promise<MaybeToken>}
+   */
   #read() {
     if (this.#current) return this.#current;
     const token = this.#token;
-    const current = (async () => (typeof token === "function" ? token() : token))();
+    const current = typeof token === "function" ? given(token) : Promise.resolve(token);
     this.#current = current;
     const drop = () => {
       if (this.#current === current) this.#current = null;
     };
-    current.then((given) => given || drop(), drop);
+    current.then((value) => value || drop(), drop);
     return current;
   }
 
@@ -72,9 +84,44 @@ export class Credential {
    * @param {MaybeToken} token
    */
   #send(url, options, token) {
-    // The person is not signed in on the page. The service would answer the same.
-    if (!token) return Promise.resolve(new Response(null, { status: 401 }));
+    if (!token) return refusal(NO_TOKEN, "This page gives no token, so it shows no calls.");
+    // An HTML page, as a login page in place of the token, is no value of a header, and fetch would refuse it without a reason.
+    if (typeof token !== "string" || !HEADER_VALUE.test(token)) {
+      return refusal("bad_token", "What this page gives as its token is no token. Its token endpoint has to answer with a JWT alone.");
+    }
     const headers = { ...options.headers, Authorization: `Bearer ${token}` };
     return this.#fetch(url, { ...options, headers, credentials: "omit" });
   }
 }
+
+const HEADER_VALUE = /^[\x21-\x7e]+$/;
+
+/**
+ * What the page's function returns. When it fails, that is as if the service did not answer: it may work later.
+ *
+ * @param {() => MaybeToken | Promise<MaybeToken>} token
+ * @returns {Promise<MaybeToken>}
+ */
+async function given(token) {
+  try {
+    return await withDeadline(TOKEN_MS, async () => token());
+  } catch {
+    throw new ServiceError("This page could not get a token.", 0, NO_TOKEN);
+  }
+}
+
+/** @param {MaybeToken} token */
+function subjectOf(token) {
+  try {
+    const [, claims] = String(token).split(".");
+    return JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/"))).sub ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {string} code
+ * @param {string} message
+ */
+const refusal = (code, message) => Promise.resolve(new Response(JSON.stringify({ error: { code, message } }), { status: 401 }));

@@ -1,12 +1,22 @@
 /**
  * One leader among the tabs of a browser, and a channel between them all.
  *
- * The leader is the tab that holds a Web Lock. When it closes, the lock passes on; when it sleeps, another tab takes the lock.
- * Without Web Locks or BroadcastChannel (plain http, old browsers) each tab leads itself.
+ * The leader is the tab that holds a Web Lock. When it closes, the lock passes on. Another tab steals the lock when the leader
+ * does not answer a ping: its timers may be throttled, but a channel's messages are not. Without Web Locks or BroadcastChannel
+ * (plain http, old browsers) each tab leads itself.
+ *
+ * What a leader sends carries its term, which grows with every change of leader: a tab that lost the lock while its main thread
+ * was blocked sends events for a moment before it knows.
  */
 
-/** Longer than a leader's longest pause, a full backoff and an opening. After that its lock is taken. */
-const SILENCE_MS = 60_000;
+/** A live leader sends something every 2 s while no call is on, so it is asked after this much silence. */
+const SILENCE_MS = 6_000;
+/** How long it has for its answer. Together: another tab leads less than 15 s after the main thread of a leader hangs. */
+const ANSWER_MS = 6_000;
+/** The same on a page that was just shown or is online again: a person looks at it. */
+const QUICK_ANSWER_MS = 3_000;
+/** Tabs that wait for the same leader must not all steal at the same moment. */
+const SPREAD_MS = 2_000;
 
 /**
  * @typedef {object} TabsBrowser
@@ -17,6 +27,7 @@ const SILENCE_MS = 60_000;
  * @typedef {object} TabsListener
  * @property {() => void} lead  this tab leads from now on
  * @property {() => void} stepBack  another tab does
+ * @property {(wake: string | null) => void} ping  another tab asked this leader; `wake` is why, when its page woke
  * @property {(message: any) => void} message  from another tab
  */
 
@@ -26,6 +37,7 @@ export class Tabs {
   #browser;
   #on;
   #name = "";
+  #term = 0;
   /** @type {AbortController | null} */
   #membership = null;
   /** @type {BroadcastChannel | null} */
@@ -53,7 +65,7 @@ export class Tabs {
     if (!name || !locks || !BroadcastChannel) return this.#lead();
     this.#name = name;
     this.#channel = new BroadcastChannel(name);
-    this.#channel.onmessage = ({ data }) => this.#on.message(data);
+    this.#channel.onmessage = ({ data }) => this.#onMessage(data);
     this.#follow(locks);
   }
 
@@ -73,16 +85,51 @@ export class Tabs {
    * @param {object} message
    */
   post(message) {
-    this.#channel?.postMessage(message);
+    this.#channel?.postMessage(this.leading ? { ...message, term: this.#term } : message);
   }
 
-  /** A message of the leader came, so it is awake: its lock is not taken before another silence. */
-  leaderIsAwake() {
+  /**
+   * Asks the leader now, because this page woke, and what the leader has may be as old as the sleep was long.
+   *
+   * @param {string} wake  why
+   */
+  ask(wake) {
+    if (!this.leading && this.#membership) this.#ping(QUICK_ANSWER_MS, wake);
+  }
+
+  /** @param {any} message */
+  #onMessage(message) {
+    const { kind, term, wake } = message;
+    if (!this.leading && term >= this.#term) {
+      this.#term = term;
+      this.#awaitSilence();
+    } else if (term < this.#term && kind !== "dismiss") return;
+    if (kind === "pong") return;
+    if (kind !== "ping") return this.#on.message(message);
+    if (!this.leading) return;
+    this.post({ kind: "pong" });
+    this.#on.ping(wake);
+  }
+
+  /** The leader is awake. */
+  #awaitSilence() {
     clearTimeout(this.#timer);
-    // Tabs that wait for the same leader must not all steal at the same moment.
-    const patience = SILENCE_MS + this.#browser.random() * 5_000;
+    this.#timer = setTimeout(() => this.#ping(ANSWER_MS), SILENCE_MS + this.#browser.random() * 1_000);
+  }
+
+  /**
+   * @param {number} patience
+   * @param {string | null} wake
+   */
+  #ping(patience, wake = null) {
+    clearTimeout(this.#timer);
+    this.post({ kind: "ping", wake });
+    this.#timer = setTimeout(() => this.#steal(), patience + this.#browser.random() * SPREAD_MS);
+  }
+
+  #steal() {
     const { locks } = this.#browser;
-    if (locks) this.#timer = setTimeout(() => this.#follow(locks, { steal: true }), patience);
+    if (locks) this.#follow(locks, { steal: true });
   }
 
   /** @param {LockManager} locks */
@@ -99,17 +146,20 @@ export class Tabs {
     locks.request(this.#name, options, held).catch((error) => {
       if (this.#membership !== membership) return;
       if (error?.name !== "AbortError") return this.#lead();
-      // Another tab stole the lock because this one slept too long: step back and queue again.
+      // Another tab stole the lock because this one did not answer: step back and queue again.
       this.leading = false;
       this.#on.stepBack();
       this.#follow(locks);
     });
-    if (!steal) this.leaderIsAwake();
+    if (!steal) this.#awaitSilence();
   }
 
   #lead() {
     clearTimeout(this.#timer);
     this.leading = true;
+    this.#term = Math.max(Date.now(), this.#term + 1);
+    // Those that were about to steal the lock as well wait again.
+    this.post({ kind: "pong" });
     this.#on.lead();
   }
 }

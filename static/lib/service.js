@@ -1,6 +1,11 @@
 /**
  * The HTTP client of the dashboard, the pages and the widget. Answers are parsed JSON; every failure is a `ServiceError`.
+ * Every request has a deadline: on a dead connection a browser would wait for minutes.
  */
+import { withDeadline } from "./deadline.js";
+
+/** The service answers in milliseconds; what takes this long is a connection that is dead. */
+const DEADLINE_MS = 10_000;
 
 /** A request that failed. `message` is a sentence for a person. */
 export class ServiceError extends Error {
@@ -86,13 +91,13 @@ export class Service {
    * @returns {Promise<any>}
    */
   async #request(path, options = {}, accepts = (/** @type {Response} */ answer) => answer.ok) {
-    let answer;
-    try {
-      answer = await this.#fetch(new URL(path, this.src).href, { cache: "no-store", ...options });
-    } catch {
-      throw new ServiceError("The service does not answer.", 0);
-    }
-    const body = await bodyOf(answer);
+    const { signal, ...rest } = options;
+    const [answer, body] = await withDeadline(DEADLINE_MS, async (ends) => {
+      const one = await this.#fetch(new URL(path, this.src).href, { cache: "no-store", ...rest, signal: ends });
+      return [one, await bodyOf(one)];
+    }, signal).catch((reason) => {
+      throw reason instanceof ServiceError ? reason : new ServiceError("The service does not answer.", 0);
+    });
     if (accepts(answer) && (body || answer.status === 204)) return body;
     const { message, code } = body?.error ?? {};
     throw new ServiceError(message ?? `The service answered ${answer.status}.`, answer.status, code);
@@ -103,6 +108,7 @@ export class Service {
  * The JSON of an answer; null where there is none, such as in an error page of a proxy.
  *
  * @param {Response} answer
+ * @returns {Promise<any>}
  */
 async function bodyOf(answer) {
   try {

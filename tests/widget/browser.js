@@ -16,8 +16,8 @@ export class Browser {
   #locks = new Map();
   #tabs = [];
 
-  tab(options = {}) {
-    const feed = new CallFeed(SRC, {
+  tab(options = {}, src = SRC) {
+    const feed = new CallFeed(src, {
       EventSource: this.#eventSource(),
       BroadcastChannel: this.broadcastChannel(),
       locks: { request: (...wish) => this.#request(...wish) },
@@ -185,6 +185,12 @@ export function stopClock(start) {
 export function startClock() {
   Object.assign(globalThis, { setTimeout: real.setTimeout, clearTimeout: real.clearTimeout });
   Date.now = real.now;
+}
+
+/** Moves the clock as a machine's does that sleeps: no timer runs, and those that wait go on where they were. */
+export function sleep(ms) {
+  now += ms;
+  for (const timer of timers) timer.at += ms;
 }
 
 /** Moves the clock, timer by timer, and lets what they start settle. */

@@ -40,34 +40,77 @@ test("when the leader closes another tab resumes where it stopped", async () => 
   assert.deepEqual(second.calls.map(({ id }) => id), ["a"]);
 });
 
-test("a leader that sleeps loses its lock to a waiting tab, and follows it when it wakes", async () => {
-  let asleep = false;
+/** A tab whose main thread can be made to hang: what it sends is lost, and what it would do waits. */
+function hangingTab(options) {
   const Channel = browser.broadcastChannel();
-  const sleeper = await connectedTab({
+  const state = { hangs: false };
+  const tab = browser.tab({
     BroadcastChannel: class extends Channel {
       postMessage(data) {
-        if (!asleep) super.postMessage(data);
+        if (!state.hangs) super.postMessage(data);
+      }
+      set onmessage(listener) {
+        this.listener = listener;
+      }
+      get onmessage() {
+        return (event) => !state.hangs && this.listener(event);
       }
     },
+    ...options,
   });
-  const waiting = browser.tab();
+  return { tab, state };
+}
+
+test("a leader that hangs loses its lock to a waiting tab, whose card comes within 20 s, and follows it when it wakes", async () => {
+  const { tab: sleeper, state } = hangingTab();
   await settle();
-  asleep = true;
+  browser.stream.says("connected", { resumed: false, active: [] }, "1");
+  const waiting = browser.tab();
+  const third = browser.tab({ random: () => 0.9 });
+  await settle();
   const old = browser.stream;
-  for (const wait of [30_000, 30_000, 2_000]) {
-    await pass(wait);
-    old.says("heartbeat");
-  }
-  assert.equal(browser.streams.length, 1, "no tab takes the lock early");
-  await pass(1_000);
+  state.hangs = true;
+  await pass(15_000);
+  assert.equal(browser.open.length, 1, "one of the waiting tabs leads");
   assert.equal(browser.streams.length, 2);
   assert.equal(old.readyState, 2, "the sleeper let its own stream go");
-  asleep = false;
-  browser.stream.says("connected", { resumed: false, active: [] });
+  browser.stream.says("connected", { resumed: true, active: [] });
   browser.stream.says("call", { call: call() });
   await settle();
-  assert.deepEqual(waiting.calls.map(({ id }) => id), ["a"]);
+  for (const tab of [waiting, third]) assert.deepEqual(tab.calls.map(({ id }) => id), ["a"]);
+  state.hangs = false;
+  browser.stream.says("heartbeat");
+  await settle();
   assert.deepEqual(sleeper.calls, waiting.calls);
+});
+
+test("what a leader that lost its lock still sends is not believed", async () => {
+  const tab = await connectedTab();
+  await settle();
+  const late = browser.tab();
+  await settle();
+  browser.stream.says("call", { call: call() });
+  await settle();
+  const channel = new (browser.broadcastChannel())(`caller-popup 3 ${SRC}`);
+  channel.onmessage = () => {};
+  channel.postMessage({ kind: "state", calls: [], status: tab.status, position: "0", event: null, term: 1 });
+  await settle();
+  assert.deepEqual(late.calls.map(({ id }) => id), ["a"]);
+  channel.postMessage({ kind: "dismiss", id: "a", term: 1 });
+  await settle();
+  assert.equal(late.calls[0].dismissed, true, "but what its person did is done");
+});
+
+test("a leader that is silent because nothing happens answers, and keeps its lock", async () => {
+  await connectedTab();
+  browser.tab();
+  await settle();
+  const wait = browser.streams.length;
+  for (let turn = 0; turn < 10; turn += 1) {
+    await pass(14_000);
+    browser.stream.says("heartbeat");
+  }
+  assert.equal(browser.streams.length, wait);
 });
 
 test("a leader that speaks keeps its lock for ever", async () => {
@@ -443,12 +486,13 @@ test("a refused viewer and a server that is down are different states", async ()
   assert.equal(tab.status.state, "denied");
   browser.answer = () => ({ ok: false, status: 403 });
   await pass(5_000);
-  assert.equal(tab.status.state, "denied");
+  assert.deepEqual([tab.status.state, tab.status.unanswered], ["denied", false]);
   browser.answer = () => {
     throw new TypeError("network");
   };
   await pass(30_000);
-  assert.equal(tab.status.state, "offline");
+  const { state, message, unanswered } = tab.status;
+  assert.deepEqual([state, message, unanswered], ["reconnecting", "The service does not answer.", true]);
 });
 
 test("restart from any tab opens the stream at once", async () => {

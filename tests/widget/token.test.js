@@ -84,18 +84,73 @@ test("a function is asked once, and again when its token is refused", async () =
   assert.equal(bearers.at(-1), jwt("dana", "2"));
 });
 
-test("refused again, the viewer is denied, sees nothing, and gets in as soon as the page has a token that is good", async () => {
+test("refused again, the viewer is denied, a ringing call stays, and a good token brings a full set of calls", async () => {
   const feed = await liveTab(() => jwt("dana"));
+  feed.addEventListener("viewerchange", () => assert.fail("it is the same person"));
   browser.stream.says("call", { call: call() }, "8");
+  browser.stream.says("call", { call: call({ id: "b" }) }, "9");
   good = () => false;
   browser.stream.breaks(2);
   await pass(1_500);
-  assert.deepEqual([feed.status.state, feed.calls], ["denied", []]);
+  assert.deepEqual([feed.status.state, feed.calls.length], ["denied", 2]);
   const before = browser.streams.length;
   good = () => true;
   await pass(4_000);
   assert.equal(browser.streams.length, before + 1);
-  assert.equal(address().get("last_event_id"), null);
+  assert.equal(address().get("last_event_id"), null, "its rights may be others now");
+  browser.stream.says("connected", { resumed: false, active: ["b"] });
+  assert.deepEqual(feed.calls.map(({ id }) => id), ["b"], "what is over is gone");
+});
+
+test("a token that is replaced by another of the same person clears nothing and resumes", async () => {
+  const feed = await liveTab(jwt("dana", "1"));
+  browser.stream.says("call", { call: call() }, "8");
+  feed.addEventListener("viewerchange", () => assert.fail("it is the same person"));
+  feed.token = jwt("dana", "2");
+  await settle();
+  assert.deepEqual([feed.calls.length, address().get("last_event_id"), browser.open.length], [1, "8", 1]);
+});
+
+test("a person who signs out of the page leaves no calls there", async () => {
+  let token = jwt("dana");
+  const feed = await liveTab(() => token);
+  browser.stream.says("call", { call: call() });
+  token = null;
+  good = () => false;
+  browser.stream.breaks(2);
+  await pass(1_500);
+  assert.deepEqual([feed.status.state, feed.calls], ["denied", []]);
+});
+
+test("the server's sentence about a token is the feed's message, sent once as statuschange", async () => {
+  browser.answer = () => answers(403, { error: { code: "no_rights", message: "This token says neither role nor extension_ids." } });
+  const feed = tab(jwt("dana"));
+  const said = [];
+  feed.addEventListener("statuschange", ({ detail }) => said.push([detail.state, detail.message]));
+  await settle();
+  await pass(30_000);
+  assert.deepEqual(said, [["denied", "This token says neither role nor extension_ids."]]);
+  assert.equal(feed.status.message, said[0][1]);
+});
+
+test("an HTML page in place of a token is denied with the cure, and never sent", async () => {
+  const feed = tab(() => "<!doctype html>\n<title>Sign in</title>");
+  await settle();
+  assert.equal(feed.status.state, "denied");
+  assert.match(feed.status.message, /no token.*JWT/);
+  assert.deepEqual(browser.requests, []);
+});
+
+test("a token that never comes is a broken line after ten seconds, and asked for again", async () => {
+  let asked = 0;
+  const feed = tab(() => {
+    asked += 1;
+    return new Promise(() => {});
+  });
+  await settle();
+  await pass(30_000);
+  assert.deepEqual([feed.status.state, feed.status.message], ["reconnecting", "This page could not get a token."]);
+  assert.ok(asked > 1);
 });
 
 test("a page that cannot give a token is waited for like a network, and one that has none is signed out", async () => {
