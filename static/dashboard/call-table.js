@@ -78,9 +78,17 @@ export class CallTable {
     const before = this.#rows;
     this.#rows = new Map(calls.map((call) => [call.id, this.#row(before.get(call.id), call, context)]));
     this.#table.setAttribute("aria-busy", "false");
-    const elements = [...this.#rows.values()].map(({ element }) => element);
-    const same = elements.length === this.#body.children.length && elements.every((element, at) => element === this.#body.children[at]);
-    if (!same) this.#body.replaceChildren(...elements);
+    // Only what moved is moved, so that a page more of a long list costs no more than that page.
+    let place = this.#body.firstElementChild;
+    for (const { element } of this.#rows.values()) {
+      if (element === place) place = place.nextElementSibling;
+      else this.#body.insertBefore(element, place);
+    }
+    while (place) {
+      const next = place.nextElementSibling;
+      place.remove();
+      place = next;
+    }
   }
 
   /** Advances durations and moments. */

@@ -57,6 +57,8 @@ import { formatNumber } from "../lib/format.js";
 
 /** Calls off the screen that are kept, so that a late event cannot bring one back. Those on it are never dropped for space. */
 const REMEMBERED = 50;
+/** The same of calls this viewer dismissed that may still go on: more, because dismissing is final. */
+const REMEMBERED_DISMISSED = 200;
 
 /** @type {Record<string, [string, Tone]>} */
 const STATUS = {
@@ -121,10 +123,26 @@ function put(calls, call, dismissed) {
   const stale = known && call.rev <= known.rev;
   if (stale && (!dismissed || known.dismissed)) return calls;
   const newer = { ...(stale ? known : call), dismissed: dismissed || Boolean(known?.dismissed) };
-  const list = newestFirst([newer, ...calls.filter((other) => other !== known)]);
-  let offScreen = 0;
-  return list.filter((other) => isShown(other) || ++offScreen <= REMEMBERED);
+  return forget(newestFirst([newer, ...calls.filter((other) => other !== known)]));
 }
+
+/**
+ * Drops those that left the screen longest ago. By when they did, not by when they began: the end of a long call comes late.
+ *
+ * @param {Call[]} calls
+ */
+function forget(calls) {
+  const gone = calls.filter((call) => !isShown(call));
+  if (gone.length <= REMEMBERED) return calls;
+  gone.sort((a, b) => lastKnown(b) - lastKnown(a));
+  const dismissed = gone.filter(isOnScreen).slice(REMEMBERED_DISMISSED);
+  const others = gone.filter((call) => !isOnScreen(call)).slice(REMEMBERED);
+  const dropped = new Set([...dismissed, ...others]);
+  return calls.filter((call) => !dropped.has(call));
+}
+
+/** @param {Call} call */
+const lastKnown = (call) => Date.parse(call.ended_at ?? call.answered_at ?? call.timestamp);
 
 /**
  * A full set of events follows. It is accepted even where it is older: the instance before may have known more.

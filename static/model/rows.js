@@ -1,5 +1,5 @@
 /**
- * The rows of a table of calls, from what the stream says and what was read over HTTP. Pure.
+ * The rows of the tables of calls, from what the stream says and what was read over HTTP. Pure.
  *
  * @import { Call } from "./call.js"
  */
@@ -12,13 +12,35 @@ import { isOnScreen, isShown, newestFirst } from "./call.js";
  * `silent` says that there are such rows.
  *
  * @param {Call[]} followed  the calls of the feed
- * @param {Call[]} read  the last answer of active-calls
+ * @param {Call[]} read  the last answer of active-calls, as `readAfter` keeps it
  */
 export function activeRows(followed, read) {
+  const byId = mapOf(followed);
   const live = followed.filter(isShown);
-  const known = (/** @type {Call} */ call) => followed.some((other) => other.id === call.id && supersedes(other, call));
-  const others = read.filter((call) => isOnScreen(call) && !known(call));
+  const others = read.filter((call) => isOnScreen(call) && !isSuperseded(call, byId.get(call.id)));
   return { rows: newestFirst([...live, ...others]), silent: others.length > 0 };
+}
+
+/**
+ * What remains of an answer of active-calls after the feed changed. What the stream ended, or lost, is dropped for good: the
+ * feed forgets calls that ended, and a row must not come back when it does. What was dismissed just now stays as it was known.
+ *
+ * @param {Call[]} read
+ * @param {Call[]} before  the calls of the feed before
+ * @param {Call[]} followed  and now
+ */
+export function readAfter(read, before, followed) {
+  const byId = mapOf(followed);
+  const live = mapOf(before.filter(isShown));
+  const dismissed = [...live.values()].filter(({ id }) => {
+    const now = byId.get(id);
+    return now?.dismissed && isOnScreen(now);
+  });
+  const kept = read.filter((call) => {
+    const now = byId.get(call.id);
+    return now ? isOnScreen(now) || now.rev < call.rev : !live.has(call.id);
+  });
+  return [...mapOf([...kept, ...dismissed]).values()];
 }
 
 /**
@@ -30,17 +52,24 @@ export function activeRows(followed, read) {
  */
 export function recentRows(followed, read, limit) {
   const ended = followed.filter((call) => call.status === "ended");
-  const byId = new Map([...read, ...ended].map((call) => [call.id, call]));
-  return newestFirst([...byId.values()]).slice(0, limit);
+  return newestFirst([...mapOf([...read, ...ended]).values()]).slice(0, limit);
 }
 
 /**
- * Is the stream's last word on a call newer than what was read? One that waits in a queue may ring again since.
+ * Is the stream's last word on a call newer than what was read? A call that ended may ring again since, and what changes about
+ * one that was dismissed the stream does not say.
  *
- * @param {Call} followed
  * @param {Call} read
+ * @param {Call | undefined} followed
  */
-function supersedes(followed, read) {
-  if (followed.status === "setup") return followed.rev >= read.rev;
-  return followed.status === "ended" || !followed.dismissed;
+function isSuperseded(read, followed) {
+  if (!followed) return false;
+  return isShown(followed) || (!isOnScreen(followed) && followed.rev >= read.rev);
 }
+
+/**
+ * By id; of two with the same id the last one.
+ *
+ * @param {Call[]} calls
+ */
+const mapOf = (calls) => new Map(calls.map((call) => [call.id, call]));

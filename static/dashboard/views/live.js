@@ -10,12 +10,10 @@
  */
 import { find } from "../../lib/dom.js";
 import { VisibleRefresh } from "../../lib/visible-refresh.js";
-import { isShown } from "../../model/call.js";
-import { activeRows, recentRows } from "../../model/rows.js";
+import { recentRows } from "../../model/rows.js";
+import { ActiveCalls } from "../active-calls.js";
 import { CallTable } from "../call-table.js";
 
-/** The stream is silent about dismissed calls, so while one is still going on the list is read again this often. */
-const SILENT_CALLS_MS = 5_000;
 /** What every dashboard reads after the same event, such as a restart of the service, is read within this. */
 const SPREAD_MS = 4_000;
 const TICK_MS = 1_000;
@@ -29,24 +27,14 @@ export class LiveView {
   #parts = /** @type {ReturnType<typeof partsOf>} */ ({});
   #activeTable = /** @type {CallTable} */ ({});
   #recentTable = /** @type {CallTable} */ ({});
-  #activeRefresh = new VisibleRefresh(() => this.#loadActive(), () => !document.hidden);
+  #active = /** @type {ActiveCalls} */ ({});
   #recentRefresh = new VisibleRefresh(() => this.#loadRecent(), () => !document.hidden && !this.#parts.root.hidden);
-  /** @type {Call[]} */
-  #followed = [];
-  /**
-   * The last answer of active-calls; null before the first.
-   *
-   * @type {Call[] | null}
-   */
-  #active = null;
   /**
    * The last answer of the call history; null before the first.
    *
    * @type {Call[] | null}
    */
   #recent = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #silentTimer;
 
   /**
    * @param {HTMLElement} root
@@ -56,14 +44,16 @@ export class LiveView {
     const { feed, settings, signal, tableContext } = context;
     this.#context = context;
     this.#parts = partsOf(root);
-    this.#followed = feed.calls;
+    const read = () => this.#read("api/ringcentral/active-calls");
+    this.#active = new ActiveCalls(feed, { read, isVisible: () => !document.hidden }, signal);
     this.#activeTable = new CallTable(this.#parts.active, ["status", "caller", "line", "agent", "time"], tableContext);
     this.#recentTable = new CallTable(this.#parts.recent, ["result", "caller", "line", "answeredBy", "when"], tableContext);
-    feed.addEventListener("change", () => this.#follow(), { signal });
+    this.#active.addEventListener("change", () => this.#render(), { signal });
+    this.#active.addEventListener("ended", () => this.#recentRefresh.request(SPREAD_MS), { signal });
     feed.addEventListener("resync", () => this.#requestBoth(SPREAD_MS), { signal });
     settings.addEventListener("change", () => this.#render(), { signal });
     document.addEventListener("visibilitychange", () => {
-      this.#activeRefresh.flush();
+      this.#active.flush();
       this.#recentRefresh.flush();
     }, { signal });
     const ticks = [
@@ -72,7 +62,7 @@ export class LiveView {
     ];
     signal.addEventListener("abort", () => ticks.forEach(clearInterval));
     // Also while the page is hidden: the title says how many ring.
-    this.#loadActive();
+    this.#active.load();
     this.#recentRefresh.request();
   }
 
@@ -81,8 +71,6 @@ export class LiveView {
   }
 
   unmount() {
-    clearTimeout(this.#silentTimer);
-    this.#activeRefresh.cancel();
     this.#recentRefresh.cancel();
     this.#activeTable.showLoading();
     this.#recentTable.showLoading();
@@ -90,86 +78,65 @@ export class LiveView {
   }
 
   #requestBoth(withinMs = 0) {
-    this.#activeRefresh.request(withinMs);
+    this.#active.request(withinMs);
     this.#recentRefresh.request(withinMs);
   }
 
-  #follow() {
-    const before = this.#followed;
-    this.#followed = this.#context.feed.calls;
-    if (this.#followed === before) return;
-    const now = new Map(this.#followed.map((call) => [call.id, call]));
-    const live = before.filter(isShown);
-    const lost = live.filter((call) => !now.has(call.id));
-    // Dismissed just now: the row stays, from what is known. Gone without an end: the end was missed, and the history has it.
-    const dismissed = live.filter((call) => now.get(call.id)?.dismissed);
-    this.#active = [...(this.#active ?? []), ...dismissed].filter((call) => !lost.some((other) => other.id === call.id));
-    if (lost.length) this.#recentRefresh.request(SPREAD_MS);
-    this.#render();
-  }
-
   #render() {
-    if (this.#active) this.#renderActive(this.#active);
+    if (this.#active.isKnown) this.#renderActive();
     if (this.#recent) this.#renderRecent(this.#recent);
   }
 
-  /** @param {Call[]} read */
-  #renderActive(read) {
-    const { rows, silent } = activeRows(this.#followed, read);
+  #renderActive() {
+    const { rows, ringing } = this.#active;
     const { active, activeEmpty } = this.#parts;
     this.#activeTable.show(rows);
     active.hidden = rows.length === 0;
     activeEmpty.hidden = rows.length > 0;
-    const ringing = rows.filter((call) => call.status === "ringing").length;
     document.title = ringing ? `(${ringing}) ${TITLE}` : TITLE;
-    clearTimeout(this.#silentTimer);
-    if (silent) this.#silentTimer = setTimeout(() => this.#activeRefresh.request(), SILENT_CALLS_MS);
   }
 
   /** @param {Call[]} read */
   #renderRecent(read) {
-    const rows = recentRows(this.#followed, read, RECENT);
+    const rows = recentRows(this.#context.feed.calls, read, RECENT);
     const { recent, recentEmpty } = this.#parts;
     this.#recentTable.show(rows);
     recent.hidden = rows.length === 0;
     recentEmpty.hidden = rows.length > 0;
   }
 
-  async #loadActive() {
-    await this.#load("api/ringcentral/active-calls", (calls) => {
-      const gone = (this.#active ?? []).some((call) => !calls.some((other) => other.id === call.id));
-      this.#active = calls;
-      if (gone) this.#recentRefresh.request(SPREAD_MS);
-    });
-  }
-
   async #loadRecent() {
-    await this.#load(`api/ringcentral/calls?limit=${RECENT}`, (calls) => {
-      this.#recent = calls;
-    });
+    const calls = await this.#read(`api/ringcentral/calls?limit=${RECENT}`);
+    if (!calls) return;
+    this.#recent = calls;
+    this.#render();
   }
 
   /**
+   * The calls of an answer; null when there is none, which is said on the page.
+   *
    * @param {string} path
-   * @param {(calls: Call[]) => void} keep
+   * @returns {Promise<Call[] | null>}
    */
-  async #load(path, keep) {
+  async #read(path) {
     const { service, signal, showError, onAccepted, onDenied, retry } = this.#context;
     try {
       const { calls } = await service.get(path, { signal });
-      if (signal.aborted) return;
-      keep(calls);
+      if (signal.aborted) return null;
       showError(null);
-      this.#render();
       onAccepted();
+      return calls;
     } catch (reason) {
       const error = /** @type {ServiceError} */ (reason);
-      if (signal.aborted) return;
-      if (error.denied) return onDenied(error);
-      showError(`Calls could not be read. ${error.message}`, () => {
-        this.#requestBoth();
-        retry();
-      });
+      if (signal.aborted) return null;
+      if (error.denied) onDenied(error);
+      else {
+        showError(`Calls could not be read. ${error.message}`, () => {
+          this.#requestBoth();
+          retry();
+        });
+      }
+      return null;
     }
   }
 }

@@ -1,0 +1,126 @@
+/**
+ * The calls of the "active now" table: those of the feed, and those that only the service knows, because this viewer dismissed
+ * them. The second are read again while there are any. No DOM here.
+ *
+ * @import { Call } from "../model/call.js"
+ */
+import { VisibleRefresh } from "../lib/visible-refresh.js";
+import { isShown } from "../model/call.js";
+import { activeRows, readAfter } from "../model/rows.js";
+
+/** How often the list is read while it holds calls the stream says nothing about; what it shows is never older than this. */
+const SILENT_MS = 2_000;
+/** The same after a failure. */
+const FAILED_MS = 5_000;
+
+/**
+ * @typedef {EventTarget & { calls: Call[] }} FollowedFeed
+ *
+ * @typedef {object} Reader
+ * @property {() => Promise<Call[] | null>} read  asks the service for its active calls; null when that failed, which it reports
+ * @property {() => boolean} isVisible  whether the rows would be on screen now
+ */
+
+/** Events: `change`, the rows are others; `ended`, a call ended that the stream said nothing of. */
+export class ActiveCalls extends EventTarget {
+  /** @type {Call[]} */
+  rows = [];
+  /** Whether the service was read, so that no rows means no calls. */
+  isKnown = false;
+  #feed;
+  #read;
+  #signal;
+  #refresh;
+  /** @type {Call[]} */
+  #followed;
+  /** @type {Call[]} */
+  #listed = [];
+  /** The newest request; the answers of those before it are outdated. */
+  #request = {};
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /**
+   * @param {FollowedFeed} feed
+   * @param {Reader} reader
+   * @param {AbortSignal} signal  ends it
+   */
+  constructor(feed, { read, isVisible }, signal) {
+    super();
+    this.#feed = feed;
+    this.#read = read;
+    this.#signal = signal;
+    this.#followed = feed.calls;
+    this.#refresh = new VisibleRefresh(() => this.#load(), isVisible);
+    feed.addEventListener("change", () => this.#follow(), { signal });
+    signal.addEventListener("abort", () => {
+      this.#refresh.cancel();
+      clearTimeout(this.#timer);
+    });
+  }
+
+  /** How many ring for this viewer. Only the feed's: it is current also while nothing is read because the page is hidden. */
+  get ringing() {
+    return this.#followed.filter((call) => isShown(call) && call.status === "ringing").length;
+  }
+
+  /** Reads now, also while the rows are not on screen. */
+  load() {
+    return this.#load();
+  }
+
+  /** Reads at a random moment within this time, if the rows are on screen then. */
+  request(withinMs = 0) {
+    this.#refresh.request(withinMs);
+  }
+
+  /** Does what was requested, when the rows may have come on screen. */
+  flush() {
+    this.#refresh.flush();
+  }
+
+  #follow() {
+    const before = this.#followed;
+    this.#followed = this.#feed.calls;
+    if (this.#followed === before) return;
+    const now = new Set(this.#followed.map(({ id }) => id));
+    const lost = before.some((call) => isShown(call) && !now.has(call.id));
+    this.#listed = readAfter(this.#listed, before, this.#followed);
+    this.#update();
+    // Gone without an end: the end was missed, and the history has it.
+    if (lost) this.dispatchEvent(new Event("ended"));
+  }
+
+  async #load() {
+    const request = (this.#request = {});
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const calls = await this.#read();
+    if (this.#signal.aborted || request !== this.#request) return;
+    if (!calls) return this.#readLater(FAILED_MS);
+    const gone = this.#listed.some((call) => !calls.some((other) => other.id === call.id));
+    this.#listed = calls;
+    this.isKnown = true;
+    this.#update();
+    if (gone) this.dispatchEvent(new Event("ended"));
+  }
+
+  #update() {
+    const { rows, silent } = activeRows(this.#followed, this.#listed);
+    this.rows = rows;
+    if (silent) this.#readLater(SILENT_MS);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /**
+   * A timer that runs is left alone: the feed changes with every heartbeat.
+   *
+   * @param {number} ms
+   */
+  #readLater(ms) {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#refresh.request();
+    }, ms);
+  }
+}
