@@ -86,6 +86,7 @@ pub const ROUTES: &[Route] = &[
     route(GET, "/api/auth/session", Who::Viewer, |by| on(by, auth::session::show)),
     route(DELETE, "/api/auth/session", Who::Open, |by| on(by, auth::session::end)),
     route(POST, "/api/auth/ticket", Who::Viewer, |by| on(by, auth::ticket::issue)),
+    route(GET, "/api/auth/methods", Who::Open, |by| on(by, auth::sign_in::methods)),
     route(GET, "/api/auth/ringcentral/login", Who::Open, |by| on(by, auth::sign_in::begin)),
     route(GET, "/api/auth/ringcentral/callback", Who::Open, |by| on(by, auth::sign_in::finish)),
     route(GET, "/health/live", Who::Open, |by| on(by, health::live)),

@@ -40,6 +40,7 @@ const SENT: [&str; 2] = ["Entry", "Wish"];
         auth::session::show,
         auth::session::end,
         auth::ticket::issue,
+        auth::sign_in::methods,
         auth::sign_in::begin,
         auth::sign_in::finish,
         health::live,

@@ -2,7 +2,7 @@
  * The dashboard around its views: who is signed in, the status light, errors, simulating; and what changes with the viewer.
  *
  * @import { CallFeed } from "../feed/call-feed.js"
- * @import { Service, ServiceError } from "../lib/service.js"
+ * @import { Service } from "../lib/service.js"
  * @import { Route } from "./router.js"
  */
 import { find } from "../lib/dom.js";
@@ -23,6 +23,8 @@ export class Dashboard {
   #session;
   #simulator;
   #settings = new EventTarget();
+  /** Whether this page showed calls to the viewer, who was not refused since. */
+  #hadAccess = false;
   /** @type {string | null} */
   #customerUrl = null;
 
@@ -45,7 +47,7 @@ export class Dashboard {
       failure: (error) => this.#notice.showError(`You could not be signed out. ${error.message}`),
     });
     this.#simulator = new Simulator(page, service, (sentence) => this.#notice.showError(sentence));
-    feed.addEventListener("change", () => feed.status.state === "denied" && this.#onDenied());
+    feed.addEventListener("change", () => feed.status.state === "denied" && this.#onDenied(feed.status));
     // A viewer signed in on another page while this one asked for it.
     feed.addEventListener("resync", () => this.#signIn.isShown && this.start());
     feed.addEventListener("viewerchange", () => {
@@ -98,16 +100,18 @@ export class Dashboard {
   }
 
   #onAccepted() {
+    this.#hadAccess = true;
     this.#signIn.hide();
     // The sign-in was where the tab that leads did not see it: in another tab, or at RingCentral.
     if (this.#feed.status.state === "denied") this.#restartForViewer();
   }
 
-  /** @param {ServiceError} [error]  the service's refusal, if it said more than "no" */
+  /** @param {{ code: string | null, message: string | null }} [error]  the service's refusal */
   #onDenied(error) {
     this.#router.unmount();
     this.#session.hide();
-    this.#signIn.show(error);
+    this.#signIn.show(error, this.#hadAccess);
+    this.#hadAccess = false;
   }
 
   #onSignedOut() {

@@ -18,11 +18,38 @@ const REASONS = {
   sign_in_failed: "RingCentral could not be asked who you are. Try again in a minute.",
 };
 
+/** The service's code for a request without a proof, or with one it does not know; the reason is not its to say. */
+const UNKNOWN = "unauthorized";
+
+/**
+ * What is said of a token that was refused: the service's own sentence where that says more than "no".
+ *
+ * @param {Pick<ServiceError, "status" | "code" | "message">} error
+ */
+export function refusalOf({ status, code, message }) {
+  return status === 401 && code === UNKNOWN ? "This token was not accepted. Check that it is whole." : message;
+}
+
+/**
+ * What is said to a viewer who has to sign in; null where the page's own words say as much.
+ *
+ * @param {{ code: string | null, message: string | null } | undefined} error
+ * @param {boolean} hadAccess  this page showed them calls before
+ */
+export function reasonOf(error, hadAccess) {
+  if (error && error.code !== UNKNOWN) return error.message;
+  return hadAccess ? "Your sign-in has ended. Sign in again to see calls." : null;
+}
+
 export class SignIn {
   #panel;
+  #service;
   #title;
   #reason;
   #defaultReason;
+  #withRingCentral;
+  #tokenLabel;
+  #knowsMethods = false;
 
   /**
    * @param {HTMLElement} panel
@@ -31,6 +58,9 @@ export class SignIn {
    */
   constructor(panel, service, onSignedIn) {
     this.#panel = panel;
+    this.#service = service;
+    this.#withRingCentral = find(panel, "#sign-in-ringcentral", HTMLElement);
+    this.#tokenLabel = find(panel, "label", HTMLElement);
     this.#title = find(panel, "#sign-in-title", HTMLElement);
     this.#reason = find(panel, "#sign-in-reason", HTMLElement);
     this.#defaultReason = this.#reason.textContent;
@@ -44,8 +74,7 @@ export class SignIn {
         form.reset();
         onSignedIn();
       } catch (reason) {
-        const error = /** @type {ServiceError} */ (reason);
-        this.#reason.textContent = error.denied ? "This token was not accepted. Check that it is whole and not expired." : error.message;
+        this.#reason.textContent = refusalOf(/** @type {ServiceError} */ (reason));
       }
     });
   }
@@ -65,12 +94,25 @@ export class SignIn {
   /**
    * Takes the place of the calls.
    *
-   * @param {ServiceError} [error]  the service's refusal, when it said more than "no"
+   * @param {{ code: string | null, message: string | null }} [error]  the service's refusal
+   * @param {boolean} hadAccess  this page showed them calls before
    */
-  show(error) {
-    if (error?.status === 403) this.#reason.textContent = error.message;
+  show(error, hadAccess = false) {
+    const reason = reasonOf(error, hadAccess);
+    if (reason) this.#reason.textContent = reason;
     this.#panel.hidden = false;
     document.body.classList.add("signed-out");
+    this.#offerMethods();
+  }
+
+  /** The button is for a service that knows RingCentral; without an answer it stays away, and the token's field is there. */
+  async #offerMethods() {
+    if (this.#knowsMethods) return;
+    const methods = await this.#service.get("api/auth/methods").catch(() => null);
+    if (!methods) return;
+    this.#knowsMethods = true;
+    this.#withRingCentral.hidden = !methods.ringcentral;
+    this.#tokenLabel.textContent = methods.ringcentral ? "Or paste an access token from your administrator" : "Paste an access token from your administrator";
   }
 
   /** After a sign-out: the focus was on a button that is no more. */

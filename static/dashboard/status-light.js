@@ -23,29 +23,37 @@ const HOUR = 3_600_000;
  * @typedef {{ tone?: LightTone, text?: string }} Part  One part of the sentence.
  */
 
-/** @type {Record<string, [LightTone, string]>} */
+/**
+ * What is said of a feed that is neither live nor polling, where there is no sentence that says more.
+ *
+ * @type {Record<string, string>}
+ */
 const STREAM = {
-  connecting: ["quiet", "Connecting…"],
-  reconnecting: ["amber", "Reconnecting… calls may come late"],
-  offline: ["red", "No answer from the service · trying again · check that it runs"],
-  denied: ["red", "Signed out · sign in to see calls"],
+  connecting: "Connecting…",
+  reconnecting: "Reconnecting… calls may come late",
+  denied: "Signed out · sign in to see calls",
+  blocked: "This page cannot reach the service",
 };
 
 /**
- * What is worst is said first and alone: a person can only do one thing about it.
+ * What is worst is said first and alone: a person can only do one thing about it. What the service said before it stopped
+ * answering is not worth more than that it does not answer.
  *
- * @param {FeedStatus} feed
+ * @param {Pick<FeedStatus, "state" | "message" | "unanswered" | "trouble">} feed
  * @param {Health | null} health  null while unknown
  * @param {number} now  epoch milliseconds on the service's clock
  * @returns {{ tone: LightTone, text: string }}
  */
 export function statusLight(feed, health, now) {
-  const problem = feed.trouble?.message ?? (health && !health.ready ? health.reasons?.[0] : null);
-  if (problem && feed.state !== "denied") return { tone: "red", text: problem };
-  if (STREAM[feed.state]) {
-    const [tone, text] = STREAM[feed.state];
-    return { tone, text };
-  }
+  const { state, message, unanswered } = feed;
+  if (state === "denied" || state === "blocked") return { tone: "red", text: message ?? STREAM[state] };
+  const unready = health && !health.ready ? health.reasons?.[0] : null;
+  const isAway = unanswered || (state === "reconnecting" && !health);
+  if (isAway) return { tone: "red", text: unready ?? "No answer from the service · trying again · check that it runs" };
+  const problem = feed.trouble?.message ?? unready;
+  if (problem) return { tone: "red", text: problem };
+  if (state === "connecting") return { tone: "quiet", text: STREAM[state] };
+  if (state === "reconnecting") return { tone: "amber", text: STREAM[state] };
 
   const live = feed.state === "polling" ? "Checking every few seconds · a proxy holds the stream back" : "Live";
   const stream = [live, lastEvent(health, now)];

@@ -210,10 +210,11 @@ export class CallFeed extends EventTarget {
    *
    * @param {FeedState} state
    * @param {string | null} message
+   * @param {string | null} code
    */
-  #clear(state, message = null) {
+  #clear(state, message = null, code = null) {
     this.#stream.position = "";
-    this.#set({ state, message, trouble: null }, [], "viewerchange");
+    this.#set({ state, message, code, unanswered: false, trouble: null }, [], "viewerchange");
   }
 
   /** @param {string} id */
@@ -270,10 +271,10 @@ export class CallFeed extends EventTarget {
   #onDenied({ message, code }) {
     this.#blockade.reached();
     const signedOut = this.token ? code === NO_TOKEN : code !== "expired";
-    if (signedOut) return this.#clear("denied", message);
+    if (signedOut) return this.#clear("denied", message, code);
     // Rights may have changed with the token, so the next line begins with a full set of calls.
     this.#stream.position = "";
-    this.#set({ state: "denied", message, unanswered: false, trouble: null });
+    this.#set({ state: "denied", message, code, unanswered: false, trouble: null });
   }
 
   // --- Among the tabs --------------------------------------------------------------------------------------------

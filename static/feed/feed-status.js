@@ -8,6 +8,7 @@
  * @typedef {object} FeedStatus
  * @property {FeedState} state
  * @property {string | null} message  why, as a sentence for a person: the service's own where there is one
+ * @property {string | null} code  the service's name of the refusal, while `denied`
  * @property {boolean} unanswered  the service was asked and did not answer as it should
  * @property {{ code: string, message: string } | null} trouble  the service's own error, while it still serves
  * @property {number} troubleAt  when it came, in epoch milliseconds, like all times here
@@ -20,7 +21,7 @@ const TROUBLE_MS = 35_000;
 
 /** @type {Readonly<FeedStatus>} */
 export const NO_STATUS = Object.freeze({
-  state: "connecting", message: null, unanswered: false, trouble: null, troubleAt: 0, heardAt: 0, clockOffset: 0,
+  state: "connecting", message: null, code: null, unanswered: false, trouble: null, troubleAt: 0, heardAt: 0, clockOffset: 0,
 });
 
 /**

@@ -29,6 +29,7 @@ const TABLE: &[(&str, [u16; 9])] = &[
     ("GET /api/auth/session",                   [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("DELETE /api/auth/session",                [204, 204,  204,    204,  204,  204,  403,      403, 403]),
     ("POST /api/auth/ticket",                   [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("GET /api/auth/methods",                   [200, 200,  200,    200,  200,  200,  403,      403, 403]),
     ("GET /api/auth/ringcentral/login",         [303, 303,  303,    303,  303,  303,  403,      403, 403]),
     ("GET /api/auth/ringcentral/callback",      [303, 303,  303,    303,  303,  303,  403,      403, 403]),
     ("GET /health/live",                        [200, 200,  200,    200,  200,  200,  403,      403, 403]),

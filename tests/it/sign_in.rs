@@ -259,6 +259,22 @@ async fn each_refusal_leads_back_with_its_reason() {
 }
 
 #[tokio::test]
+async fn the_sign_in_page_offers_ringcentral_only_where_it_is_configured() {
+    let methods =
+        async |app: &TestApp| -> Value { Visitor::of(app).get("/api/auth/methods").await.json().await.unwrap() };
+    let fake = FakeRingCentral::start().await;
+    assert_eq!(methods(&program(&fake, Store::Sqlite).await).await, json!({ "ringcentral": true }));
+    let without = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
+    assert_eq!(methods(&without).await, json!({ "ringcentral": false }));
+
+    let browser = Browser::open(&without, "/").await;
+    browser.until("the way in", "!document.querySelector('#sign-in').hidden").await;
+    let label = "document.querySelector('#sign-in label').textContent";
+    browser.until("only the token is asked for", &format!("{label}.startsWith('Paste')")).await;
+    assert_eq!(browser.run("return document.querySelector('#sign-in-ringcentral').hidden").await, json!(true));
+}
+
+#[tokio::test]
 async fn what_a_sign_in_asks_of_ringcentral_is_counted_also_without_credentials_of_our_own() {
     let fake = FakeRingCentral::start().await;
     let settings = fake.settings();

@@ -4,7 +4,7 @@ import { statusLight } from "../../static/dashboard/status-light.js";
 
 const NOW = Date.UTC(2025, 9, 19, 12, 0, 0);
 const ago = (seconds) => new Date(NOW - seconds * 1000).toISOString();
-const live = { state: "live", trouble: null };
+const live = { state: "live", message: null, unanswered: false, trouble: null };
 const healthy = { ready: true, reasons: [], last_event_at: ago(12), subscription: { state: "active", expires_at: ago(-6.5 * 86_400), detail: null } };
 const light = (feed, health) => statusLight({ ...live, ...feed }, health && { ...healthy, ...health }, NOW);
 const subscription = (details) => light({}, { subscription: { ...healthy.subscription, ...details } });
@@ -62,8 +62,24 @@ test("what the service complains about is said alone and in red", () => {
   assert.equal(light({ trouble: { code: "store_lost", message: "The store is lost." } }, {}).text, "The store is lost.");
 });
 
+test("a service that does not answer outranks what it said before, and is outranked by why it is not ready", () => {
+  const trouble = { code: "shutting_down", message: "The service is restarting." };
+  for (const [feed, health] of [[{ unanswered: true }, {}], [{ unanswered: true }, null], [{}, null]]) {
+    const shown = light({ state: "reconnecting", trouble, message: trouble.message, ...feed }, health);
+    assert.deepEqual([shown.tone, shown.text.split(" · ")[0]], ["red", "No answer from the service"]);
+  }
+  assert.equal(light({ state: "reconnecting", unanswered: true }, { ready: false, reasons: ["The database does not answer."] }).text, "The database does not answer.");
+  assert.equal(light({ state: "reconnecting", trouble }, {}).text, "The service is restarting.", "for the moment before it is away");
+});
+
+test("a viewer who may not see calls, and a page that cannot reach them, read the reason", () => {
+  assert.deepEqual(light({ state: "denied", message: "Your sign-in has ended." }, {}), { tone: "red", text: "Your sign-in has ended." });
+  assert.match(light({ state: "denied" }, {}).text, /sign in/);
+  assert.equal(light({ state: "blocked", message: "Add it to connect-src.", trouble: { message: "The store is lost." } }, null).text, "Add it to connect-src.");
+});
+
 test("a broken stream is never called live", () => {
-  for (const [state, tone] of [["connecting", "quiet"], ["reconnecting", "amber"], ["offline", "red"], ["denied", "red"], ["polling", "amber"]]) {
+  for (const [state, tone] of [["connecting", "quiet"], ["reconnecting", "amber"], ["blocked", "red"], ["denied", "red"], ["polling", "amber"]]) {
     const shown = light({ state }, {});
     assert.equal(shown.tone, tone, state);
     assert.doesNotMatch(shown.text, /Live/, state);

@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -14,7 +15,7 @@ use axum_extra::extract::PrivateCookieJar;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::guesses::Credential;
 use super::{Gate, Proven, digest, secret};
@@ -47,6 +48,25 @@ pub struct Return {
     state: Option<String>,
     /// Missing when RingCentral, or the person, said no.
     code: Option<String>,
+}
+
+/// The ways to sign in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Methods {
+    /// Whether signing in with RingCentral is configured.
+    ringcentral: bool,
+}
+
+/// Which ways to sign in the sign-in page offers.
+#[utoipa::path(
+    get,
+    path = "/api/auth/methods",
+    tag = "signing in",
+    responses((status = 200, description = "The ways to sign in, beside an access token.", body = Methods)),
+)]
+pub async fn methods(State(gate): State<Gate>) -> Json<Methods> {
+    let url = gate.0.sign_in.as_ref().and_then(|client| client.authorize_url("", "").ok());
+    Json(Methods { ringcentral: url.is_some() })
 }
 
 /// Sends the browser to RingCentral.
