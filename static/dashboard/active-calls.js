@@ -10,7 +10,12 @@ import { activeRows, readAfter } from "../model/rows.js";
 
 /** How often the list is read while it holds calls the stream says nothing about; what it shows is never older than this. */
 const SILENT_MS = 2_000;
-/** The same after a failure. */
+/**
+ * How long they are looked for after they were there last: one that went back to its queue may ring again, and whether it
+ * did or ended the stream does not say.
+ */
+const ABSENT_MS = 60_000;
+/** After a failure. */
 const FAILED_MS = 5_000;
 
 /**
@@ -35,6 +40,12 @@ export class ActiveCalls extends EventTarget {
   #followed;
   /** @type {Call[]} */
   #listed = [];
+  /**
+   * When calls this viewer dismissed were going on last, by id.
+   *
+   * @type {Map<string, number>}
+   */
+  #seenAt = new Map();
   /** The newest request; the answers of those before it are outdated. */
   #request = {};
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -108,8 +119,17 @@ export class ActiveCalls extends EventTarget {
   #update() {
     const { rows, silent } = activeRows(this.#followed, this.#listed);
     this.rows = rows;
-    if (silent) this.#readLater(SILENT_MS);
+    const absent = this.#isAnyAbsent();
+    if (silent || absent) this.#readLater(SILENT_MS);
     this.dispatchEvent(new Event("change"));
+  }
+
+  /** Did a dismissed call leave the list so lately that it may come back? */
+  #isAnyAbsent() {
+    const now = Date.now();
+    for (const call of this.#listed) if (!this.#followed.some((other) => other.id === call.id && isShown(other))) this.#seenAt.set(call.id, now);
+    for (const [id, seenAt] of this.#seenAt) if (now - seenAt > ABSENT_MS) this.#seenAt.delete(id);
+    return this.#seenAt.size > 0;
   }
 
   /**

@@ -76,7 +76,7 @@ export class CallFeed extends EventTarget {
     this.#blockade = new Blockade(this.#src, this.#browser);
     this.#tabs = new Tabs(this.#browser, {
       lead: () => this.#stream.open(),
-      stepBack: () => this.#stream.stop(),
+      stepBack: () => this.#stepBack(),
       ping: (wake) => this.#onPing(wake),
       message: (message) => this.#onMessage(message),
     });
@@ -241,7 +241,7 @@ export class CallFeed extends EventTarget {
   /** @param {Call[]} calls */
   #onAnswer(calls) {
     this.#blockade.reached();
-    const changes = { message: null, unanswered: false, trouble: null, heardAt: Date.now() };
+    const changes = { message: null, code: null, unanswered: false, trouble: null, heardAt: Date.now() };
     this.#set({ state: "polling", ...changes }, reduce(this.calls, { type: "snapshot", calls }));
   }
 
@@ -298,6 +298,12 @@ export class CallFeed extends EventTarget {
   /** @param {string | null} name */
   #join(name) {
     this.#tabs.join(name);
+    this.#tabs.post({ kind: "hello" });
+  }
+
+  /** Another tab leads, and knows what this one missed. */
+  #stepBack() {
+    this.#stream.stop();
     this.#tabs.post({ kind: "hello" });
   }
 

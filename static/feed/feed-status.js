@@ -35,7 +35,7 @@ export const NO_STATUS = Object.freeze({
  */
 export function statusAfter(status, data, state, now) {
   const next = { ...status, heardAt: now };
-  if (state) Object.assign(next, { state, message: null, unanswered: false });
+  if (state) Object.assign(next, { state, message: null, code: null, unanswered: false });
   if (data.server_time) next.clockOffset = Date.parse(data.server_time) - now || 0;
   const outlived = data.type === "heartbeat" && now - status.troubleAt > TROUBLE_MS;
   if (data.type === "error") Object.assign(next, { trouble: data.error, troubleAt: now });

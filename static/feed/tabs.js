@@ -100,10 +100,13 @@ export class Tabs {
   /** @param {any} message */
   #onMessage(message) {
     const { kind, term, wake } = message;
-    if (!this.leading && term >= this.#term) {
+    if (term < this.#term && kind !== "dismiss") return;
+    // A tab that was granted the lock and lost it again while it hung leads for a moment when it wakes, in a later term.
+    if (this.leading) this.#term = Math.max(this.#term, (term ?? 0) + 1);
+    else if (term !== undefined) {
       this.#term = term;
       this.#awaitSilence();
-    } else if (term < this.#term && kind !== "dismiss") return;
+    }
     if (kind === "pong") return;
     if (kind !== "ping") return this.#on.message(message);
     if (!this.leading) return;
@@ -148,6 +151,7 @@ export class Tabs {
       if (error?.name !== "AbortError") return this.#lead();
       // Another tab stole the lock because this one did not answer: step back and queue again.
       this.leading = false;
+      this.#term = 0;
       this.#on.stepBack();
       this.#follow(locks);
     });

@@ -123,26 +123,25 @@ function put(calls, call, dismissed) {
   const stale = known && call.rev <= known.rev;
   if (stale && (!dismissed || known.dismissed)) return calls;
   const newer = { ...(stale ? known : call), dismissed: dismissed || Boolean(known?.dismissed) };
-  return forget(newestFirst([newer, ...calls.filter((other) => other !== known)]));
+  return forget(newestFirst([newer, ...calls.filter((other) => other !== known)]), newer);
 }
 
 /**
  * Drops those that left the screen longest ago. By when they did, not by when they began: the end of a long call comes late.
  *
  * @param {Call[]} calls
+ * @param {Call} newest  the one that changed now
  */
-function forget(calls) {
+function forget(calls, newest) {
   const gone = calls.filter((call) => !isShown(call));
   if (gone.length <= REMEMBERED) return calls;
-  gone.sort((a, b) => lastKnown(b) - lastKnown(a));
+  const leftAt = (/** @type {Call} */ call) => (call === newest ? Infinity : Date.parse(call.ended_at ?? call.answered_at ?? call.timestamp));
+  gone.sort((a, b) => leftAt(b) - leftAt(a) || 0);
   const dismissed = gone.filter(isOnScreen).slice(REMEMBERED_DISMISSED);
   const others = gone.filter((call) => !isOnScreen(call)).slice(REMEMBERED);
   const dropped = new Set([...dismissed, ...others]);
   return calls.filter((call) => !dropped.has(call));
 }
-
-/** @param {Call} call */
-const lastKnown = (call) => Date.parse(call.ended_at ?? call.answered_at ?? call.timestamp);
 
 /**
  * A full set of events follows. It is accepted even where it is older: the instance before may have known more.

@@ -41,6 +41,22 @@ test("the row of a dismissed call goes when the call ends, though the stream say
   assert.deepEqual(ids(table), ["other-0", "other-1"]);
 });
 
+test("a dismissed call that goes back to its queue and rings again is in the table again", async () => {
+  const { table, feed, server } = await openTable([call()]);
+  feed.dismiss("a");
+  server.calls = [];
+  await pass(2_100);
+  assert.deepEqual(ids(table), []);
+  server.calls = [call({ rev: 3 })];
+  await pass(2_100);
+  assert.deepEqual(ids(table), ["a"]);
+  server.calls = [];
+  await pass(120_000);
+  const { reads } = server;
+  await pass(60_000);
+  assert.equal(server.reads, reads, "but it is not looked for without end");
+});
+
 test("calls that ended do not come back when the feed forgets them", async () => {
   const first = Array.from({ length: 20 }, (_, n) => call({ id: `first-${n}`, status: "connected" }));
   const { table, server } = await openTable(first);

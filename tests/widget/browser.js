@@ -20,7 +20,7 @@ export class Browser {
     const feed = new CallFeed(src, {
       EventSource: this.#eventSource(),
       BroadcastChannel: this.broadcastChannel(),
-      locks: { request: (...wish) => this.#request(...wish) },
+      locks: this.locks,
       fetch: async (url, request) => {
         this.requests.push([request?.method ?? "GET", url]);
         this.lastRequest = request;
@@ -96,6 +96,10 @@ export class Browser {
         channels.delete(this);
       }
     };
+  }
+
+  get locks() {
+    return { request: (...wish) => this.#request(...wish) };
   }
 
   #request(name, { signal, steal }, held) {
