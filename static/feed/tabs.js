@@ -38,6 +38,14 @@ export class Tabs {
   #on;
   #name = "";
   #term = 0;
+  /** Whether a request of this tab waits for the lock. */
+  #isQueued = false;
+  /**
+   * The request that holds the lock; null while another tab does.
+   *
+   * @type {object | null}
+   */
+  #grant = null;
   /** @type {AbortController | null} */
   #membership = null;
   /** @type {BroadcastChannel | null} */
@@ -74,6 +82,8 @@ export class Tabs {
     this.#membership?.abort();
     this.#membership = null;
     this.leading = false;
+    this.#isQueued = false;
+    this.#grant = null;
     clearTimeout(this.#timer);
     this.#channel?.close();
     this.#channel = null;
@@ -138,10 +148,17 @@ export class Tabs {
   /** @param {LockManager} locks */
   #follow(locks, { steal = false } = {}) {
     const membership = this.#membership;
-    if (!membership) return;
+    if (!membership || this.leading) return;
+    if (!steal) this.#awaitSilence();
+    if (!steal && this.#isQueued) return;
+    this.#isQueued ||= !steal;
+    const grant = {};
     const held = () => {
       if (this.#membership !== membership) return undefined;
-      this.#lead();
+      if (!steal) this.#isQueued = false;
+      // A waiting request may be granted while another of this tab steals; the later grant counts.
+      this.#grant = grant;
+      if (!this.leading) this.#lead();
       return new Promise((resolve) => membership.signal.addEventListener("abort", resolve));
     };
     // A lock that is being stolen cannot be waited for, so only a waiting request takes the signal.
@@ -149,13 +166,21 @@ export class Tabs {
     locks.request(this.#name, options, held).catch((error) => {
       if (this.#membership !== membership) return;
       if (error?.name !== "AbortError") return this.#lead();
-      // Another tab stole the lock because this one did not answer: step back and queue again.
-      this.leading = false;
-      this.#term = 0;
-      this.#on.stepBack();
-      this.#follow(locks);
+      if (this.#grant === grant) this.#stepBack(locks);
     });
-    if (!steal) this.#awaitSilence();
+  }
+
+  /**
+   * Another tab stole the lock because this one did not answer: queues again.
+   *
+   * @param {LockManager} locks
+   */
+  #stepBack(locks) {
+    this.#grant = null;
+    this.leading = false;
+    this.#term = 0;
+    this.#on.stepBack();
+    this.#follow(locks);
   }
 
   #lead() {

@@ -237,10 +237,18 @@ export class SimulatedBrowser {
   }
 
   #gateTimers() {
-    const { setTimeout } = globalThis;
+    const { setTimeout, clearTimeout } = globalThis;
+    const cleared = new Set();
     globalThis.setTimeout = (run, ms) => {
       const tab = this.#context.getStore();
-      return setTimeout(tab ? () => this.#gate(tab, run) : run, ms);
+      if (!tab) return setTimeout(run, ms);
+      // One that is due in a tab that hangs can still be cleared.
+      const id = setTimeout(() => this.#gate(tab, () => cleared.delete(id) || run()), ms);
+      return id;
+    };
+    globalThis.clearTimeout = (id) => {
+      if (id !== undefined) cleared.add(id);
+      clearTimeout(id);
     };
   }
 
