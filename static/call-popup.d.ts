@@ -42,6 +42,13 @@ export type MaybeToken = string | null | undefined;
 /** A JWT of the host application, or a function that returns one. */
 export type Token = MaybeToken | (() => MaybeToken | Promise<MaybeToken>);
 
+/** Whether calls arrive, and a sentence for a person. */
+export interface PopupStatus {
+  /** `denied`: the token or the sign-in; `blocked`: the page's Content-Security-Policy. */
+  state: "connecting" | "live" | "polling" | "reconnecting" | "denied" | "blocked";
+  message: string;
+}
+
 /** Where the calls come from. */
 export interface Feed extends EventTarget {
   /** Newest first; replaced before each `change` event, never changed in place. */
@@ -50,12 +57,15 @@ export interface Feed extends EventTarget {
   now(): number;
   /** This viewer dismisses a call. */
   dismiss(id: string): unknown;
+  /** Optional; replaced before a `statuschange` or `change` event. */
+  readonly status?: { state: string; message?: string | null };
 }
 
 export interface CallPopupEventMap {
   /** Cancelable; before the link to the customer is followed. */
   "call-popup:view": CustomEvent<{ call: Call; customer: Customer | null }>;
   "call-popup:dismiss": CustomEvent<{ call: Call }>;
+  "call-popup:status": CustomEvent<PopupStatus>;
 }
 
 /** Where there is no DOM this class can be imported, but not constructed. */
@@ -67,16 +77,20 @@ export class CallPopup extends HTMLElement {
   position: string;
   /** Pixels between the cards and that edge. */
   offset: string | number;
-  /** Seconds until a card hides by itself on this page; 0 for never. */
+  /** Seconds until a card folds into the pill, while the page is visible; 0 for never. */
   autoDismiss: number;
   /** Where "View customer" goes; `{id}` is the customer's id. */
   customerUrl: string;
-  /** Keys that go to the newest card; empty for none. */
+  /** Keys that go to the newest card or open the pill; empty for none. */
   shortcut: string;
   /** The viewer's own extension ids, separated by spaces. */
   extension: string;
   /** `light`, `dark` or `system`; empty for the page's own color-scheme. */
   theme: string;
+  /** `off` hides the notice that calls are not arriving. */
+  statusPill: string;
+  /** Whether calls arrive. */
+  readonly status: PopupStatus;
   /** On a page of another site: a JWT of the host application, or a function that returns one. */
   token: Token;
   /** The popup's own feed on `src`, unless another is set. */

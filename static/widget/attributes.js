@@ -13,6 +13,7 @@ const DEFAULTS = {
   shortcut: "Alt+Shift+C",
   extension: "",
   theme: "",
+  "status-pill": "on",
 };
 
 /** @type {typeof HTMLElement} */
@@ -88,6 +89,19 @@ export class PopupAttributes extends Base {
 
   set theme(name) {
     this.setAttribute("theme", name);
+  }
+
+  get statusPill() {
+    return this.#attribute("status-pill");
+  }
+
+  set statusPill(choice) {
+    this.setAttribute("status-pill", choice);
+  }
+
+  /** The viewer's own extension ids. */
+  get extensionIds() {
+    return this.extension.split(/[\s,]+/).filter(Boolean);
   }
 
   /** @param {string} name */

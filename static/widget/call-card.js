@@ -1,8 +1,8 @@
 /**
  * One card of the popup: the DOM of a call, and the countdown at whose end it goes.
  *
- * A card knows nothing of its siblings or the server. It shows what `cardOf` says, waits while a person uses it, and calls
- * back.
+ * A card knows nothing of its siblings or the server. It shows what `cardOf` says and calls back. Its countdown waits while a
+ * person uses the card and while the page is hidden, and runs also behind "+2 more".
  *
  * @import { Call, Customer } from "../model/call.js"
  * @import { CardView } from "../model/card-view.js"
@@ -23,7 +23,8 @@ const LEAVING_MS = 160;
  * @property {() => string} urlTemplate  of the customer's page
  * @property {(event: MouseEvent) => void} onView
  * @property {() => void} onDismiss
- * @property {(lapsed: boolean) => void} onGone  its time is over; `lapsed` when it was the auto-dismiss timer's
+ * @property {() => void} onGone  its time is over
+ * @property {boolean} [keeps]  it is in the list of folded calls: it stays, and says when an ended call came
  */
 
 export class CallCard {
@@ -33,7 +34,7 @@ export class CallCard {
   customer = null;
   /** When the call began or was answered, in epoch milliseconds. */
   since = 0;
-  element = el("article", { className: "card", part: "card", role: "group", tabIndex: -1 });
+  element = el("article", { className: "card arriving", part: "card", tabIndex: -1 });
 
   #options;
   #parts;
@@ -43,7 +44,7 @@ export class CallCard {
   #countdownKind;
   #hovered = false;
   #focused = false;
-  #shown = true;
+  #lifeMs = 0;
 
   /**
    * @param {Call} call
@@ -64,8 +65,11 @@ export class CallCard {
 
   set shown(/** @type {boolean} */ shown) {
     this.element.hidden = !shown;
-    this.#shown = shown;
-    this.#pauseOrRun();
+  }
+
+  /** Two lines instead of four. A card in use keeps its size. */
+  set compact(/** @type {boolean} */ compact) {
+    if (!this.inUse) this.element.classList.toggle("compact", compact);
   }
 
   /**
@@ -103,8 +107,27 @@ export class CallCard {
    * @param {number} now  the server's clock
    */
   tick(now) {
-    const end = this.call.ended_at ? Date.parse(this.call.ended_at) : now;
-    this.#parts.timer.textContent = formatDuration(end - this.since);
+    const { ended_at, timestamp } = this.call;
+    const end = ended_at ? Date.parse(ended_at) : now;
+    const came = this.#options.keeps && ended_at;
+    this.#parts.timer.textContent = came ? timeOfDay(Date.parse(timestamp)) : formatDuration(end - this.since);
+  }
+
+  /** Lets the countdown run or wait, after the page was shown or hidden. */
+  pauseOrRun() {
+    const waits = this.inUse || document.visibilityState === "hidden";
+    if (waits) this.#countdown?.pause();
+    else this.#countdown?.start();
+    this.element.classList.toggle("waits", waits);
+  }
+
+  /** A card that was taken out of the page and put back shows its countdown from the start; this shows what is left. */
+  syncBar() {
+    if (!this.#countdown) return;
+    const elapsed = this.#lifeMs - this.#countdown.leftMs;
+    for (const animation of this.element.getAnimations({ subtree: true })) {
+      if ("animationName" in animation && animation.animationName === "run-out") animation.currentTime = elapsed;
+    }
   }
 
   /** Fades out while the others close up, and is removed; cannot be used meanwhile. */
@@ -125,18 +148,12 @@ export class CallCard {
     this.#countdownKind = kind;
     this.#countdown?.pause();
     const ms = stays ?? (mine ? 0 : this.#options.lifeMs);
-    const never = stays === null && ms === 0;
-    this.#countdown = never ? null : new Countdown(ms, () => this.#options.onGone(kind === "auto"));
+    const never = this.#options.keeps || (stays === null && ms === 0);
+    this.#lifeMs = ms;
+    this.#countdown = never ? null : new Countdown(ms, () => this.#options.onGone());
     this.element.classList.toggle("still", never || stays !== null);
     this.element.style.setProperty("--_life", `${ms}ms`);
-    this.#pauseOrRun();
-  }
-
-  #pauseOrRun() {
-    const waits = this.inUse || !this.#shown;
-    if (waits) this.#countdown?.pause();
-    else this.#countdown?.start();
-    this.element.classList.toggle("waits", waits);
+    this.pauseOrRun();
   }
 
   #listen() {
@@ -145,7 +162,7 @@ export class CallCard {
     const on = (/** @type {string} */ type, /** @type {() => void} */ change) =>
       element.addEventListener(type, () => {
         change();
-        this.#pauseOrRun();
+        this.pauseOrRun();
       });
     // The card's listeners live as long as its own element, so they need no signal.
     // Moved, not entered: a card that slides under a resting pointer is not in use.
@@ -159,6 +176,8 @@ export class CallCard {
       button.addEventListener("click", () => this.#options.onDismiss());
     }
     view.addEventListener("click", (event) => this.#options.onView(event));
+    // Once: an element that is put back into the page must not arrive a second time.
+    element.addEventListener("animationend", (event) => event.target === element && element.classList.remove("arriving"));
   }
 }
 
@@ -191,6 +210,9 @@ function build(card) {
   );
   return parts;
 }
+
+/** @param {number} at  epoch milliseconds */
+const timeOfDay = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
 /**
  * An element that a host page can style by its `::part`.

@@ -11,21 +11,27 @@
  * | `src`          | where this file is from | base URL of the service |
  * | `position`     | `top-right`             | or `top-left`, `bottom-right`, `bottom-left` |
  * | `offset`       | `16`                    | pixels between the cards and that edge, for a fixed header |
- * | `auto-dismiss` | `30`                    | seconds until a card hides by itself on this page; `0` = never |
+ * | `auto-dismiss` | `30`                    | seconds until a card folds into the pill, while the page is visible; `0` = never |
  * | `customer-url` | the service's setting   | where "View customer" goes; `{id}` is the customer's id |
- * | `shortcut`     | `Alt+Shift+C`           | goes to the newest card; empty = none |
+ * | `shortcut`     | `Alt+Shift+C`           | goes to the newest card, or opens the pill; empty = none |
  * | `extension`    | none                    | the viewer's own extension ids, by spaces: their cards stay while they talk |
  * | `theme`        | the page's color-scheme | `light`, `dark`, or `system` |
+ * | `status-pill`  | `on`                    | `off` hides "Calls are not arriving", for pages that show the status themselves |
  *
  * Property `token`: what proves to the service who the viewer is on a page of another site, where the service's cookie does
  * not reach: a JWT of the host application, or a function that returns one or a promise of one. A function is called again
  * when its token is refused. Set it again when another person signs in.
  *
  * Property `feed`: where the calls come from. By default a `CallFeed` on `src`; set another object with `calls`, `now()`,
- * `dismiss(id)` and a `change` event to bring your own (demo.html does).
+ * `dismiss(id)` and a `change` event to bring your own (demo.html does). A `status` `{state, message}` with a `statuschange`
+ * event is optional.
+ *
+ * Property `status`: whether calls arrive, `{state, message}`, read-only. `state` is `connecting`, `live`, `polling`,
+ * `reconnecting`, `denied` (the token or the sign-in) or `blocked` (the page's Content-Security-Policy).
  *
  * Events, bubbling and composed: `call-popup:view` `{call, customer}`, cancelable, before the link is followed, for
- * hosts with a router of their own; `call-popup:dismiss` `{call}`. Looks: see style.js.
+ * hosts with a router of their own; `call-popup:dismiss` `{call}`; `call-popup:status` `{state, message}`, when `status` changed.
+ * Looks: see style.js.
  *
  * Importing this module where there is no DOM, such as in server-side rendering, defines no element.
  *
@@ -35,22 +41,27 @@
 import { CallFeed } from "../feed/call-feed.js";
 import { el } from "../lib/dom.js";
 import { cardOf } from "../model/card-view.js";
+import { Announcer } from "./announcer.js";
 import { PopupAttributes } from "./attributes.js";
 import { CallCard } from "./call-card.js";
+import { CardStack } from "./card-stack.js";
+import { FoldedList } from "./folded-list.js";
+import { LineMonitor } from "./line-monitor.js";
+import { SeenCalls } from "./seen-calls.js";
+import { matchesShortcut } from "./shortcut.js";
 import { styleSheet } from "./style.js";
+import { TopLayer } from "./top-layer.js";
 
-/** More cards than this are a wall; the rest wait behind "+2 more". */
-const MOST = 4;
-/** An announcement stays long enough for a screen reader that is in the middle of a sentence. */
-const ANNOUNCED_MS = 15_000;
-/** How many hidden calls this tab remembers across page loads. */
-const REMEMBERED = 50;
-const STORE = "call-popup hidden";
 /** The guide's; the service has a setting of its own. */
 const CUSTOMER_URL = "/customers/{id}";
 
 /**
- * @typedef {EventTarget & { calls: Call[], now(): number, dismiss(id: string): unknown }} Feed
+ * @typedef {EventTarget & {
+ *   calls: Call[],
+ *   now(): number,
+ *   dismiss(id: string): unknown,
+ *   status?: { state: string, message?: string | null },
+ * }} Feed
  */
 
 export class CallPopup extends PopupAttributes {
@@ -62,47 +73,69 @@ export class CallPopup extends PopupAttributes {
   #token = null;
   /** @type {AbortController | null} */
   #connection = null;
+  /** @type {AbortController | null} */
+  #following = null;
   /** @type {{ customer_url?: string, poll_interval_ms?: number } | null} */
   #config = null;
-  /** @type {CallCard[]} */
-  #cards = [];
-  /** @type {Set<string>} */
-  #hidden = new Set();
-  /** @type {Set<string>} */
-  #lapsed = new Set();
-  #expanded = false;
   /** @type {HTMLElement | null} */
   #cameFrom = null;
-  #more = el("button", { className: "more", part: "more", type: "button", hidden: true });
-  #stack = el("section", { className: "stack empty", part: "stack", "aria-label": "Calls" }, this.#more);
-  #announcer = el("div", { className: "announcer", "aria-live": "polite" });
-  #root = this.attachShadow({ mode: "open" });
+  #seen = new SeenCalls();
+  #stack = new CardStack();
+  #folded = new FoldedList((call) => this.#makeFoldedCard(call));
+  #announcer = new Announcer();
+  #line = new LineMonitor({
+    src: () => this.src,
+    isWanted: () => this.statusPill !== "off",
+    change: (status) => this.dispatchEvent(popupEvent("call-popup:status", { ...status }, false)),
+    layOut: () => this.#layOut(),
+    say: (words) => this.#announcer.say(words),
+  });
+  #foldAll = el("button", { className: "small minimize", part: "minimize", type: "button" }, "Minimize");
+  #section = el(
+    "section",
+    { className: "stack", part: "stack", "aria-label": "Calls" },
+    this.#stack.element,
+    el("div", { className: "footer" }, this.#stack.more, this.#foldAll, this.#folded.pill),
+    this.#folded.element,
+    this.#line.element,
+  );
+  #layer = el("div", { className: "layer" }, this.#section);
+  #home = this.attachShadow({ mode: "open" });
+  #top = new TopLayer(this.#home, this.#layer, [this.#announcer.element, this.#layer], () => this.#stack.cards.forEach((card) => card.syncBar()));
 
   constructor() {
     super();
-    this.#root.adoptedStyleSheets = [styleSheet()];
-    this.#root.append(this.#stack, this.#announcer);
+    this.#home.adoptedStyleSheets = [styleSheet()];
+    this.#home.append(this.#announcer.element, this.#layer);
+    this.#applyLooks();
   }
 
   connectedCallback() {
     this.adoptEarlyProperties("feed", "token");
     this.#connection = new AbortController();
     const { signal } = this.#connection;
-    document.addEventListener("keydown", (event) => this.#onShortcut(event), { signal });
-    this.#root.addEventListener("keydown", (event) => this.#onEscape(/** @type {KeyboardEvent} */ (event)), { signal });
-    this.#more.addEventListener("click", () => this.#expand(), { signal });
+    // Captured, because a dialog of the page may keep key events to itself.
+    document.addEventListener("keydown", (event) => this.#onShortcut(event), { signal, capture: true });
+    this.#layer.addEventListener("keydown", (event) => this.#onEscape(event), { signal });
+    this.#foldAll.addEventListener("click", () => [...this.#stack.cards].forEach((card) => this.#fold(card)), { signal });
+    this.#folded.pill.addEventListener("click", () => this.#layOut(), { signal });
+    this.#stack.follow(signal);
+    this.#folded.follow(signal);
+    this.#line.follow(signal);
+    this.#top.follow(signal);
     const clock = setInterval(() => this.#tick(), 1000);
     signal.addEventListener("abort", () => clearInterval(clock));
-    if (!this.#feed) for (const id of rememberedIds()) this.#hidden.add(id);
-    this.#start(signal);
+    if (!this.#feed) this.#seen.load();
+    this.#start();
   }
 
   disconnectedCallback() {
     this.#connection?.abort();
     this.#connection = null;
+    this.#following?.abort();
     this.#ownFeed?.close();
     this.#ownFeed = null;
-    for (const card of this.#cards.splice(0)) card.leave();
+    this.#clear();
   }
 
   /**
@@ -111,9 +144,9 @@ export class CallPopup extends PopupAttributes {
    * @param {string | null} after
    */
   attributeChangedCallback(name, before, after) {
-    if (name === "offset") this.#stack.style.setProperty("--_offset", `${this.offsetPixels}px`);
+    this.#applyLooks();
     if (before === after || !this.#connection) return;
-    if (name === "src") this.#start(this.#connection.signal);
+    if (name === "src") this.#start();
     if (name === "customer-url" || name === "extension") this.#refresh();
   }
 
@@ -134,20 +167,29 @@ export class CallPopup extends PopupAttributes {
 
   set feed(feed) {
     this.#feed = feed;
-    if (this.#connection) this.#start(this.#connection.signal);
+    if (this.#connection) this.#start();
+  }
+
+  /** Whether calls arrive. */
+  get status() {
+    return this.#line.current;
   }
 
   // --- From the feed to the cards --------------------------------------------------------------------------------
 
-  /** @param {AbortSignal} signal */
-  #start(signal) {
+  #start() {
+    this.#following?.abort();
     this.#ownFeed?.close();
+    this.#following = new AbortController();
+    const { signal } = this.#following;
     this.#ownFeed = this.#feed ? null : new CallFeed(this.src);
     const feed = this.#feed ?? this.#ownFeed;
     if (!feed) return;
-    feed.addEventListener("change", () => feed === this.feed && this.#show(feed.calls), { signal });
+    this.#clear();
+    feed.addEventListener("change", () => this.#update(feed), { signal });
+    feed.addEventListener("statuschange", () => this.#update(feed), { signal });
     if (this.#ownFeed) this.#open(this.#ownFeed, signal);
-    this.#show(feed.calls);
+    this.#update(feed);
   }
 
   /**
@@ -157,8 +199,8 @@ export class CallPopup extends PopupAttributes {
   #open(feed, signal) {
     this.#config = null;
     feed.token = this.#token;
-    // What one person hid may be another's to see.
-    feed.addEventListener("viewerchange", () => this.#unhideAll(), { signal });
+    // What one person dismissed may be another's to see, and what one person saw is not.
+    feed.addEventListener("viewerchange", () => this.#forget(), { signal });
     feed.open();
     this.#configure(feed, signal);
     // A viewer who had to sign in first could not read the settings before.
@@ -181,102 +223,144 @@ export class CallPopup extends PopupAttributes {
     }
   }
 
-  /** @param {Call[]} calls */
-  #show(calls) {
-    for (const card of [...this.#cards]) {
-      const call = calls.find((other) => other.id === card.call.id);
-      if (!call || call.dismissed || call.status === "setup") this.#remove(card);
-      else if (call !== card.call) card.update(call);
-    }
-    // Hidden by the timer, not by the person: when it rings again, it is shown again.
-    for (const call of calls) if (call.status !== "ringing" && this.#lapsed.delete(call.id)) this.#unhide(call.id);
-    // Oldest first, so that the newest ends on top.
-    const arrived = calls.filter((call) => this.#arrives(call)).reverse();
-    for (const call of arrived) this.#add(call);
-    if (arrived.length) this.#arrange();
+  /** @param {Feed} feed */
+  #update(feed) {
+    this.#line.update(feed);
+    this.#show(feed.calls);
     this.#tick();
   }
 
+  /** @param {Call[]} calls */
+  #show(calls) {
+    const now = this.#now();
+    for (const card of [...this.#stack.cards]) {
+      const call = calls.find((other) => other.id === card.call.id);
+      if (!call) this.#fold(card);
+      else if (call.dismissed || call.status === "setup") this.#remove(card);
+      else if (call !== card.call) card.update(call);
+    }
+    this.#folded.calls.update(calls, now);
+    for (const call of calls) {
+      if (call.status !== "ringing") this.#seen.unfold(call.id);
+      if (this.#isKnown(call)) this.#announcer.outcome(call, this.extensionIds);
+    }
+    // Oldest first, so that the newest ends on top.
+    for (const call of calls.filter((one) => this.#arrives(one)).reverse()) this.#add(call);
+    this.#stack.arrange();
+  }
+
   /** @param {Call} call */
+  #isKnown = (call) => this.#stack.has(call.id) || this.#folded.calls.has(call.id);
+
+  /**
+   * A call that rings, and one that was folded while it rang and was answered by this viewer.
+   *
+   * @param {Call} call
+   */
   #arrives(call) {
-    const known = this.#hidden.has(call.id) || this.#cards.some((card) => card.call.id === call.id);
-    return call.status === "ringing" && !call.dismissed && !known;
+    if (call.dismissed || this.#seen.isDismissed(call.id) || this.#stack.has(call.id)) return false;
+    if (this.#folded.calls.has(call.id)) return call.status === "connected" && cardOf(call, this.extensionIds).mine;
+    return call.status === "ringing";
   }
 
   /** @param {Call} call */
   #add(call) {
+    if (this.#seen.isFolded(call.id)) return this.#folded.calls.add(call, this.#now());
+    this.#folded.calls.remove(call.id);
+    /** @type {CallCard} */
     const card = new CallCard(call, {
+      ...this.#cardOptions(() => card),
       lifeMs: this.autoDismiss * 1000,
-      extensions: () => this.extension.split(/[\s,]+/).filter(Boolean),
-      urlTemplate: () => this.customerUrl || this.#config?.customer_url || CUSTOMER_URL,
-      onView: (event) => this.#view(event, card),
-      onDismiss: () => this.#dismiss(card),
-      onGone: (lapsed) => {
-        if (lapsed) this.#lapse(card.call.id);
-        this.#remove(card);
-      },
+      onGone: () => this.#fold(card),
     });
-    const at = this.#placeFor(call);
-    this.#stack.insertBefore(card.element, this.#cards[at]?.element ?? this.#more);
-    this.#cards.splice(at, 0, card);
-    this.#announce(cardOf(call).announcement);
+    this.#stack.insert(card, this.position.startsWith("bottom"));
+    this.#announcer.arrived(call);
+  }
+
+  /** @param {Call} call */
+  #makeFoldedCard(call) {
+    /** @type {CallCard} */
+    const card = new CallCard(call, { ...this.#cardOptions(() => card), lifeMs: 0, keeps: true, onGone: () => {} });
+    card.compact = true;
+    return card;
+  }
+
+  /** @param {() => CallCard} card */
+  #cardOptions(card) {
+    return {
+      extensions: () => this.extensionIds,
+      urlTemplate: () => this.customerUrl || this.#config?.customer_url || CUSTOMER_URL,
+      onView: (/** @type {MouseEvent} */ event) => this.#view(event, card()),
+      onDismiss: () => this.#dismiss(card()),
+    };
   }
 
   /**
-   * Newest on top, but never above a card in use: it would slide from under the pointer.
+   * The card leaves, and its call is in the pill from now on.
    *
-   * @param {Call} call
+   * @param {CallCard} card
    */
-  #placeFor(call) {
-    const older = this.#cards.findIndex((card) => Date.parse(card.call.timestamp) <= Date.parse(call.timestamp));
-    const byAge = older < 0 ? this.#cards.length : older;
-    if (this.position.startsWith("bottom")) return byAge;
-    return Math.max(byAge, this.#cards.findLastIndex((card) => card.inUse) + 1);
+  #fold(card) {
+    this.#folded.calls.add(card.call, this.#now());
+    // A call that the feed lost without its end is over.
+    this.#folded.calls.update(this.feed?.calls ?? [], this.#now());
+    if (this.#folded.calls.rings(card.call.id)) this.#seen.fold(card.call.id);
+    this.#remove(card);
   }
 
   /** @param {CallCard} card */
   #remove(card) {
-    const at = this.#cards.indexOf(card);
-    if (at < 0) return;
-    const hadFocus = card.element.contains(this.#root.activeElement);
-    this.#cards.splice(at, 1);
-    card.leave();
-    this.#arrange();
-    if (hadFocus) this.#focusAfter(at);
+    const hadFocus = card.element.contains(this.#top.root.activeElement);
+    const kept = this.#stack.remove(card, hadFocus);
+    this.#folded.render();
+    this.#layOut();
+    if (!kept) this.#returnFocus();
   }
 
-  /** Shows the first four, those in use before all others, and says how many wait. */
-  #arrange() {
-    this.#expanded &&= this.#cards.length > MOST;
-    const byUse = [...this.#cards].sort((a, b) => Number(b.inUse) - Number(a.inUse));
-    const first = byUse.slice(0, this.#expanded ? Infinity : MOST);
-    for (const card of this.#cards) card.shown = first.includes(card);
-    const waiting = this.#cards.length - first.length;
-    this.#more.hidden = waiting === 0;
-    this.#more.textContent = `+${waiting} more`;
-    this.#stack.classList.toggle("empty", this.#cards.length === 0);
+  /** Another person uses this page. */
+  #forget() {
+    this.#seen.clear();
+    this.#folded.calls.clear();
+    this.#folded.render();
+    this.#layOut();
   }
 
-  #expand() {
-    this.#expanded = true;
-    this.#arrange();
-    this.#cards[MOST]?.element.focus();
+  #clear() {
+    for (const card of this.#stack.cards.splice(0)) card.leave();
+    this.#stack.arrange();
+    this.#folded.calls.clear();
+    this.#folded.render();
   }
 
   #refresh() {
-    for (const card of this.#cards) card.update(card.call);
+    for (const card of this.#stack.cards) card.update(card.call);
+    this.#folded.refresh();
   }
 
   #tick() {
-    const now = this.feed?.now() ?? Date.now();
-    for (const card of this.#cards) card.tick(now);
+    const now = this.#now();
+    for (const card of this.#stack.cards) card.tick(now);
+    this.#folded.tick(now);
+    this.#top.check();
+    this.#layOut();
   }
 
-  /** @param {string} words */
-  #announce(words) {
-    const line = el("p", {}, words);
-    this.#announcer.append(line);
-    setTimeout(() => line.remove(), ANNOUNCED_MS);
+  #now = () => this.feed?.now() ?? Date.now();
+
+  // --- Where and how it is shown ---------------------------------------------------------------------------------
+
+  #applyLooks() {
+    this.#layer.dataset.position = this.position;
+    this.#layer.dataset.theme = this.theme;
+    this.#layer.style.setProperty("--_offset", `${this.offsetPixels}px`);
+  }
+
+  #layOut() {
+    const { cards } = this.#stack;
+    this.#foldAll.hidden = cards.length === 0;
+    this.#foldAll.classList.toggle("few", cards.length < 3);
+    if (this.statusPill === "off") this.#line.element.hidden = true;
+    this.#top.open = cards.length > 0 || !this.#folded.pill.hidden || !this.#line.element.hidden;
   }
 
   // --- What a person does ----------------------------------------------------------------------------------------
@@ -289,70 +373,69 @@ export class CallPopup extends PopupAttributes {
     // With a modifier the browser opens another tab; that is the person's wish, not the host's navigation.
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     const { call, customer } = card;
-    const followed = this.dispatchEvent(popupEvent("call-popup:view", { call, customer }, true));
-    if (!followed) event.preventDefault();
+    if (!this.dispatchEvent(popupEvent("call-popup:view", { call, customer }, true))) event.preventDefault();
   }
 
   /** @param {CallCard} card */
   #dismiss(card) {
-    this.#hide(card.call.id);
-    this.dispatchEvent(popupEvent("call-popup:dismiss", { call: card.call }, false));
-    this.#remove(card);
-    this.feed?.dismiss(card.call.id);
+    const { call } = card;
+    this.#seen.dismiss(call.id);
+    this.dispatchEvent(popupEvent("call-popup:dismiss", { call }, false));
+    if (this.#stack.cards.includes(card)) this.#remove(card);
+    else this.#dismissFolded(card);
+    if (call.status !== "ended") this.feed?.dismiss(call.id);
   }
 
-  /** @param {string} id */
-  #hide(id) {
-    this.#hidden.add(id);
-    if (this.#ownFeed) rememberIds(this.#hidden);
+  /** @param {CallCard} card */
+  #dismissFolded(card) {
+    const hadFocus = card.element.contains(this.#top.root.activeElement);
+    this.#folded.calls.remove(card.call.id);
+    this.#folded.render();
+    this.#layOut();
+    if (!hadFocus) return;
+    if (this.#folded.first) this.#folded.first.element.focus();
+    else this.#returnFocus();
   }
 
-  /** @param {string} id */
-  #unhide(id) {
-    this.#hidden.delete(id);
-    if (this.#ownFeed) rememberIds(this.#hidden);
-  }
-
-  #unhideAll() {
-    this.#hidden.clear();
-    this.#lapsed.clear();
-    rememberIds(this.#hidden);
-  }
-
-  /** @param {string} id */
-  #lapse(id) {
-    this.#lapsed.add(id);
-    this.#hide(id);
-  }
-
-  /** @param {KeyboardEvent} event */
+  /**
+   * Escape dismisses the card that has the focus. In the list of the pill it closes the list, because there a call was not
+   * asked for by its ringing.
+   *
+   * @param {KeyboardEvent} event
+   */
   #onEscape(event) {
-    const card = this.#cards.find((other) => other.element.contains(/** @type {Node} */ (event.target)));
-    if (event.key !== "Escape" || !card) return;
-    // The card had the key; a dialog of the host page under it must not close as well.
+    if (event.key !== "Escape") return;
+    const target = /** @type {Node} */ (event.target);
+    const card = this.#stack.cards.find((other) => other.element.contains(target));
+    const inList = this.#folded.element.contains(target) || (this.#folded.isOpen && target === this.#folded.pill);
+    if (!card && !inList) return;
+    // The popup had the key; a dialog of the host page under it must not close as well.
     event.preventDefault();
     event.stopPropagation();
-    this.#dismiss(card);
+    if (card) return this.#dismiss(card);
+    this.#folded.pill.focus();
+    this.#folded.isOpen = false;
+    if (this.#cameFrom) this.#returnFocus();
   }
 
   /** @param {KeyboardEvent} event */
   #onShortcut(event) {
-    if (!matches(this.shortcut, event) || this.#cards.length === 0) return;
+    const { newest } = this.#stack;
+    if (!matchesShortcut(this.shortcut, event) || (!newest && this.#folded.pill.hidden)) return;
     event.preventDefault();
-    if (document.activeElement !== this) this.#cameFrom = /** @type {HTMLElement | null} */ (document.activeElement);
-    const newest = this.#cards.filter((card) => !card.element.hidden).sort((a, b) => b.since - a.since)[0];
-    newest.element.focus();
+    if (!this.#top.root.activeElement) this.#cameFrom = /** @type {HTMLElement | null} */ (document.activeElement);
+    this.#top.check();
+    if (newest) return newest.element.focus();
+    this.#folded.isOpen = true;
+    this.#folded.tick(this.#now());
+    this.#folded.first?.element.focus();
   }
 
-  /**
-   * The focus was in the card that went: the next one gets it, then the one before, then where the person came from.
-   *
-   * @param {number} at
-   */
-  #focusAfter(at) {
-    const next = [this.#cards[at], this.#cards[at - 1], ...this.#cards].find((card) => card && !card.element.hidden);
-    if (next) return next.element.focus();
+  /** The focus was in a card that went and no other is left: it goes to the pill, or to where the person came from. */
+  #returnFocus() {
+    const { pill } = this.#folded;
     if (this.#cameFrom?.isConnected) this.#cameFrom.focus();
+    else if (!pill.hidden) pill.focus();
     this.#cameFrom = null;
   }
 }
@@ -363,45 +446,5 @@ export class CallPopup extends PopupAttributes {
  * @param {boolean} cancelable
  */
 const popupEvent = (type, detail, cancelable) => new CustomEvent(type, { detail, bubbles: true, composed: true, cancelable });
-
-/**
- * Compares with the key's place as well: Alt+Shift turns a C into another letter on many keyboards.
- *
- * @param {string} shortcut
- * @param {KeyboardEvent} event
- */
-function matches(shortcut, event) {
-  const keys = shortcut.toLowerCase().split("+").map((key) => key.trim());
-  const key = keys.pop();
-  const wanted = (/** @type {string[]} */ ...names) => names.some((name) => keys.includes(name));
-  return Boolean(key)
-    && (event.key?.toLowerCase() === key || event.code?.toLowerCase() === `key${key}`)
-    && event.altKey === wanted("alt", "option")
-    && event.shiftKey === wanted("shift")
-    && event.ctrlKey === wanted("ctrl", "control")
-    && event.metaKey === wanted("meta", "cmd", "command");
-}
-
-/**
- * Calls hidden in this tab, so that the next page of a site does not bring them back.
- *
- * @returns {string[]}
- */
-function rememberedIds() {
-  try {
-    return JSON.parse(sessionStorage.getItem(STORE) ?? "[]") ?? [];
-  } catch {
-    return [];
-  }
-}
-
-/** @param {Set<string>} ids */
-function rememberIds(ids) {
-  try {
-    sessionStorage.setItem(STORE, JSON.stringify([...ids].slice(-REMEMBERED)));
-  } catch {
-    // Storage can be forbidden; then they are remembered as long as the page lives.
-  }
-}
 
 if (globalThis.customElements && !customElements.get("call-popup")) customElements.define("call-popup", CallPopup);

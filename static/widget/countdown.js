@@ -16,6 +16,10 @@ export class Countdown {
     this.#onEnd = onEnd;
   }
 
+  get leftMs() {
+    return this.#startedAt === null ? this.#leftMs : Math.max(0, this.#leftMs - (Date.now() - this.#startedAt));
+  }
+
   start() {
     if (this.#startedAt !== null) return;
     this.#startedAt = Date.now();
@@ -26,7 +30,7 @@ export class Countdown {
   pause() {
     if (this.#startedAt === null) return;
     clearTimeout(this.#timer);
-    this.#leftMs = Math.max(0, this.#leftMs - (Date.now() - this.#startedAt));
+    this.#leftMs = this.leftMs;
     this.#startedAt = null;
   }
 }

@@ -5,9 +5,12 @@
  * A host page brings its own colours with custom properties on the element (or any ancestor):
  * `--call-popup-surface`, `-line`, `-ink`, `-secondary`, `-tertiary`, `-accent`, `-on-accent`, `-ringing`, `-connected`,
  * `-hold`, `-missed`, `-width`, `-radius`, `-shadow`, `-font`; and reaches any part with
- * `::part(stack|card|bar|pill|close|avatar|name|number|detail|timer|view|dismiss|more)`.
+ * `::part(stack|card|bar|pill|close|avatar|name|number|detail|timer|view|dismiss|more|minimize|recent|status)`.
  *
  * Light or dark follows the `color-scheme` of the host page, so a page that is only light keeps light cards.
+ *
+ * The element itself carries `!important`, which in a shadow tree outranks the page: resets such as `* { all: initial }` must not
+ * bring it into the flow. Everything that is seen is in `.layer`, to which no style of the page is inherited.
  */
 
 /**
@@ -35,8 +38,36 @@ export const COLOURS = {
 /** @param {keyof typeof COLOURS} name */
 const colour = (name) => `var(--call-popup-${name}, light-dark(${COLOURS[name].join(", ")}))`;
 
+/** What a page may set on the element or around it. */
+export const CUSTOM_PROPERTIES = [
+  ...["surface", "line", "ink", "secondary", "tertiary", "accent", "on-accent", "ringing", "connected", "hold", "missed"],
+  ...["width", "radius", "shadow", "font"],
+].map((name) => `--call-popup-${name}`);
+
 const css = `
 :host {
+  position: fixed !important;
+  inset: 0 0 auto auto !important;
+  z-index: 2147483647 !important;
+  inline-size: 0 !important;
+  block-size: 0 !important;
+  margin: 0 !important;
+  padding: 0 !important;
+  border: 0 !important;
+  overflow: visible !important;
+  transform: none !important;
+  float: none !important;
+  display: block;
+}
+:host([hidden]) { display: none !important; }
+@media print { :host { display: none !important; } }
+
+.layer {
+  all: initial;
+  display: none;
+  visibility: inherit;
+  color-scheme: inherit;
+  direction: inherit;
   --_surface: ${colour("surface")};
   --_line: ${colour("line")};
   --_ink: ${colour("ink")};
@@ -51,48 +82,53 @@ const css = `
   --_neutral: var(--_tertiary);
   --_radius: var(--call-popup-radius, 14px);
   --_shadow: var(--call-popup-shadow, 0 1px 2px light-dark(#1018280d, #0006), 0 12px 28px -8px light-dark(#10182833, #000c));
-  --_offset: 16px;
   position: fixed;
-  top: 0;
-  right: 0;
-  z-index: 2147483000;
-  display: block;
+  inset: 0 0 auto auto;
+  z-index: 2147483647;
   inline-size: calc(var(--call-popup-width, 336px) + 48px);
   max-inline-size: 100%;
   container-type: inline-size;
   pointer-events: none;
 }
-:host([hidden]) { display: none; }
-:host([theme="light"]) { color-scheme: light; }
-:host([theme="dark"]) { color-scheme: dark; }
-:host([theme="system"]) { color-scheme: light dark; }
-:host([position$="left"]) { right: auto; left: 0; }
-:host([position^="bottom"]) { top: auto; bottom: 0; }
+.layer.open { display: block; }
+.layer[data-theme="light"] { color-scheme: light; }
+.layer[data-theme="dark"] { color-scheme: dark; }
+.layer[data-theme="system"] { color-scheme: light dark; }
+.layer[data-position$="left"] { right: auto; left: 0; }
+.layer[data-position^="bottom"] { top: auto; bottom: 0; }
 
 .stack {
   box-sizing: border-box;
   isolation: isolate;
   display: flex;
   flex-direction: column;
-  gap: 12px;
   max-block-size: 100vh;
   max-block-size: 100dvh;
-  padding: var(--_offset) 24px 28px;
-  overflow: hidden auto;
-  overscroll-behavior: contain;
-  scrollbar-width: none;
+  padding-block-start: var(--_offset);
   color: var(--_ink);
   font: 400 14px/20px var(--call-popup-font, system-ui, sans-serif);
   font-variant-numeric: tabular-nums;
-  letter-spacing: normal;
   text-align: start;
-  text-transform: none;
-  word-spacing: normal;
-  white-space: normal;
   cursor: default;
 }
-.stack.empty { padding-block: 0; }
-:host([position^="bottom"]) .stack { padding-block: 28px var(--_offset); }
+.layer[data-position^="bottom"] .stack { padding-block: 0 var(--_offset); }
+.cards, .list {
+  display: flex;
+  flex: 0 1 auto;
+  flex-direction: column;
+  gap: 12px;
+  min-block-size: 0;
+  padding: 0 24px 12px;
+  overflow: hidden auto;
+  overscroll-behavior: contain;
+  scrollbar-width: none;
+  mask-image: linear-gradient(to top, transparent, #000 12px);
+}
+/* Room for the shadow, which a scroll container clips. */
+.cards:not(:empty), .list { margin-block-start: -12px; padding-block-start: 12px; }
+.list { padding-block-end: 28px; }
+.list[hidden] { display: none; }
+.cards:empty { display: none; }
 
 .card {
   position: relative;
@@ -105,9 +141,9 @@ const css = `
   border-radius: var(--_radius);
   box-shadow: var(--_shadow);
   pointer-events: auto;
-  animation: arrive 160ms ease-out;
   transition: opacity 160ms ease-in, margin 160ms ease-in-out;
 }
+.card.arriving { animation: arrive 160ms ease-out; }
 .card[hidden] { display: none; }
 .card.leaving { z-index: -1; margin-block-end: calc(-12px - var(--_height)); opacity: 0; pointer-events: none; }
 @keyframes arrive { from { opacity: 0; transform: translateY(-8px); } }
@@ -127,7 +163,7 @@ const css = `
   transform-origin: left;
   animation: run-out var(--_life, 30s) linear forwards;
 }
-:host(:dir(rtl)) .bar::before { transform-origin: right; }
+.bar:dir(rtl)::before { transform-origin: right; }
 .card.waits .bar::before { animation-play-state: paused; }
 .card.still .bar { display: none; }
 @keyframes run-out { to { transform: scaleX(0); } }
@@ -197,7 +233,7 @@ p { margin: 0; }
 .timer { flex: none; margin-inline-start: auto; color: var(--_ink); }
 
 .actions { gap: 8px; }
-.view, .dismiss, .more {
+.view, .dismiss, .small {
   box-sizing: border-box;
   padding: 7px 11px;
   border: 1px solid var(--_line);
@@ -211,21 +247,68 @@ p { margin: 0; }
 .view { flex: 1; border-color: transparent; color: var(--_on-accent); background: var(--_accent); }
 .view[hidden] { display: none; }
 .view[hidden] + .dismiss { flex: 1; }
-.more { position: sticky; inset-block-end: 0; flex: none; align-self: center; padding: 4px 12px; border-radius: 999px; font-size: 12px; line-height: 18px; box-shadow: var(--_shadow); pointer-events: auto; }
-.more[hidden] { display: none; }
+
+.card.compact { padding: 10px 15px 12px; }
+.compact.still { padding-block-start: 10px; }
+.compact :is(.avatar, .detail, .dismiss) { display: none; }
+.compact .caller { gap: 8px; min-block-size: 0; margin-block: 6px 0; }
+.compact .name { font-size: 14px; line-height: 20px; }
+.compact .number { font-size: 13px; line-height: 18px; }
+.compact .caller { margin-inline-end: 0; }
+.compact .top { padding-inline-end: 0; }
+.compact .pill { margin-inline-end: 52px; }
+.compact .facts { position: absolute; inset-block-start: 12px; inset-inline-end: 52px; padding: 0; border: 0; line-height: 22px; }
+.compact .actions { position: absolute; inset-block-end: 12px; inset-inline-end: 15px; }
+.compact .view { padding: 5px 9px; font-size: 13px; line-height: 18px; }
+.compact .view:not([hidden]) { flex: none; }
+.compact:has(.view:not([hidden])) .who { margin-inline-end: 116px; }
+
+.footer { display: flex; flex: none; flex-wrap: wrap; justify-content: center; gap: 8px; padding: 0 24px 16px; }
+.footer:not(:has(> :not([hidden]))) { display: none; }
+.small { display: flex; align-items: center; gap: 6px; padding: 4px 12px; border-radius: 999px; font-size: 12px; line-height: 18px; box-shadow: var(--_shadow); pointer-events: auto; }
+.small[hidden] { display: none; }
+.folded { --_tone: var(--_neutral); margin-inline-start: auto; }
+.folded[data-tone="ringing"] { --_tone: var(--_ringing); }
+.folded::before { content: ""; flex: none; inline-size: 6px; block-size: 6px; border-radius: 50%; background: var(--_tone); }
+.minimize.few { display: none; }
+
+.notice {
+  display: flex;
+  flex: none;
+  align-items: start;
+  gap: 8px;
+  max-inline-size: 100%;
+  margin: 0 24px 28px;
+  margin-inline-start: auto;
+  padding: 7px 11px;
+  border: 1px solid var(--_line);
+  border-radius: var(--_radius);
+  color: var(--_secondary);
+  background: var(--_surface);
+  font-size: 12px;
+  line-height: 18px;
+  box-shadow: var(--_shadow);
+  pointer-events: auto;
+}
+.notice[hidden] { display: none; }
+.notice p { min-inline-size: 0; overflow-wrap: anywhere; }
+.notice strong { display: block; color: var(--_hold); font-weight: 600; }
+.notice .close { margin: -5px -7px 0 0; }
 button, a { cursor: pointer; -webkit-tap-highlight-color: transparent; }
-.close:hover, .dismiss:hover, .more:hover { background: color-mix(in srgb, var(--_ink) 6%, var(--_surface)); }
+.close:hover, .dismiss:hover, .small:hover { background: color-mix(in srgb, var(--_ink) 6%, var(--_surface)); }
 .view:hover { background: color-mix(in srgb, var(--_accent) 88%, var(--_ink)); }
 :focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
 .close:focus-visible { outline-offset: -2px; }
 
 .announcer { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
-@container (max-width: 360px) {
-  .stack { padding-inline: 16px; }
+@container (max-width: 383px) {
+  .cards, .list, .footer { padding-inline: 16px; }
+  .notice { margin-inline-end: 16px; }
+  .minimize.few { display: flex; }
 }
 @media (prefers-reduced-motion: reduce) {
-  .card { animation-name: appear; transition-property: opacity; }
+  .card.arriving { animation-name: appear; } .card { transition-property: opacity; }
   .bar::before { animation-timing-function: steps(10, end); }
 }
 @keyframes appear { from { opacity: 0; } }

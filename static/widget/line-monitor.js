@@ -1,0 +1,75 @@
+/**
+ * Follows whether calls arrive: the feed's status, what the page's policy forbids, and the notice about it.
+ *
+ * @import { PopupStatus } from "./line-status.js"
+ */
+import { LineNotice } from "./line-notice.js";
+import { LineStatus, arrives, statusOf } from "./line-status.js";
+
+export class LineMonitor {
+  #on;
+  #status;
+  #notice;
+
+  /**
+   * @param {object} on
+   * @param {() => string} on.src  the service's address
+   * @param {() => boolean} on.isWanted  whether the page wants the notice
+   * @param {(status: PopupStatus) => void} on.change
+   * @param {() => void} on.layOut  the notice was shown or hidden
+   * @param {(words: string) => void} on.say  for screen readers
+   */
+  constructor(on) {
+    this.#on = on;
+    this.#status = new LineStatus({
+      change: (status) => {
+        this.#notice.update(arrives(status.state), status.message);
+        on.change(status);
+      },
+      log: (line) => console.warn(line),
+      place: () => ({ src: this.#src.href, origin: location.origin }),
+    });
+    this.#notice = new LineNotice({
+      isWanted: on.isWanted,
+      late: () => {
+        this.#status.log();
+        if (on.isWanted()) on.say(this.#notice.text);
+        on.layOut();
+      },
+    });
+  }
+
+  get current() {
+    return this.#status.current;
+  }
+
+  get element() {
+    return this.#notice.element;
+  }
+
+  /** @param {AbortSignal} signal */
+  follow(signal) {
+    this.#notice.follow(signal, this.#on.layOut);
+    document.addEventListener("securitypolicyviolation", (event) => this.#onViolation(event), { signal });
+  }
+
+  /** @param {{ status?: { state: string, message?: string | null } }} feed */
+  update(feed) {
+    const status = statusOf(feed);
+    if (!status) return this.#notice.update(true, "");
+    // A connection that the page's policy forbids looks like a service that does not answer.
+    const unknown = !arrives(status.state) && status.state !== "denied";
+    if (this.current.state !== "blocked" || !unknown) this.#status.update(status);
+    this.#notice.update(arrives(this.current.state), this.current.message);
+  }
+
+  /** @param {SecurityPolicyViolationEvent} event */
+  #onViolation({ disposition, effectiveDirective, blockedURI }) {
+    if (disposition !== "enforce" || effectiveDirective !== "connect-src") return;
+    if (URL.canParse(blockedURI) && new URL(blockedURI).origin === this.#src.origin) this.#status.block();
+  }
+
+  get #src() {
+    return new URL(this.#on.src(), document.baseURI);
+  }
+}

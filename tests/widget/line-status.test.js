@@ -1,0 +1,60 @@
+/** Whether calls arrive: the state, the sentence, and one console line with the cure. */
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { LineStatus, arrives, statusOf } from "../../static/widget/line-status.js";
+
+let line;
+let changes;
+let logged;
+beforeEach(() => {
+  changes = [];
+  logged = [];
+  const place = () => ({ src: "https://calls.example.com/", origin: "https://crm.example.com" });
+  line = new LineStatus({ change: ({ state, message }) => changes.push([state, message]), log: (text) => logged.push(text), place });
+});
+
+const feed = (state, message) => ({ status: { state, message } });
+const follow = (state, message) => line.update(statusOf(feed(state, message)));
+
+test("each state is reported once, with the server's sentence or one of the popup's own", () => {
+  follow("live");
+  follow("live");
+  follow("denied", "The token ended 3 minutes ago.");
+  follow("denied", "The token is not signed with JWT_SECRET.");
+  assert.deepEqual(changes.map(([state]) => state), ["live", "denied", "denied"]);
+  assert.equal(changes[1][1], "The token ended 3 minutes ago.");
+  assert.ok(changes[0][1], "a sentence in any case");
+});
+
+test("a feed of the host page needs no status, and an unknown one counts as a broken line", () => {
+  assert.equal(statusOf({}), null);
+  assert.equal(statusOf(feed("offline")).state, "reconnecting");
+  assert.deepEqual(["live", "polling", "connecting", "reconnecting", "denied", "blocked"].filter(arrives), ["live", "polling"]);
+});
+
+test("a refused token has one line in the console, with the server's reason and the cure", () => {
+  follow("denied", "The token has no exp.");
+  follow("denied", "The token has no exp.");
+  follow("connecting");
+  follow("denied", "The token has no exp.");
+  assert.equal(logged.length, 1);
+  assert.match(logged[0], /The token has no exp\. .*token.*sub.*exp/);
+  follow("live");
+  follow("denied", "The token has no exp.");
+  assert.equal(logged.length, 2, "again after it had worked");
+});
+
+test("a policy without connect-src is named with the address to add", () => {
+  line.block();
+  assert.equal(changes[0][0], "blocked");
+  assert.match(logged[0], /Add https:\/\/calls\.example\.com to connect-src/);
+});
+
+test("a service that is away is logged when that has lasted, with where to look", () => {
+  follow("reconnecting");
+  assert.deepEqual(logged, []);
+  line.log();
+  line.log();
+  assert.equal(logged.length, 1);
+  assert.match(logged[0], /https:\/\/calls\.example\.com\/health\/live.*ALLOWED_ORIGINS.*https:\/\/crm\.example\.com/);
+});
