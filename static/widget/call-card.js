@@ -121,10 +121,13 @@ export class CallCard {
     this.element.classList.toggle("waits", waits);
   }
 
-  /** A card that was taken out of the page and put back shows its countdown from the start; this shows what is left. */
+  /** The bar of a card that was moved starts again, or stands still for good; this lets it show what is left. */
   syncBar() {
     if (!this.#countdown) return;
     const elapsed = this.#lifeMs - this.#countdown.leftMs;
+    this.element.classList.add("moved");
+    this.element.getBoundingClientRect();
+    this.element.classList.remove("moved");
     for (const animation of this.element.getAnimations({ subtree: true })) {
       if ("animationName" in animation && animation.animationName === "run-out") animation.currentTime = elapsed;
     }

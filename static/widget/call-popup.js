@@ -118,7 +118,7 @@ export class CallPopup extends PopupAttributes {
     document.addEventListener("keydown", (event) => this.#onShortcut(event), { signal, capture: true });
     this.#layer.addEventListener("keydown", (event) => this.#onEscape(event), { signal });
     this.#foldAll.addEventListener("click", () => [...this.#stack.cards].forEach((card) => this.#fold(card)), { signal });
-    this.#folded.pill.addEventListener("click", () => this.#layOut(), { signal });
+    this.#folded.pill.addEventListener("click", () => this.#tick(), { signal });
     this.#stack.follow(signal);
     this.#folded.follow(signal);
     this.#line.follow(signal);
@@ -357,6 +357,7 @@ export class CallPopup extends PopupAttributes {
 
   #layOut() {
     const { cards } = this.#stack;
+    this.#stack.crowded = this.#folded.isOpen;
     this.#foldAll.hidden = cards.length === 0;
     this.#foldAll.classList.toggle("few", cards.length < 3);
     if (this.statusPill === "off") this.#line.element.hidden = true;

@@ -16,6 +16,7 @@ export class CardStack {
   cards = [];
   element = el("div", { className: "cards" });
   more = el("button", { className: "small more", part: "more", type: "button", hidden: true, "aria-expanded": "false" });
+  #crowded = false;
   #expanded = false;
   #lowScreen = globalThis.matchMedia?.(LOW_SCREEN);
 
@@ -24,6 +25,13 @@ export class CardStack {
     this.more.addEventListener("click", () => this.#expand(), { signal });
     this.#lowScreen?.addEventListener("change", () => this.arrange(), { signal });
     document.addEventListener("visibilitychange", () => this.cards.forEach((card) => card.pauseOrRun()), { signal });
+  }
+
+  /** Something else needs the room: only the newest card is shown whole. */
+  set crowded(/** @type {boolean} */ crowded) {
+    if (crowded === this.#crowded) return;
+    this.#crowded = crowded;
+    this.arrange();
   }
 
   /** @param {string} id */
@@ -69,7 +77,8 @@ export class CardStack {
     this.#expanded &&= this.cards.length > MOST;
     const byUse = [...this.cards].sort((a, b) => Number(b.inUse) - Number(a.inUse));
     const first = byUse.slice(0, this.#expanded ? Infinity : MOST);
-    const whole = this.cards.length <= WHOLE ? WHOLE : this.#lowScreen?.matches ? 1 : WHOLE;
+    const low = this.cards.length > WHOLE && this.#lowScreen?.matches;
+    const whole = this.#crowded || low ? 1 : WHOLE;
     let shown = 0;
     for (const card of this.cards) {
       card.shown = first.includes(card);

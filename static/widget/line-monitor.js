@@ -1,5 +1,5 @@
 /**
- * Follows whether calls arrive: the feed's status, what the page's policy forbids, and the notice about it.
+ * Follows whether calls arrive: the feed's status, the console line and the notice about it.
  *
  * @import { PopupStatus } from "./line-status.js"
  */
@@ -22,12 +22,9 @@ export class LineMonitor {
   constructor(on) {
     this.#on = on;
     this.#status = new LineStatus({
-      change: (status) => {
-        this.#notice.update(arrives(status.state), status.message);
-        on.change(status);
-      },
+      change: on.change,
       log: (line) => console.warn(line),
-      place: () => ({ src: this.#src.href, origin: location.origin }),
+      place: () => ({ src: new URL(on.src(), document.baseURI).href, origin: location.origin }),
     });
     this.#notice = new LineNotice({
       isWanted: on.isWanted,
@@ -50,26 +47,13 @@ export class LineMonitor {
   /** @param {AbortSignal} signal */
   follow(signal) {
     this.#notice.follow(signal, this.#on.layOut);
-    document.addEventListener("securitypolicyviolation", (event) => this.#onViolation(event), { signal });
   }
 
   /** @param {{ status?: { state: string, message?: string | null } }} feed */
   update(feed) {
     const status = statusOf(feed);
     if (!status) return this.#notice.update(true, "");
-    // A connection that the page's policy forbids looks like a service that does not answer.
-    const unknown = !arrives(status.state) && status.state !== "denied";
-    if (this.current.state !== "blocked" || !unknown) this.#status.update(status);
-    this.#notice.update(arrives(this.current.state), this.current.message);
-  }
-
-  /** @param {SecurityPolicyViolationEvent} event */
-  #onViolation({ disposition, effectiveDirective, blockedURI }) {
-    if (disposition !== "enforce" || effectiveDirective !== "connect-src") return;
-    if (URL.canParse(blockedURI) && new URL(blockedURI).origin === this.#src.origin) this.#status.block();
-  }
-
-  get #src() {
-    return new URL(this.#on.src(), document.baseURI);
+    this.#status.update(status);
+    this.#notice.update(arrives(status.state), status.message);
   }
 }

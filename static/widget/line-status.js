@@ -15,14 +15,17 @@ const MESSAGES = {
   polling: "Calls are read every few seconds, because the stream does not come through.",
   reconnecting: "The service does not answer. The popup keeps trying.",
   denied: "The service did not accept this page's token.",
-  blocked: "The Content-Security-Policy of this page does not allow a connection to the service.",
+  blocked: "This page may not connect to the service. Its Content-Security-Policy or ALLOWED_ORIGINS of the service forbids it.",
 };
+
+const TOKEN = "Give the popup a token that the service accepts: its `token` property is a JWT or a function that returns one, with `sub`, `exp` "
+  + "in seconds, and `extension_ids` or `role`.";
 
 /** @type {Record<string, (src: string, origin: string) => string>} */
 const CURES = {
-  denied: () => "Give the popup a token that the service accepts: its `token` property is a JWT or a function that returns one, with `sub`, `exp` in "
-    + "seconds, and `extension_ids` or `role`.",
-  blocked: (src) => `Add ${new URL(src).origin} to connect-src in the Content-Security-Policy of this page.`,
+  denied: (src, origin) => (new URL(src).origin === origin ? "Sign in to the service." : TOKEN),
+  // The feed's sentence names the cure.
+  blocked: () => "",
   reconnecting: (src, origin) => `Open ${src}health/live to see whether the service is up, and check that ALLOWED_ORIGINS of the service lists ${origin}.`,
 };
 
@@ -46,8 +49,8 @@ export class LineStatus {
   /** @type {PopupStatus} */
   current = { state: "connecting", message: MESSAGES.connecting };
   #on;
-  /** @type {string | null} */
-  #logged = null;
+  /** @type {Set<LineState>} */
+  #logged = new Set();
 
   /**
    * @param {object} on
@@ -64,24 +67,19 @@ export class LineStatus {
     const { state, message } = this.current;
     if (status.state === state && status.message === message) return;
     this.current = status;
-    if (arrives(status.state)) this.#logged = null;
+    if (arrives(status.state)) this.#logged.clear();
     // No more time would cure these.
     if (status.state === "denied" || status.state === "blocked") this.log();
     this.#on.change(status);
   }
 
-  /** The page's policy keeps the popup from its service, whatever the feed makes of it. */
-  block() {
-    this.update({ state: "blocked", message: MESSAGES.blocked });
-  }
-
   /** Writes the reason and its cure to the console, once for each state until calls arrive again. */
   log() {
     const { state, message } = this.current;
-    if (arrives(state) || this.#logged === state) return;
-    this.#logged = state;
+    if (arrives(state) || this.#logged.has(state)) return;
+    this.#logged.add(state);
     const { src, origin } = this.#on.place();
     const cure = (CURES[state] ?? CURES.reconnecting)(src, origin);
-    this.#on.log(`<call-popup> Calls are not arriving. ${message} ${cure}`);
+    this.#on.log(`<call-popup> Calls are not arriving. ${message} ${cure}`.trim());
   }
 }

@@ -165,6 +165,7 @@ const css = `
 }
 .bar:dir(rtl)::before { transform-origin: right; }
 .card.waits .bar::before { animation-play-state: paused; }
+.card.moved .bar::before { animation: none; }
 .card.still .bar { display: none; }
 @keyframes run-out { to { transform: scaleX(0); } }
 
@@ -305,7 +306,7 @@ button, a { cursor: pointer; -webkit-tap-highlight-color: transparent; }
 @container (max-width: 383px) {
   .cards, .list, .footer { padding-inline: 16px; }
   .notice { margin-inline-end: 16px; }
-  .minimize.few { display: flex; }
+  .minimize.few:not([hidden]) { display: flex; }
 }
 @media (prefers-reduced-motion: reduce) {
   .card.arriving { animation-name: appear; } .card { transition-property: opacity; }

@@ -44,10 +44,11 @@ test("a refused token has one line in the console, with the server's reason and 
   assert.equal(logged.length, 2, "again after it had worked");
 });
 
-test("a policy without connect-src is named with the address to add", () => {
-  line.block();
-  assert.equal(changes[0][0], "blocked");
-  assert.match(logged[0], /Add https:\/\/calls\.example\.com to connect-src/);
+test("a page that is kept from the service has one line too, which is the feed's", () => {
+  follow("blocked", "This page forbids connections to https://calls.example.com. Add it to connect-src.");
+  follow("reconnecting");
+  follow("blocked", "This page forbids connections to https://calls.example.com. Add it to connect-src.");
+  assert.deepEqual(logged, ["<call-popup> Calls are not arriving. This page forbids connections to https://calls.example.com. Add it to connect-src."]);
 });
 
 test("a service that is away is logged when that has lasted, with where to look", () => {
