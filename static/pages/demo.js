@@ -9,13 +9,26 @@ import { el, find } from "../lib/dom.js";
 import { callerName, reduce } from "../model/call.js";
 import { CallPopup } from "../widget/call-popup.js";
 
+/** @type {Record<string, string>} */
+const REASONS = {
+  denied: "The token ended 3 minutes ago.",
+  blocked: "This page's Content-Security-Policy forbids connections to https://calls.example.com. Add it to connect-src.",
+};
+
 /** The smallest feed there is: a list of calls and the rule that changes it. */
 class HandFeed extends EventTarget {
   /** @type {Call[]} */
   calls = [];
+  status = { state: "live", message: "" };
 
   now() {
     return Date.now();
+  }
+
+  /** @param {string} state  of the line to the service */
+  report(state) {
+    this.status = { state, message: REASONS[state] ?? "" };
+    this.dispatchEvent(new Event("statuschange"));
   }
 
   /** @param {CallEvent} event */
@@ -103,8 +116,13 @@ const SETTINGS = {
     set: (value) => (popup.position = value),
   },
   Direction: { "Left to right": "ltr", "Right to left": "rtl", set: (value) => (document.documentElement.dir = value) },
-  Screen: { "As it is": "", "320 px wide": "narrow", set: (value) => stage.classList.toggle("narrow", Boolean(value)) },
+  Screen: { "As it is": "", "320 px wide": "narrow", set: (value) => stage.replaceChildren(value ? narrowScreen() : popup) },
   Colours: { Default: "", "The host page's own": "plum", set: (value) => stage.classList.toggle("plum", Boolean(value)) },
+  "Line to the service": {
+    Live: "live", "Service away": "reconnecting", "Token refused": "denied", "Blocked by the page": "blocked",
+    set: (value) => feed.report(value),
+  },
+  "Dialog of the page": { None: "", Modal: "modal", set: (value) => (value ? openDialog() : null) },
   "Auto-dismiss": { "30 s": 30, "5 s": 5, Never: 0, set: (value) => (popup.autoDismiss = Number(value)) },
 };
 
@@ -115,6 +133,16 @@ popup.feed = feed;
 popup.offset = 72;
 popup.extension = "101";
 popup.customerUrl = "#customer-{id}";
+
+/** This page in a frame: the popup is in the top layer, which only a window can make narrow. */
+const narrowScreen = () => el("iframe", { className: "narrow", title: "320 px wide", src: location.href });
+
+function openDialog() {
+  const dialog = el("dialog", { "aria-label": "A dialog of the page" }, el("p", {}, "The rest of the page is inert, and the cards can be used."));
+  dialog.append(el("button", { type: "button", className: "button", onclick: () => dialog.remove() }, "Close"));
+  stage.append(dialog);
+  dialog.showModal();
+}
 
 let count = 0;
 
@@ -152,11 +180,11 @@ function setting([name, { set, ...choices }]) {
 
 /** @param {Event} event */
 function log(event) {
-  const { call, customer } = /** @type {CustomEvent} */ (event).detail;
-  const words = [event.type, callerName(call), `call ${call.id}`, customer && `customer ${customer.id}`];
+  const { call, customer, state, message } = /** @type {CustomEvent} */ (event).detail;
+  const words = call ? [callerName(call), `call ${call.id}`, customer && `customer ${customer.id}`] : [state, message];
   const list = find(document, "#events", HTMLElement);
   list.querySelector(".none")?.remove();
-  list.prepend(el("li", {}, words.filter(Boolean).join(" · ")));
+  list.prepend(el("li", {}, [event.type, ...words].filter(Boolean).join(" · ")));
 }
 
 const ringAll = (/** @type {Details[]} */ calls) => calls.forEach(ring);
@@ -169,6 +197,7 @@ document.addEventListener("call-popup:view", (event) => {
   log(event);
 });
 document.addEventListener("call-popup:dismiss", log);
+document.addEventListener("call-popup:status", log);
 stage.append(popup);
 
 for (const name of decodeURIComponent(location.hash.slice(1)).split(",")) {

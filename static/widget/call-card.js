@@ -53,6 +53,7 @@ export class CallCard {
   constructor(call, options) {
     this.call = call;
     this.#options = options;
+    this.element.classList.toggle("keeps", Boolean(options.keeps));
     this.#parts = build(this.element);
     this.#listen();
     this.update(call);
@@ -121,13 +122,10 @@ export class CallCard {
     this.element.classList.toggle("waits", waits);
   }
 
-  /** The bar of a card that was moved starts again, or stands still for good; this lets it show what is left. */
+  /** The bar of a card that was moved starts again; this lets it show what is left. */
   syncBar() {
     if (!this.#countdown) return;
     const elapsed = this.#lifeMs - this.#countdown.leftMs;
-    this.element.classList.add("moved");
-    this.element.getBoundingClientRect();
-    this.element.classList.remove("moved");
     for (const animation of this.element.getAnimations({ subtree: true })) {
       if ("animationName" in animation && animation.animationName === "run-out") animation.currentTime = elapsed;
     }

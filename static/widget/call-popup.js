@@ -118,9 +118,8 @@ export class CallPopup extends PopupAttributes {
     document.addEventListener("keydown", (event) => this.#onShortcut(event), { signal, capture: true });
     this.#layer.addEventListener("keydown", (event) => this.#onEscape(event), { signal });
     this.#foldAll.addEventListener("click", () => [...this.#stack.cards].forEach((card) => this.#fold(card)), { signal });
-    this.#folded.pill.addEventListener("click", () => this.#tick(), { signal });
     this.#stack.follow(signal);
-    this.#folded.follow(signal);
+    this.#folded.follow(signal, () => this.#tick());
     this.#line.follow(signal);
     this.#top.follow(signal);
     const clock = setInterval(() => this.#tick(), 1000);

@@ -20,9 +20,15 @@ export class FoldedList {
     this.#makeCard = makeCard;
   }
 
-  /** @param {AbortSignal} signal */
-  follow(signal) {
-    this.pill.addEventListener("click", () => (this.isOpen = !this.isOpen), { signal });
+  /**
+   * @param {AbortSignal} signal
+   * @param {() => void} onToggle
+   */
+  follow(signal, onToggle) {
+    this.pill.addEventListener("click", () => {
+      this.isOpen = !this.isOpen;
+      onToggle();
+    }, { signal });
   }
 
   get isOpen() {

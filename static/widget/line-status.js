@@ -14,7 +14,7 @@ const MESSAGES = {
   live: "Calls arrive as they ring.",
   polling: "Calls are read every few seconds, because the stream does not come through.",
   reconnecting: "The service does not answer. The popup keeps trying.",
-  denied: "The service did not accept this page's token.",
+  denied: "The service did not accept the sign-in of this page.",
   blocked: "This page may not connect to the service. Its Content-Security-Policy or ALLOWED_ORIGINS of the service forbids it.",
 };
 

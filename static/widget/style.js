@@ -165,7 +165,6 @@ const css = `
 }
 .bar:dir(rtl)::before { transform-origin: right; }
 .card.waits .bar::before { animation-play-state: paused; }
-.card.moved .bar::before { animation: none; }
 .card.still .bar { display: none; }
 @keyframes run-out { to { transform: scaleX(0); } }
 
@@ -255,9 +254,8 @@ p { margin: 0; }
 .compact .caller { gap: 8px; min-block-size: 0; margin-block: 6px 0; }
 .compact .name { font-size: 14px; line-height: 20px; }
 .compact .number { font-size: 13px; line-height: 18px; }
-.compact .caller { margin-inline-end: 0; }
-.compact .top { padding-inline-end: 0; }
 .compact .pill { margin-inline-end: 52px; }
+.compact.keeps .pill { margin-inline-end: 68px; }
 .compact .facts { position: absolute; inset-block-start: 12px; inset-inline-end: 52px; padding: 0; border: 0; line-height: 22px; }
 .compact .actions { position: absolute; inset-block-end: 12px; inset-inline-end: 15px; }
 .compact .view { padding: 5px 9px; font-size: 13px; line-height: 18px; }
@@ -268,7 +266,8 @@ p { margin: 0; }
 .footer:not(:has(> :not([hidden]))) { display: none; }
 .small { display: flex; align-items: center; gap: 6px; padding: 4px 12px; border-radius: 999px; font-size: 12px; line-height: 18px; box-shadow: var(--_shadow); pointer-events: auto; }
 .small[hidden] { display: none; }
-.folded { --_tone: var(--_neutral); margin-inline-start: auto; }
+.folded { --_tone: var(--_neutral); margin-left: auto; }
+.layer[data-position$="left"] .folded { order: -1; margin: 0 auto 0 0; }
 .folded[data-tone="ringing"] { --_tone: var(--_ringing); }
 .folded::before { content: ""; flex: none; inline-size: 6px; block-size: 6px; border-radius: 50%; background: var(--_tone); }
 .minimize.few { display: none; }
@@ -278,9 +277,8 @@ p { margin: 0; }
   flex: none;
   align-items: start;
   gap: 8px;
-  max-inline-size: 100%;
-  margin: 0 24px 28px;
-  margin-inline-start: auto;
+  max-inline-size: calc(100% - 72px);
+  margin: 0 24px 28px auto;
   padding: 7px 11px;
   border: 1px solid var(--_line);
   border-radius: var(--_radius);
@@ -292,6 +290,7 @@ p { margin: 0; }
   pointer-events: auto;
 }
 .notice[hidden] { display: none; }
+.layer[data-position$="left"] .notice { margin: 0 auto 28px 24px; }
 .notice p { min-inline-size: 0; overflow-wrap: anywhere; }
 .notice strong { display: block; color: var(--_hold); font-weight: 600; }
 .notice .close { margin: -5px -7px 0 0; }
@@ -305,7 +304,7 @@ button, a { cursor: pointer; -webkit-tap-highlight-color: transparent; }
 
 @container (max-width: 383px) {
   .cards, .list, .footer { padding-inline: 16px; }
-  .notice { margin-inline-end: 16px; }
+  .notice { max-inline-size: calc(100% - 56px); margin-right: 16px; }
   .minimize.few:not([hidden]) { display: flex; }
 }
 @media (prefers-reduced-motion: reduce) {

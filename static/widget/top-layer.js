@@ -99,7 +99,8 @@ export class TopLayer {
     const dialog = this.#isOpen ? this.#modals.at(-1) : undefined;
     const root = dialog ? this.#outletIn(dialog) : this.#home;
     const moves = this.root !== root || !this.#layer.isConnected;
-    if (moves) for (const element of this.#contents) move(element, root);
+    // Not moveBefore: in Chromium 156 pseudo-elements are not painted after it.
+    if (moves) root.append(...this.#contents);
     if (root === this.#home) this.#outlet?.remove();
     if (!this.#isOpen) return this.#hide();
     if (!raise && !moves) return;
@@ -149,19 +150,3 @@ const isMenuOpening = (event) => {
   const { target } = event;
   return Reflect.get(event, "newState") === "open" && target instanceof HTMLElement && target.popover !== "manual" && target.tagName !== "DETAILS";
 };
-
-/**
- * Moves an element with the state of its animations and its focus, where the browser can.
- *
- * @param {HTMLElement} element
- * @param {ShadowRoot} root
- */
-function move(element, root) {
-  try {
-    const moveBefore = /** @type {(node: Node, child: Node | null) => void} */ (Reflect.get(root, "moveBefore"));
-    moveBefore.call(root, element, null);
-  } catch {
-    // Not known to this browser, or the element went out of the page with the dialog around it.
-    root.append(element);
-  }
-}
