@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod accessibility;
 mod browser;
 mod busy_day;
 mod busy_store;
@@ -48,3 +49,4 @@ mod store;
 mod stream;
 mod torture;
 mod webhook;
+mod widget;

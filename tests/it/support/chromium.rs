@@ -57,9 +57,14 @@ impl Browser {
     pub async fn pass(&self, time: Duration) {
         let params = json!({ "policy": "advance", "budget": time.as_millis() as u64 });
         let started = self.run("return Date.now()").await.as_u64().expect("a page has a clock");
-        self.post("/goog/cdp/execute", json!({ "cmd": "Emulation.setVirtualTimePolicy", "params": params })).await;
+        self.devtools("Emulation.setVirtualTimePolicy", params).await;
         let there = format!("Date.now() >= {}", started + time.as_millis() as u64);
         self.until("the page's clock runs ahead", &there).await;
+    }
+
+    /// Sends a command of the DevTools protocol.
+    pub async fn devtools(&self, command: &str, params: Value) {
+        self.post("/goog/cdp/execute", json!({ "cmd": command, "params": params })).await;
     }
 
     /// Presses one key, as WebDriver names it.
@@ -72,6 +77,16 @@ impl Browser {
     pub async fn point_at(&self, x: i64, y: i64) {
         let moves = json!([{ "type": "pointerMove", "x": x, "y": y, "duration": 0 }]);
         self.post("/actions", json!({ "actions": [{ "type": "pointer", "id": "mouse", "actions": moves }] })).await;
+    }
+
+    /// Clicks at this point of the window.
+    pub async fn click_at(&self, x: i64, y: i64) {
+        let strokes = json!([
+            { "type": "pointerMove", "x": x, "y": y, "duration": 0 },
+            { "type": "pointerDown", "button": 0 },
+            { "type": "pointerUp", "button": 0 },
+        ]);
+        self.post("/actions", json!({ "actions": [{ "type": "pointer", "id": "mouse", "actions": strokes }] })).await;
     }
 
     /// Opens a page in another tab, which has the focus from then on; the name of the tab before.
