@@ -107,7 +107,7 @@ fn honest(address: SocketAddr, meanwhile: Option<Entries>) -> Histogram<u64> {
                 }
             });
         }
-        let mut times = Histogram::new(3).expect("three digits are possible");
+        let mut times = Histogram::new_with_bounds(1, 60_000_000, 3).expect("three digits are possible");
         let mut line = Line::to(address);
         let begin = Instant::now();
         for number in 1.. {
@@ -169,7 +169,7 @@ fn entry(entries: Entries, call: u32, index: u32) -> Value {
             "id": format!("p{index}"), "accountId": "1", "extensionId": format!("{index}"), "direction": "Inbound",
             "from": { "phoneNumber": number(0), "name": "N".repeat(256), "extensionId": format!("9{index}") },
             "to": { "phoneNumber": number(1), "name": "L".repeat(256), "extensionId": format!("{index}") },
-            "status": { "code": "Proceeding", "rcc": false, "peerId": { "sessionId": format!("6{index}") } },
+            "status": { "code": "Proceeding", "rcc": false, "peerId": { "sessionId": format!("6{call:05}{index:05}") } },
             "queueCall": true, "uiCallInfo": { "primary": { "type": "QueueName", "value": "Q".repeat(256) } },
             "note": "x".repeat(1_050),
         }),

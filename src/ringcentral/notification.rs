@@ -5,6 +5,7 @@
 //! Each family of bodies has a file: [`flat`], [`presence`], [`telephony`].
 
 mod body;
+mod bounded;
 mod census;
 mod ends;
 mod flat;
@@ -23,6 +24,9 @@ pub use body::{Body, NotJson};
 pub use census::Census;
 pub use ring_out::pair_with_known;
 use words::{extension_id, list, session_id, text, time};
+
+/// Calls that are read of one presence body. Each is a write of its own.
+pub const MOST_CALLS: usize = 64;
 
 /// One delivery of the webhook.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,8 +109,8 @@ impl<'a> Envelope<'a> {
 
     /// Whether the body lists more than is read.
     fn has_excess(&self) -> bool {
-        let lists = ["parties", "activeCalls"].into_iter().filter_map(|field| self.body[field].as_array());
-        lists.into_iter().any(|list| list.len() > MOST_PARTIES)
+        let lists = [("parties", MOST_PARTIES), ("activeCalls", MOST_CALLS)];
+        lists.into_iter().any(|(field, most)| self.body[field].as_array().is_some_and(|list| list.len() > most))
     }
 
     /// The three families of bodies that tell of calls.

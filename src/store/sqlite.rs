@@ -303,9 +303,15 @@ fn look(db: &Connection, names: &BTreeSet<String>) -> rusqlite::Result<Vec<Held>
     ];
     let mut held: Vec<Held> = Vec::new();
     for (name, (place, sql)) in names.iter().flat_map(|name| LOOKS.iter().map(move |look| (name, look))) {
-        for call in select(db, sql, &[name])? {
-            if held.iter().all(|it| it.call.id != call.id) {
-                held.push(Held { place: *place, call: Arc::new(call) });
+        let mut statement = db.prepare_cached(sql)?;
+        let mut rows = statement.query([name])?;
+        while let Some(row) = rows.next()? {
+            let id: String = row.get("id")?;
+            // Many sessions may lead to one large call, which is read once.
+            if held.iter().all(|it| it.call.id != id) {
+                if let Ok(call) = read_call(row)? {
+                    held.push(Held { place: *place, call: Arc::new(call) });
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use caller_popup::call::{Call, CallEvent, MOST_PARTIES, MOST_SESSIONS};
 use caller_popup::phone::Region;
-use caller_popup::ringcentral::notification::{Kind, Notification};
+use caller_popup::ringcentral::notification::{Kind, MOST_CALLS, Notification};
 use caller_popup::store::calls_of;
 use chrono::Utc;
 use futures_util::TryStreamExt;
@@ -51,8 +51,8 @@ async fn active_calls_beyond_the_most_are_dropped_and_the_shape_is_recorded(stor
     let app = TestApp::start(store).await;
     let listed =
         |index| json!({ "sessionId": format!("8{index:06}"), "telephonyStatus": "Ringing", "direction": "Inbound" });
-    app.deliver(&presence((0..MOST_PARTIES + 200).map(listed).collect())).await;
-    assert_eq!(app.active_calls().await.len(), MOST_PARTIES);
+    app.deliver(&presence((0..MOST_CALLS + 200).map(listed).collect())).await;
+    assert_eq!(app.active_calls().await.len(), MOST_CALLS);
     let shapes = shapes(store, &app).await;
     assert!(shapes.len() == 1 && shapes[0].contains("activeCalls:[{sessionId:string"), "{shapes:?}");
 }

@@ -12,6 +12,7 @@
 //!
 //! The grammar stays strict: a missing bracket, a trailing comma or a second document is not JSON.
 
+use super::bounded;
 use std::borrow::Cow;
 
 use serde_json::Value;
@@ -59,7 +60,7 @@ impl Body {
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
-    serde_json::from_slice(bytes).or_else(|_| serde_json::from_str(&mend(&decode(bytes)))).map_err(|_| NotJson)
+    bounded::from_slice(bytes).or_else(|_| bounded::from_slice(mend(&decode(bytes)).as_bytes())).map_err(|_| NotJson)
 }
 
 fn take_out_of_text(value: &mut Value) {

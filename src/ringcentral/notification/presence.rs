@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::words::{extension_id, integer, is_word, list, presence_state, queue_name, session_id, text};
-use super::{Census, Envelope, Read, ring_out};
+use super::{Census, Envelope, MOST_CALLS, Read, ring_out};
 use crate::call::{CallEvent, Direction, EndReason, Extension, Fact, Leg, LegState, Source, sequence_or_time};
 
 /// Presence lists only the latest seven calls of an extension; a full list proves nothing about the others.
@@ -20,6 +20,7 @@ impl Envelope<'_> {
             return None;
         }
         let calls = listed.unwrap_or_default();
+        let calls = &calls[..calls.len().min(MOST_CALLS)];
         let sequence = sequence_or_time(integer(&body["sequence"]), self.at());
         let mut census = Census {
             extension_id: String::new(),
