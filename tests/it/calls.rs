@@ -198,9 +198,9 @@ async fn the_dashboard_and_the_widget_are_served() {
     for (path, kind, holds) in [
         ("/", "text/html", "call-popup"),
         ("/demo.html", "text/html", "call-popup"),
-        ("/call-popup.js", "javascript", "customElements.define"),
-        ("/call-feed.js", "javascript", "EventSource"),
-        ("/call.js", "javascript", "export"),
+        ("/call-popup.js", "javascript", "widget/call-popup.js"),
+        ("/widget/call-popup.js", "javascript", "customElements.define"),
+        ("/model/call.js", "javascript", "export"),
     ] {
         let answer = app.get(path).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");

@@ -38,6 +38,8 @@ const PLACES: [&str; 14] = [
 
 /// In front of a digest in `caller_popup_tickets`, so that the role of an earlier version need not change.
 const NOTED: &str = "erased:";
+/// Digests that one command notes.
+const NOTED_AT_A_TIME: usize = 500;
 
 impl Mongo {
     /// One pass over everything there is.
@@ -126,9 +128,20 @@ impl Mongo {
     async fn note(&self, digests: Vec<String>, now: DateTime<Utc>) -> Result<()> {
         let time = |at: DateTime<Utc>| BsonDateTime::from_millis(at.timestamp_millis());
         let (at, until) = (time(now), time(now + REMEMBERED));
-        for digest in digests {
+        let note = |digest: &String| {
             let noted = doc! { "$set": { "erased_at": at, "until": until } };
-            self.tickets().update_one(doc! { "_id": format!("{NOTED}{digest}") }, noted).upsert(true).await?;
+            doc! { "q": { "_id": format!("{NOTED}{digest}") }, "u": noted, "upsert": true }
+        };
+        for some in digests.chunks(NOTED_AT_A_TIME) {
+            let updates: Vec<Document> = some.iter().map(note).collect();
+            let safely = doc! { "w": "majority", "j": true };
+            let order =
+                doc! { "update": "caller_popup_tickets", "updates": updates, "ordered": false, "writeConcern": safely };
+            let answer = self.database.run_command(order).await?;
+            // What is removed next must not come back, so every digest has to be there.
+            if answer.contains_key("writeErrors") || answer.contains_key("writeConcernError") {
+                return Err(mongodb::error::Error::custom("digests of an erasure were not acknowledged").into());
+            }
         }
         Ok(())
     }

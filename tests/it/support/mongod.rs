@@ -103,7 +103,7 @@ fn start(more: &[&str]) -> String {
     #[rustfmt::skip]
     let common = [
         "--dbpath", &dbpath, "--bind_ip", "127.0.0.1", "--port", "0", "--nounixsocket",
-        "--wiredTigerCacheSizeGB", "0.25",
+        "--wiredTigerCacheSizeGB", "1",
         "--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false",
     ];
     let (alive, output) = start_helper(&program, &[&common, more].concat(), folder).unwrap_or_else(|e| {
