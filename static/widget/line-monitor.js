@@ -29,7 +29,7 @@ export class LineMonitor {
     this.#notice = new LineNotice({
       isWanted: on.isWanted,
       late: () => {
-        this.#status.log();
+        this.#status.late();
         if (on.isWanted()) on.say(this.#notice.text);
         on.layOut();
       },

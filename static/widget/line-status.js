@@ -69,12 +69,17 @@ export class LineStatus {
     this.current = status;
     if (arrives(status.state)) this.#logged.clear();
     // No more time would cure these.
-    if (status.state === "denied" || status.state === "blocked") this.log();
+    if (status.state === "denied" || status.state === "blocked") this.#log();
     this.#on.change(status);
   }
 
+  /** The line has been broken for long: that is logged, unless the reason was before. */
+  late() {
+    if (this.#logged.size === 0) this.#log();
+  }
+
   /** Writes the reason and its cure to the console, once for each state until calls arrive again. */
-  log() {
+  #log() {
     const { state, message } = this.current;
     if (arrives(state) || this.#logged.has(state)) return;
     this.#logged.add(state);

@@ -51,11 +51,18 @@ test("a page that is kept from the service has one line too, which is the feed's
   assert.deepEqual(logged, ["<call-popup> Calls are not arriving. This page forbids connections to https://calls.example.com. Add it to connect-src."]);
 });
 
+test("the reason is not logged again because the line stays broken", () => {
+  follow("denied", "The token has no exp.");
+  follow("reconnecting");
+  line.late();
+  assert.equal(logged.length, 1);
+});
+
 test("a service that is away is logged when that has lasted, with where to look", () => {
   follow("reconnecting");
   assert.deepEqual(logged, []);
-  line.log();
-  line.log();
+  line.late();
+  line.late();
   assert.equal(logged.length, 1);
   assert.match(logged[0], /https:\/\/calls\.example\.com\/health\/live.*ALLOWED_ORIGINS.*https:\/\/crm\.example\.com/);
 });
