@@ -225,7 +225,11 @@ async fn a_missed_call_is_shown_as_missed_and_then_goes() {
 #[tokio::test]
 async fn a_name_that_looks_like_markup_stays_text() {
     let markup = "<img src=x onerror=\"document.title='owned'\">";
-    let app = Setup::on(Store::Sqlite).with_customers(&[(markup, "bold<b>bold</b>@example.com", "+14165551201")]).await.start().await;
+    let app = Setup::on(Store::Sqlite)
+        .with_customers(&[(markup, "bold<b>bold</b>@example.com", "+14165551201")])
+        .await
+        .start()
+        .await;
     let browser = open(&app).await;
     app.ring_as("customer", "+14165551201", markup).await;
     app.ring_as("stranger", "+14165551202", markup).await;
