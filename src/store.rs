@@ -312,7 +312,7 @@ impl Store {
         }
     }
 
-    /// Counts a notification by its shape. Of more than [`MOST_SHAPES`] those that were not seen for longest are deleted.
+    /// Counts a notification by its shape. Of more than `MOST_SHAPES` those that were not seen for longest are deleted.
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
         match self {
             Self::Mongo(mongo) => mongo.record_shape(shape, at).await,

@@ -2,7 +2,7 @@
 //!
 //! Reading is lenient, as the platform is: ids come as strings or integers, times in two forms, fields and whole kinds
 //! come and go between releases. Whatever is JSON is a notification; what we do not understand is kept by its shape.
-//! Each family of bodies has a file: [`flat`], [`presence`], [`telephony`].
+//! Each family of bodies has a file: `flat`, `presence`, `telephony`.
 
 mod body;
 mod bounded;

@@ -308,10 +308,10 @@ fn look(db: &Connection, names: &BTreeSet<String>) -> rusqlite::Result<Vec<Held>
         while let Some(row) = rows.next()? {
             let id: String = row.get("id")?;
             // Many sessions may lead to one large call, which is read once.
-            if held.iter().all(|it| it.call.id != id) {
-                if let Ok(call) = read_call(row)? {
-                    held.push(Held { place: *place, call: Arc::new(call) });
-                }
+            if held.iter().all(|it| it.call.id != id)
+                && let Ok(call) = read_call(row)?
+            {
+                held.push(Held { place: *place, call: Arc::new(call) });
             }
         }
     }
