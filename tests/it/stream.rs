@@ -244,10 +244,10 @@ async fn a_heartbeat_comes_on_each_tick_while_nobody_calls() {
     for _ in 0..3 {
         last = time(&viewer.wait_for("heartbeat").await);
     }
-    // However late a busy machine makes a tick: before the third there were at least two whole pauses of two seconds, which
-    // is the contract's own figure, and each came within PATIENCE.
+    // By the program's own clock: before the third there were at least two whole pauses of two seconds, which is the
+    // contract's own figure; the room is for a busy machine.
     let took = (last - connected).num_milliseconds();
-    assert!(took > 3_900, "three heartbeats within {took} ms");
+    assert!((3_900..10_500).contains(&took), "three heartbeats within {took} ms");
 }
 
 #[tokio::test]
