@@ -224,7 +224,7 @@ impl App {
             }
         }
         let calls = stream::iter(calls_of(events)).map(|events| self.take_in_call(events, heard));
-        // All are waited for: what is dropped halfway would be stored by nobody.
+        // All are awaited: a future that is dropped halfway would lose its events.
         let learned: Vec<_> = calls.buffer_unordered(CALLS_AT_ONCE).collect().await;
         learned.into_iter().collect()
     }

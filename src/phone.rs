@@ -94,7 +94,7 @@ impl PhoneNumber {
         plan::resolve(&Spelling::of(raw)?, region)
     }
 
-    /// Numbers that may reach the same line, because its country has changed its numbering plan: whoever has one of them is a
+    /// Numbers that may reach the same line, because its country has changed its numbering plan: a customer with one of them is a
     /// possible match.
     pub fn counterparts(&self) -> Vec<Self> {
         plan::counterparts(self)
@@ -174,7 +174,7 @@ pub fn is_withheld_name(name: &str) -> bool {
     withheld::name(name)
 }
 
-/// Whether a caller hid the number, by what stands in its place and by the name told with it. Where the name says so, digits that
+/// Whether a caller hid the number, by what stands in its place and by the name beside it. Where the name says so, digits that
 /// spell such a word on a keypad are no number.
 pub fn is_withheld_caller(number: Option<&str>, name: Option<&str>) -> bool {
     let Some(number) = number else { return true };

@@ -204,7 +204,7 @@ impl Store {
         }
     }
 
-    /// An active call by its id, whoever wrote it.
+    /// An active call by its id, also one of another program.
     pub async fn active_call(&self, id: &str) -> Result<Option<Call>> {
         match self {
             Self::Mongo(mongo) => mongo.active_call(id).await,

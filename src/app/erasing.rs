@@ -1,4 +1,5 @@
-//! What is removed: old history, and a person, from the store, from what waits on this machine, from memory, and from what viewers could still be sent.
+//! What is removed: old history; and a person, from the store, from what waits on this machine, from memory, and from what viewers
+//! could still be sent.
 
 use std::sync::RwLockReadGuard;
 
@@ -33,10 +34,6 @@ impl App {
         if let Some(spool) = &self.0.spool {
             spool.erase(&person).await?;
         }
-        for call in self.0.hub.calls().iter().filter(|call| person.is_in(call)) {
-            // A call that the database refused is in memory only; it would stay on screens, and be stored when it ends.
-            self.0.unwritten.remove(&call.id);
-        }
         let Erased { active_calls, call_history, notification_shapes, customers, .. } = erased;
         info!(active_calls, call_history, notification_shapes, customers, "a person was erased");
         self.learn_erasures().await?;
@@ -67,16 +64,23 @@ impl App {
         let stored = self.0.store.erased_since(since).await?;
         let news = self.0.erasures.write().unwrap_or_else(|poisoned| poisoned.into_inner()).learn(stored, now);
         if news {
-            let erasures = self.erasures();
-            self.0.hub.erase(|call| erasures.holds(call), |call| erasures.has_customer_of(call));
+            let (erasures, region) = (self.erasures(), self.0.config.region);
+            let erased = |call: &Call| erasures.holds(call) || erasures.has_number_of(call, region);
+            // A call that the database refused is in memory only, and would be stored when it ends.
+            for call in self.0.hub.calls().iter().filter(|call| erased(call)) {
+                self.0.unwritten.remove(&call.id);
+            }
+            self.0.hub.erase(erased, |call| erasures.has_customer_of(call));
         }
         Ok(())
     }
 
-    /// Drops facts that would write an erased person back. To be asked under the locks of their sessions.
+    /// Drops events that would write an erased person back; those of a later call with the same session id stay. To be asked under
+    /// the locks of their sessions.
     pub(super) fn drop_erased(&self, events: &mut Vec<CallEvent>) {
         let erasures = self.erasures();
-        events.retain(|event| !erasures.forbids(event, self.0.config.region));
+        let is_later = |session: &str| self.0.hub.call_of_session(session).is_some_and(|call| !erasures.holds(&call));
+        events.retain(|event| !erasures.forbids(event, self.0.config.region) || is_later(&event.session_id));
     }
 
     /// Whether this call was erased; what the store or its change stream says of it is then older than that.
@@ -84,7 +88,7 @@ impl App {
         self.erasures().holds(call)
     }
 
-    /// Waits until whoever was writing when this was called is done: everyone who writes holds the lock of a session.
+    /// Waits for the writes that are under way: each holds the lock of its session.
     async fn wait_for_writes(&self) {
         for lock in &self.0.locks {
             drop(lock.lock().await);

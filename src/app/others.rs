@@ -204,7 +204,7 @@ impl App {
         let session = adopted.session_id.clone();
         self.0.hub.publish(adopted, None);
         if let Some(caller) = caller.filter(|_| unknown) {
-            // Whoever else waits to be shown must not wait for a customer's name.
+            // Other calls must not wait for the lookup of this customer.
             let app = self.clone();
             tokio::spawn(async move {
                 if let Some(customers) = app.look_up(session, caller).await

@@ -315,7 +315,7 @@ fn without_filler(word: &str) -> Option<&str> {
 pub(super) fn keypad(number: &str) -> bool {
     let digits: String = clean(number).chars().filter(char::is_ascii_digit).collect();
     let national = digits.strip_prefix('1').unwrap_or(&digits);
-    // "Private" is not told from a number's last digits: each of the words is compared as a whole.
+    // Whole words only: a number that ends in 7748283 is not "Private".
     let spelled = |word: &&str| is_spelled(word, &digits) || is_spelled(word, national);
     digits.len() > 4 && (WORDS.iter().any(spelled) || PHRASES.iter().any(spelled))
 }

@@ -89,9 +89,21 @@ impl Erasures {
         news
     }
 
-    /// Whether this call was erased.
+    /// Whether this call was erased. One that began later is another call, although its session id was used before.
     pub fn holds(&self, call: &Call) -> bool {
-        !self.noted.is_empty() && call.sessions().any(|session| self.noted.contains_key(&of_session(session)))
+        let erased = |session: &String| self.noted.get(&of_session(session)).is_some_and(|at| call.timestamp <= *at);
+        !self.noted.is_empty() && call.sessions().any(erased)
+    }
+
+    /// Whether a call in memory has an erased number and is older than the erasure. The store may never have had it, and then there
+    /// is no digest of its sessions.
+    pub fn has_number_of(&self, call: &Call, region: Region) -> bool {
+        let parties = call.ledger.parties.iter().flat_map(|party| {
+            let numbers = [&party.from_number, &party.to_number].into_iter().flatten().map(|it| &it.value.0);
+            numbers.chain([&party.from_name, &party.to_name].into_iter().flatten().map(|it| &it.value))
+        });
+        let own = [&call.from_number, &call.from_name, &call.to_number, &call.to_name].into_iter().flatten();
+        self.has_number(own.chain(parties), call.ledger.heard_at, region)
     }
 
     /// Whether this call names an erased customer, but is with another number of theirs.
@@ -109,14 +121,21 @@ impl Erasures {
         if let Some(erased_at) = erased {
             return !begins_again(event, *erased_at);
         }
-        self.latest.is_some_and(|latest| event.heard_at <= latest) && self.has_number(event, region)
-    }
-
-    fn has_number(&self, event: &CallEvent, region: Region) -> bool {
         let Fact::Leg(leg) = &event.fact else { return false };
         let texts = [&leg.from.number, &leg.from.name, &leg.to.number, &leg.to.name].into_iter().flatten();
-        let mut numbers = texts.flat_map(|text| PhoneNumber::parse_all(text, region));
-        numbers.any(|number| self.noted.get(&of_number(&number)).is_some_and(|erased_at| event.heard_at <= *erased_at))
+        self.has_number(texts, event.heard_at, region)
+    }
+
+    /// Whether one of these texts, known since `heard_at`, holds a number that was erased since.
+    fn has_number<'a>(
+        &self,
+        texts: impl IntoIterator<Item = &'a String>,
+        heard_at: DateTime<Utc>,
+        region: Region,
+    ) -> bool {
+        let erased = |number: PhoneNumber| self.noted.get(&of_number(&number)).is_some_and(|at| heard_at <= *at);
+        self.latest.is_some_and(|latest| heard_at <= latest)
+            && texts.into_iter().any(|text| PhoneNumber::parse_all(text, region).into_iter().any(erased))
     }
 }
 

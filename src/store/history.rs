@@ -1,4 +1,4 @@
-//! Which calls of the history somebody asks for.
+//! Which calls of the history a query is for.
 
 use chrono::{DateTime, Utc};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::call::{Call, CallEvent, Fact};
 use crate::phone::{PhoneNumber, Region, digit_runs};
 
-/// A person, as whoever asks for their erasure names them.
+/// A person who is to be erased, by number.
 #[derive(Clone, Debug)]
 pub struct Person {
     number: PhoneNumber,
@@ -17,7 +17,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Whoever has this number.
+    /// The person with this number.
     pub fn new(number: &PhoneNumber, region: Region) -> Self {
         let (code, national) = (number.country_code(), number.national());
         let dialled =
@@ -30,7 +30,7 @@ impl Person {
         &self.number
     }
 
-    /// The ids of an event's or a call's sessions, names and numbers may hold it.
+    /// Whether a call holds the number: in its session ids, names or numbers.
     pub fn is_in(&self, call: &Call) -> bool {
         let parties = call.ledger.parties.iter().flat_map(|party| {
             let numbers = [&party.from_number, &party.to_number].into_iter().flatten().map(|told| &told.value.0);

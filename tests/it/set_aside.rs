@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use reqwest::StatusCode;
-use serde_json::Value;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
 use crate::support::{ONE_TICK, PATIENCE, Setup, Store, TestApp, eventually, within};
 
@@ -214,6 +214,28 @@ async fn a_webhook_pops_although_its_sessions_document_cannot_be_written_to() {
     assert!(!app.log().contains("the store does not answer"));
     let theirs = active.find_one(doc! { "session_id": "locked" }).await.unwrap().unwrap();
     assert_eq!((theirs.get_bool("locked").unwrap(), theirs.get("rev")), (true, None));
+}
+
+#[tokio::test]
+async fn a_call_that_is_only_in_memory_is_erased_from_resumed_streams_too() {
+    let app = with_a_validator().await;
+    let mut locked = document("locked");
+    locked.insert("locked", true);
+    active_calls(&app).await.insert_one(locked).await.unwrap();
+    warns(&app, true).await;
+    let mut viewer = app.viewer().await;
+    app.ring_as("locked", "+14165550177", "Wilhelmine").await;
+    viewer.find("the call", |frame| frame.call()["from_name"] == "Wilhelmine").await;
+    let position = viewer.position.clone().expect("frames have ids");
+    let erase = app.request(Method::DELETE, "/api/customers/by-number/+14165550177").send().await.unwrap();
+    assert_eq!(erase.status(), StatusCode::OK);
+    for mut viewer in [viewer, app.stream_at(&format!("?last_event_id={position}")).await] {
+        let frames: Vec<_> = viewer.listen_for(ONE_TICK).await.into_iter().map(|frame| frame.data).collect();
+        let said = json!(frames).to_string();
+        assert!(!said.contains("Wilhelmine") && !said.contains("4165550177"), "{said}");
+    }
+    let shown = json!(app.active_calls().await).to_string();
+    assert!(!shown.contains("4165550177"), "{shown}");
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ pub(super) fn check(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(StoreError::Schema(
-        "the table customer_phones has no column \"written\", from which the numbers of customers are read anew; drop the table \
+        "the table customer_phones has no column \"written\", from which the numbers of customers are read again; drop the table \
          and run `caller-popup customers import` again",
     ))
 }

@@ -140,7 +140,17 @@ async fn a_late_fact_of_an_erased_call_writes_nothing(store: Store) {
     app.ended_call("sentinel").await;
     let sessions: Vec<_> = app.history().await.iter().map(|call| call["session_id"].clone()).collect();
     assert!(!sessions.contains(&json!("live")), "{sessions:?}");
-    // The same person may call again.
+    // The same person may call again, also under a session id that people made up and use again.
+    app.ring("live", NUMBER).await;
+    for instance in [&app, elsewhere] {
+        eventually("the second call of the session", async || instance.active_call("live").await).await;
+    }
+    let frames = elsewhere.stream().await.listen_for(Duration::from_millis(500)).await;
+    assert!(frames.iter().all(|frame| frame.kind() != "call_ended"), "the polls leave it alone");
+    elsewhere.answer("live").await;
+    eventually("the answer", async || app.active_call("live").await.filter(|call| call["status"] == "connected")).await;
+    app.hang_up("live").await;
+    assert_eq!(app.ended_call("live").await["result"], "answered");
     app.ring("another day", NUMBER).await;
     assert!(app.active_call("another day").await.is_some());
 }
