@@ -33,7 +33,7 @@ use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
 use crate::store::erasure::Erasures;
-use crate::store::{HistoryQuery, Known, Spool, Store, StoreError, calls_of, new_id};
+use crate::store::{HistoryPage, HistoryQuery, Known, Spool, Store, StoreError, calls_of, new_id};
 
 use away::STORE_PATIENCE;
 pub use link::{Link, known_verification};
@@ -353,7 +353,7 @@ impl App {
     }
 
     /// Ended calls, newest first.
-    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>, StoreError> {
+    pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, StoreError> {
         self.0.store.history(query).await
     }
 

@@ -324,7 +324,7 @@ async fn doctor(config: Config) -> Result<()> {
         verifies |= known_verification(&config, store).await.is_ok_and(|known| known.is_some());
         let active = store.active().await.unwrap_or_default();
         let ended = store.history(newest).await.unwrap_or_default();
-        last_event = active.iter().chain(&ended).map(|call| call.ledger.heard_at).max();
+        last_event = active.iter().chain(&ended.calls).map(|call| call.ledger.heard_at).max();
         opened = Ok(store.name().to_owned());
     }
     let client = Client::new(&config.ringcentral).ok().filter(|_| config.ringcentral.credentials.is_some());

@@ -30,7 +30,7 @@ use crate::phone::PhoneNumber;
 pub use advance::{Held, Known, Place, calls_of};
 pub use erasure::Erased;
 use erasure::Erasure;
-pub use history::{HistoryQuery, Position};
+pub use history::{HistoryPage, HistoryQuery, Position};
 use mongo::Mongo;
 use person::Person;
 pub use sessions::{LONGEST_SESSION, NewSession, Revocation, Revocations, SessionLimits};
@@ -289,7 +289,7 @@ impl Store {
     }
 
     /// Ended calls, newest first.
-    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>> {
+    pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage> {
         match self {
             Self::Mongo(mongo) => mongo.history(query).await,
             Self::Sqlite(sqlite) => sqlite.history(query).await,

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::call::{Call, CallResult, Direction, Status, millis};
 use crate::hub::{Sees, Viewer};
 use crate::phone::PhoneNumber;
-use crate::store::{Erased, HistoryQuery, Position};
+use crate::store::{Erased, HistoryPage, HistoryQuery, Position};
 
 const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 500;
@@ -134,9 +134,9 @@ pub async fn history(
     let limit = query.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let before = query.cursor.as_deref().map(|cursor| position(cursor).ok_or_else(bad_cursor)).transpose()?;
     let since = query.since.as_deref().map(|since| millis::parse(since).ok_or_else(bad_since)).transpose()?;
-    let mut calls = app
+    let HistoryPage { calls, more } = app
         .history(HistoryQuery {
-            limit: limit + 1,
+            limit,
             before,
             result: query.result,
             direction: query.direction.as_deref().map(direction).transpose()?,
@@ -149,8 +149,6 @@ pub async fn history(
             since,
         })
         .await?;
-    let more = calls.len() > limit;
-    calls.truncate(limit);
     let next_cursor = calls.last().filter(|_| more).map(cursor);
     if csv {
         return Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], as_csv(&calls)).into_response());

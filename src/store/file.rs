@@ -1,18 +1,27 @@
-//! An SQLite file: one writer, and a reader beside it.
+//! An SQLite file: one writer, and readers beside it.
 //!
 //! Writes queue up for one thread, which takes what has gathered into one transaction and answers after the commit: as
 //! many webhooks as arrive during one fsync share the next. The log is written ahead and synced in full, so what was
-//! answered survives a power cut. Reads use a connection of their own and never wait for the writer.
+//! answered survives a power cut. Reads use connections of their own and never wait for the writer, and short reads never for
+//! long ones.
+//!
+//! `PRAGMA user_version` counts the migrations that a file has had. Each is one transaction: a process that is killed during one
+//! leaves the file as it was.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tracing::info;
 
 use super::{Result, StoreError};
+
+/// Why a file is not opened.
+const NEWER: &str =
+    "it was written by a newer version of this program; start that one, or restore the copy from before the upgrade";
 
 /// Writes that share one commit: more would only make the first one wait.
 const MOST_IN_A_COMMIT: usize = 256;
@@ -20,12 +29,21 @@ const MOST_IN_A_COMMIT: usize = 256;
 const QUEUE: usize = 1_024;
 /// Prepared statements kept per connection; more than there are in this file.
 const STATEMENTS: usize = 64;
+/// Pages of the history, searches: more at once would only take the processor from webhooks.
+const LONG_READS_AT_ONCE: usize = 2;
 
 /// The file. Cheap to clone.
 #[derive(Clone)]
 pub struct File {
     writer: mpsc::Sender<Box<dyn Write>>,
-    reader: Arc<Mutex<Connection>>,
+    short_reads: Arc<Readers>,
+    long_reads: Arc<Readers>,
+}
+
+/// Connections that read. Who waits for one keeps no thread waiting.
+struct Readers {
+    free: Semaphore,
+    connections: Mutex<Vec<Connection>>,
 }
 
 /// What somebody wants written, and waits for.
@@ -61,19 +79,19 @@ impl<T: Send, W: FnMut(&Connection) -> rusqlite::Result<T> + Send> Write for Job
 }
 
 impl File {
-    /// Opens or creates the file at `path` with its tables.
-    pub fn open(path: &Path, schema: &str) -> Result<Self> {
+    /// Opens or creates the file at `path`, and brings it to the newest of these migrations. Fails for a file of a newer version.
+    pub fn open(path: &Path, migrations: &[&str]) -> Result<Self> {
         // The folder's error is SQLite's own "unable to open database file", which names the path.
         super::private::prepare(path);
-        let connection = connect(path)?;
-        connection.execute_batch(schema)?;
-        let reader = Arc::new(Mutex::new(connect(path)?));
+        let mut connection = connect(path)?;
+        migrate(&mut connection, migrations)?;
+        let (short_reads, long_reads) = (Readers::open(path, 1)?, Readers::open(path, LONG_READS_AT_ONCE)?);
         let (writer, queue) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("sqlite".into())
             .spawn(move || write_all(connection, queue))
             .expect("a thread can be started while the program starts");
-        Ok(Self { writer, reader })
+        Ok(Self { writer, short_reads, long_reads })
     }
 
     /// Runs `work` in the next transaction; when this answers, it is on disk. May run it more than once; only what the last
@@ -89,18 +107,51 @@ impl File {
 
     /// Empties the write-ahead log, which still holds what was deleted from the tables.
     pub async fn leave_no_trace(&self) -> Result<()> {
-        let busy: bool = self.read(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))).await?;
+        let empty = |db: &Connection| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        let busy: bool = self.read_at_length(empty).await?;
         if busy { Err(StoreError::Slow) } else { Ok(()) }
     }
 
-    /// Runs `work` on what is committed.
+    /// Runs `work` on what is committed. It reads few rows, by an index: others wait for it.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let reader = self.reader.clone();
-        let work = move || work(&reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
-        Ok(tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)??)
+        self.short_reads.clone().run(work).await
+    }
+
+    /// The same for work that may take long.
+    pub async fn read_at_length<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.long_reads.clone().run(work).await
+    }
+}
+
+impl Readers {
+    fn open(path: &Path, count: usize) -> Result<Arc<Self>> {
+        let connections = (0..count).map(|_| connect(path)).collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(Arc::new(Self { free: Semaphore::new(count), connections: Mutex::new(connections) }))
+    }
+
+    async fn run<T: Send + 'static>(
+        self: Arc<Self>,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let readers = self.clone();
+        let _permit = self.free.acquire().await.map_err(|_| StoreError::Closed)?;
+        let work = move || {
+            let Some(connection) = readers.connections().pop() else { return Err(StoreError::Closed) };
+            let done = work(&connection);
+            readers.connections().push(connection);
+            Ok(done?)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.connections.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -113,6 +164,29 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // Else a statement is planned anew each time its parameters change, which costs more than running it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
+}
+
+/// Runs those migrations that the file has not had.
+fn migrate(db: &mut Connection, migrations: &[&str]) -> Result<()> {
+    let newest = migrations.len();
+    let version = |db: &Connection| {
+        db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map(|it| it.max(0) as usize)
+    };
+    if version(db)? > newest {
+        return Err(StoreError::Schema(NEWER));
+    }
+    while version(db)? < newest {
+        // Another process may be about to do the same.
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let at = version(&transaction)?;
+        if let Some(migration) = migrations.get(at) {
+            transaction.execute_batch(migration)?;
+            transaction.pragma_update(None, "user_version", (at + 1) as i64)?;
+            info!(version = at + 1, "a file of the embedded store was brought to a newer version");
+        }
+        transaction.commit()?;
+    }
+    Ok(())
 }
 
 fn run(db: &Connection, sql: &str) -> rusqlite::Result<usize> {
@@ -183,8 +257,10 @@ fn end(db: &Connection, worked: bool) -> bool {
 mod tests {
     use super::*;
 
+    const WORDS: &str = "CREATE TABLE words (word TEXT UNIQUE) STRICT;";
+
     fn file(folder: &tempfile::TempDir) -> File {
-        File::open(&folder.path().join("file"), "CREATE TABLE IF NOT EXISTS words (word TEXT UNIQUE) STRICT;").unwrap()
+        File::open(&folder.path().join("file"), &[WORDS]).unwrap()
     }
 
     async fn put(file: &File, word: &'static str) -> Result<usize> {
@@ -221,5 +297,40 @@ mod tests {
         assert_eq!(words(&file).await, Vec::<String>::new());
         put(&file, "three").await.unwrap();
         assert_eq!(words(&file).await, ["three"]);
+    }
+
+    #[tokio::test]
+    async fn a_short_read_does_not_wait_for_long_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file(&folder);
+        let (end, until) = std::sync::mpsc::channel::<()>();
+        let until = Arc::new(Mutex::new(until));
+        let long = |file: File| {
+            let until = until.clone();
+            tokio::spawn(async move {
+                file.read_at_length(move |_| Ok(until.lock().unwrap().recv().is_ok())).await.unwrap()
+            })
+        };
+        let reads: Vec<_> = (0..2 * LONG_READS_AT_ONCE).map(|_| long(file.clone())).collect();
+        assert_eq!(words(&file).await, Vec::<String>::new());
+        drop(end);
+        for read in reads {
+            assert!(!read.await.unwrap());
+        }
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was_and_runs_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let (broken, whole) =
+            ("CREATE TABLE more (a TEXT); CREATE TABLE words (b TEXT);", "CREATE TABLE more (a TEXT);");
+        assert!(File::open(&path, &[WORDS, broken]).is_err());
+        let version = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(version(&Connection::open(&path).unwrap()), 1);
+        File::open(&path, &[WORDS, whole]).unwrap();
+        assert_eq!(version(&Connection::open(&path).unwrap()), 2);
+        let Err(StoreError::Schema(sentence)) = File::open(&path, &[WORDS]) else { panic!("a newer file was opened") };
+        assert_eq!(sentence, NEWER);
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::call::{CallResult, Direction};
+use crate::call::{Call, CallResult, Direction};
 
 /// Which ended calls, newest first.
 #[derive(Clone, Debug, Default)]
@@ -32,4 +32,28 @@ pub struct Position {
     pub timestamp: DateTime<Utc>,
     /// The call's id.
     pub id: String,
+}
+
+/// A page of the history.
+#[derive(Debug, Default)]
+pub struct HistoryPage {
+    /// Newest first. Fewer than the limit where calls are very large.
+    pub calls: Vec<Call>,
+    /// Whether older ones follow.
+    pub more: bool,
+}
+
+/// Parties of one page. Calls have a few each; a page that holds many large ones ends early, which bounds its memory.
+const MOST_PARTIES: usize = 10_000;
+
+impl HistoryPage {
+    /// Adds the next call, if there is room for it; `false` when the page is full.
+    pub(super) fn add(&mut self, call: Call, limit: usize) -> bool {
+        let parties: usize = self.calls.iter().map(|call| call.ledger.parties.len()).sum();
+        self.more = self.calls.len() >= limit || parties >= MOST_PARTIES;
+        if !self.more {
+            self.calls.push(call);
+        }
+        !self.more
+    }
 }

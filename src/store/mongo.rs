@@ -32,7 +32,7 @@ use mongodb::{Client, Collection, Database, IndexModel};
 use super::advance::{Change, Held, Known, Place, no_more, settle};
 use super::aside::Asides;
 use super::watch::Watch;
-use super::{HistoryQuery, Position, Result, StoreError};
+use super::{HistoryPage, HistoryQuery, Position, Result, StoreError};
 use crate::call::{Call, CallEvent, Fact};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::Region;
@@ -50,6 +50,8 @@ const SERVER_SELECTION: Duration = Duration::from_secs(2);
 const MOST_ATTEMPTS: usize = 40;
 /// Another's document of the same session is found by the next look; what is in the way and still not found is no call.
 const MOST_DUPLICATES: usize = 3;
+/// Documents of one answer while a page of the history is read: a page may end early.
+const HISTORY_BATCH: u32 = 100;
 /// Calls that began in one millisecond, among which a place in the history is looked for.
 const MOST_AT_ONCE: i64 = 1_000;
 /// The codes of an index that is there in another form, or cannot be unique because of what is in the collection.
@@ -71,6 +73,19 @@ pub struct Mongo {
     /// It was logged that a role does not allow dismissals.
     warned: Arc<AtomicBool>,
     asides: Asides,
+}
+
+/// A filter with all of these conditions and one of the alternatives, which each hold them all, so that each can use an index.
+fn each_with(all: Vec<Document>, alternatives: Vec<Document>) -> Document {
+    let with = |it: Document| {
+        let conditions: Vec<_> = all.iter().cloned().chain([it]).filter(|it| !it.is_empty()).collect();
+        if conditions.is_empty() {
+            doc! {}
+        } else {
+            doc! { "$and": conditions }
+        }
+    };
+    doc! { "$or": alternatives.into_iter().map(with).collect::<Vec<_>>() }
 }
 
 impl Mongo {
@@ -120,9 +135,11 @@ impl Mongo {
         }
         self.active.create_index(index(doc! { "ledger.linked": 1 })).await?;
         let by_time = index(doc! { "timestamp": -1, "_id": -1 });
-        let by_caller = index(doc! { "from_number": 1, "timestamp": -1 });
         let sessions = [index(doc! { "session_id": 1 }), index(doc! { "ledger.linked": 1 })];
-        self.history.create_indexes([by_time, by_caller].into_iter().chain(sessions)).await?;
+        // What a history is narrowed down by, in the order of the history.
+        let narrow = ["extension_ids", "ledger.queue_ids", "from_number", "to_number", "customer_id"]
+            .map(|field| index(doc! { field: 1, "timestamp": -1, "_id": -1 }));
+        self.history.create_indexes([by_time].into_iter().chain(sessions).chain(narrow)).await?;
         // MongoDB itself sweeps up the tickets that nobody came with.
         let at_once = IndexOptions::builder().expire_after(Duration::ZERO).build();
         let by_end = IndexModel::builder().keys(doc! { "until": 1 }).options(at_once).build();
@@ -277,34 +294,50 @@ impl Mongo {
         Ok(found.unwrap_or_else(|| bson_id(&place.id)))
     }
 
-    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>> {
+    pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage> {
         let mut all = Vec::new();
         if let Some(before) = &query.before {
             let at = BsonDateTime::from_millis(before.timestamp.timestamp_millis());
-            // A plain comparison would leave out ids of other types.
+            // A plain comparison would leave out ids of other types. The range is what an index can use.
             let before_id = doc! { "$expr": { "$lt": ["$_id", { "$literal": self.id_at(before).await? }] } };
-            let then = doc! { "$and": [{ "timestamp": at }, before_id] };
-            all.push(doc! { "$or": [{ "timestamp": { "$lt": at } }, then] });
+            let not_at = doc! { "timestamp": { "$ne": at } };
+            all.extend([doc! { "timestamp": { "$lte": at } }, doc! { "$or": [not_at, before_id] }]);
         }
         all.extend(query.result.map(|result| doc! { "result": result.as_str() }));
         all.extend(query.direction.map(|direction| doc! { "direction": direction.as_str() }));
-        all.extend(query.number.map(|n| doc! { "$or": [{ "from_number": &n }, { "to_number": &n }] }));
         all.extend(query.customer_id.map(|id| doc! { "customer_id": id }));
         all.extend(
             query.since.map(|at| doc! { "timestamp": { "$gte": BsonDateTime::from_millis(at.timestamp_millis()) } }),
         );
-        all.extend(query.extension_ids.map(|ids| {
-            doc! { "$or": [{ "extension_ids": { "$in": &ids } }, { "ledger.queue_ids": { "$in": &ids } }] }
-        }));
-        let filter = if all.is_empty() {
-            doc! {}
-        } else {
-            doc! { "$and": all }
+        // Each of these pairs has an index in the order of the history; MongoDB merges what it reads from both.
+        let numbers = query.number.map(|number| ["from_number", "to_number"].map(|field| doc! { field: &number }));
+        let extensions = query
+            .extension_ids
+            .map(|ids| ["extension_ids", "ledger.queue_ids"].map(|field| doc! { field: { "$in": &ids } }));
+        let filter = match (numbers, extensions) {
+            (None, None) => each_with(all, vec![doc! {}]),
+            (Some(pair), None) | (None, Some(pair)) => each_with(all, pair.into()),
+            (Some(numbers), Some(extensions)) => {
+                all.push(doc! { "$or": extensions.to_vec() });
+                each_with(all, numbers.into())
+            }
         };
-        let options =
-            FindOptions::builder().sort(doc! { "timestamp": -1, "_id": -1 }).limit(query.limit as i64).build();
-        let documents: Vec<_> = self.history.find(filter).with_options(options).await?.try_collect().await?;
-        Ok(documents.into_iter().filter_map(|it| from_document(it).ok()).collect())
+        let limit = query.limit;
+        let options = FindOptions::builder()
+            .sort(doc! { "timestamp": -1, "_id": -1 })
+            .limit(limit as i64 + 1)
+            .batch_size(HISTORY_BATCH)
+            .build();
+        let mut documents = self.history.find(filter).with_options(options).await?;
+        let mut page = HistoryPage::default();
+        while let Some(document) = documents.try_next().await? {
+            if let Ok(call) = from_document(document)
+                && !page.add(call, limit)
+            {
+                break;
+            }
+        }
+        Ok(page)
     }
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {

@@ -70,7 +70,7 @@ pub struct Spooled {
 impl Spool {
     /// Opens or creates the spool in `folder`.
     pub async fn open(folder: &Path) -> Result<Self> {
-        let file = File::open(&folder.join("spool.sqlite"), SCHEMA)?;
+        let file = File::open(&folder.join("spool.sqlite"), &[SCHEMA])?;
         let depth: i64 = file.read(|db| db.query_row("SELECT count(*) FROM spool", [], |row| row.get(0))).await?;
         Ok(Self { file, depth: Arc::new(AtomicUsize::new(depth as usize)) })
     }

@@ -22,13 +22,18 @@ use super::aside::{Asides, Why, hash};
 use super::erasure::Erasure;
 use super::file::File;
 use super::person::Person;
-use super::{CustomerRecord, Erased, HistoryQuery, MOST_SHAPES, Result};
+use super::{CustomerRecord, Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Result};
 use crate::call::{Call, CallEvent, millis};
 use crate::customer::Customer;
 use crate::phone::{PhoneNumber, Region};
 use erasing::Search;
 use people::import;
 use row::{more_of, read_call, time};
+
+/// What brings the file from each version to the next. A migration that was released is never changed. The first one is also run
+/// on files from before there were versions.
+const MIGRATIONS: &[&str] =
+    &[include_str!("sqlite/migrations/0001_initial.sql"), include_str!("sqlite/migrations/0002_call_extensions.sql")];
 
 /// Records of one write, so that webhooks need not wait for all.
 const CUSTOMERS_AT_A_TIME: usize = 500;
@@ -48,7 +53,7 @@ impl Sqlite {
     pub fn open(folder: &Path, region: Region) -> Result<Self> {
         let path = folder.join("caller-popup.sqlite");
         phone_keys::check(&path)?;
-        let file = File::open(&path, include_str!("schema.sql"))?;
+        let file = File::open(&path, MIGRATIONS)?;
         Ok(Self { file, region, phone_keys: Arc::default(), asides: Asides::default() })
     }
 
@@ -59,7 +64,7 @@ impl Sqlite {
 
     pub async fn active(&self) -> Result<Vec<Call>> {
         let asides = self.asides.clone();
-        self.file.read(move |db| all_active(db, &asides)).await
+        self.file.read_at_length(move |db| all_active(db, &asides)).await
     }
 
     /// Rows that are set aside now, and since the start.
@@ -95,8 +100,8 @@ impl Sqlite {
             .await
     }
 
-    pub async fn history(&self, query: HistoryQuery) -> Result<Vec<Call>> {
-        self.file.read(move |db| history::history(db, &query)).await
+    pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage> {
+        self.file.read_at_length(move |db| history::history(db, &query)).await
     }
 
     pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
@@ -193,7 +198,7 @@ impl Sqlite {
         loop {
             let look = move |db: &Connection| Ok((search.next(db)?, search));
             let more;
-            (more, search) = self.file.read(look).await?;
+            (more, search) = self.file.read_at_length(look).await?;
             if !more {
                 break;
             }

@@ -116,9 +116,9 @@ async fn rows(store: &Store) -> Vec<Call> {
     loop {
         let before = rows.last().map(|row| Position { timestamp: row.timestamp, id: row.id.clone() });
         let page = store.history(HistoryQuery { limit: 500, before, ..HistoryQuery::default() }).await.unwrap();
-        if page.is_empty() {
+        rows.extend(page.calls);
+        if !page.more {
             return rows;
         }
-        rows.extend(page);
     }
 }

@@ -21,6 +21,7 @@ on_both_stores!(
     a_flat_session_told_long_after_it_happened_rings_again,
     a_reopened_store_knows_what_was_acknowledged,
     the_history_is_paged_without_gaps,
+    a_narrowed_history_has_what_fits_and_nothing_else,
     what_the_service_remembers_is_remembered,
     old_history_is_forgotten,
 );
@@ -119,9 +120,10 @@ async fn the_history_is_paged_without_gaps(store: support::Store) {
     let mut before = None;
     loop {
         let page = kept.store.history(HistoryQuery { limit: 2, before, ..HistoryQuery::default() }).await.unwrap();
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.calls.last() else { break };
         before = Some(Position { timestamp: last.timestamp, id: last.id.clone() });
-        seen.extend(page.into_iter().map(|call| call.session_id));
+        assert_eq!(page.more, seen.len() + page.calls.len() < 5);
+        seen.extend(page.calls.into_iter().map(|call| call.session_id));
     }
     seen.sort();
     assert_eq!(seen, ["s0", "s1", "s2", "s3", "s4"]);
@@ -131,10 +133,70 @@ async fn the_history_is_paged_without_gaps(store: support::Store) {
         extension_ids: Some(ids.iter().map(|id| id.to_string()).collect()),
         ..HistoryQuery::default()
     };
-    assert_eq!(kept.store.history(of(&["a"])).await.unwrap().len(), 5);
-    assert_eq!(kept.store.history(of(&["z"])).await.unwrap().len(), 0);
+    assert_eq!(kept.store.history(of(&["a"])).await.unwrap().calls.len(), 5);
+    assert_eq!(kept.store.history(of(&["z"])).await.unwrap().calls.len(), 0);
     let missed = HistoryQuery { limit: 10, result: Some(CallResult::Answered), ..HistoryQuery::default() };
-    assert_eq!(kept.store.history(missed).await.unwrap().len(), 0);
+    assert_eq!(kept.store.history(missed).await.unwrap().calls.len(), 0);
+}
+
+/// Every way to narrow the history down, alone and with every other one, page by page, beside the plain filter over all calls.
+async fn a_narrowed_history_has_what_fits_and_nothing_else(store: support::Store) {
+    let kept = Kept::new(store).await;
+    for n in 0..24 {
+        let session = format!("s{n}");
+        let (agent, number) = (["a", "b", "c"][n % 3], ["+14165551234", "+14165555678"][n / 3 % 2]);
+        let mut ring = leg(&session, agent, 3, LegState::Ringing);
+        if let Fact::Leg(leg) = &mut ring.fact {
+            leg.from.number = Some(number.into());
+            leg.queue = (n % 4 == 0).then(|| Extension { extension_id: "q".into(), name: None });
+        }
+        kept.store.apply(&[ring]).await.unwrap();
+        if n % 5 == 0 {
+            kept.store.apply(&[leg(&session, agent, 5, LegState::Connected)]).await.unwrap();
+        }
+        kept.hang_up(&session, agent).await;
+    }
+    let all = kept.store.history(HistoryQuery { limit: 100, ..HistoryQuery::default() }).await.unwrap().calls;
+    assert_eq!(all.len(), 24);
+    let extensions =
+        [None, Some(vec!["a"]), Some(vec!["b", "q"]), Some(vec!["a", "b", "c", "q"]), Some(vec!["z"]), Some(vec![])];
+    let numbers = [None, Some("+14165551234"), Some("+15875550100"), Some("+14160000000")];
+    let results = [None, Some(CallResult::Answered), Some(CallResult::Missed)];
+    let times = [None, Some(all[12].timestamp)];
+    let combinations = extensions.iter().flat_map(|ids| {
+        let numbers = numbers.iter().map(move |number| (ids, *number));
+        let with_results = numbers.flat_map(|(ids, number)| results.map(|result| (ids, number, result)));
+        with_results.flat_map(|(ids, number, result)| times.map(|since| (ids, number, result, since)))
+    });
+    for (extensions, number, result, since) in combinations {
+        let fits = |call: &&Call| {
+            let has = |id: &&str| {
+                let id = id.to_string();
+                call.extension_ids.contains(&id) || call.ledger.queue_ids.contains(&id)
+            };
+            extensions.as_ref().is_none_or(|ids| ids.iter().any(|id| has(id)))
+                && number.is_none_or(|it| [&call.from_number, &call.to_number].into_iter().flatten().any(|n| n == it))
+                && (result.is_none() || call.result == result)
+                && since.is_none_or(|since| call.timestamp >= since)
+        };
+        let right: Vec<_> = all.iter().filter(fits).map(|call| &call.id).collect();
+        let mut query = HistoryQuery {
+            limit: 5,
+            number: number.map(str::to_owned),
+            extension_ids: extensions.as_ref().map(|ids| ids.iter().map(|id| id.to_string()).collect()),
+            result,
+            since,
+            ..HistoryQuery::default()
+        };
+        let mut read = Vec::new();
+        loop {
+            let page = kept.store.history(query.clone()).await.unwrap();
+            read.extend(page.calls.into_iter());
+            let Some(last) = read.last().filter(|_| page.more) else { break };
+            query.before = Some(Position { timestamp: last.timestamp, id: last.id.clone() });
+        }
+        assert_eq!(read.iter().map(|call| &call.id).collect::<Vec<_>>(), right, "{query:?}");
+    }
 }
 
 async fn what_the_service_remembers_is_remembered(store: support::Store) {
@@ -195,7 +257,11 @@ impl Kept {
 
     async fn ring_and_hang_up(&self, session: &str) {
         self.store.apply(&[leg(session, "a", 3, LegState::Ringing)]).await.unwrap();
-        let hung_up = leg(session, "a", 9, LegState::Ended(EndReason::NoAnswer));
+        self.hang_up(session, "a").await;
+    }
+
+    async fn hang_up(&self, session: &str, agent: &str) {
+        let hung_up = leg(session, agent, 9, LegState::Ended(EndReason::NoAnswer));
         self.store.apply(&[hung_up]).await.unwrap();
         let later = Utc::now() + TimeDelta::seconds(10);
         let tick = CallEvent { session_id: session.into(), heard_at: later, fact: Fact::Tick };
@@ -203,7 +269,7 @@ impl Kept {
     }
 
     async fn history(&self) -> Vec<Call> {
-        self.store.history(HistoryQuery { limit: 10, ..HistoryQuery::default() }).await.unwrap()
+        self.store.history(HistoryQuery { limit: 10, ..HistoryQuery::default() }).await.unwrap().calls
     }
 }
 
