@@ -32,6 +32,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use crate::app::App;
+use auth::limits::Limits;
 pub use auth::{Gate, Who};
 pub use door::{Door, Room};
 pub use serve::{listen, serve};
@@ -52,6 +53,7 @@ pub struct Edge {
     app: App,
     gate: Gate,
     strangers: Strangers,
+    limits: Limits,
 }
 
 /// A line of the table.
@@ -122,7 +124,7 @@ impl Route {
 pub fn router(app: App, gate: Gate) -> Router {
     let cors = auth::origin::cors(app.config());
     let has_https = app.config().public_url.as_ref().is_some_and(|url| url.scheme() == "https");
-    let edge = Edge { app: app.clone(), gate, strangers: Strangers::default() };
+    let edge = Edge { app: app.clone(), gate, strangers: Strangers::default(), limits: Limits::new() };
     let ours = ROUTES.iter().filter(|route| route.who != Who::Webhook);
     let api = ours
         .fold(Router::new(), |router, route| router.route(route.path, route.serve(&edge)))

@@ -6,6 +6,7 @@
 
 pub mod guesses;
 pub mod jwt;
+pub mod limits;
 pub mod local;
 pub mod origin;
 pub mod session;
@@ -191,9 +192,12 @@ pub async fn admit(
     if who == Who::Admin && viewer.sees != Sees::All {
         return Err(ApiError::forbidden("admins_only", "Only admins may do this."));
     }
+    let share = edge.limits.of(&viewer);
+    let turn = share.turn().await?;
     request.extensions_mut().insert(viewer);
+    request.extensions_mut().insert(share);
     visit.into_iter().for_each(|visit| drop(request.extensions_mut().insert(visit)));
-    Ok(next.run(request).await)
+    Ok(limits::until_sent(next.run(request).await, turn))
 }
 
 /// Who is asking, and with which session.

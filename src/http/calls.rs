@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{SUCCESS, Success};
+use super::auth::limits::Share;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Path, Query};
 use crate::app::App;
@@ -121,11 +122,13 @@ pub struct PageSettings {
     responses(
         (status = 200, description = "A page.", content((Page = "application/json"), (String = "text/csv"))),
         (status = 400, description = "A parameter cannot be read.", body = ErrorBody),
+        (status = 429, description = "This viewer reads several pages already.", body = ErrorBody),
     ),
 )]
 pub async fn history(
     State(app): State<App>,
     viewer: Viewer,
+    Extension(share): Extension<Arc<Share>>,
     Query(query): Query<PageQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -134,6 +137,7 @@ pub async fn history(
     let limit = query.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let before = query.cursor.as_deref().map(|cursor| position(cursor).ok_or_else(bad_cursor)).transpose()?;
     let since = query.since.as_deref().map(|since| millis::parse(since).ok_or_else(bad_since)).transpose()?;
+    let page = share.page().await?;
     let HistoryPage { calls, more } = app
         .history(HistoryQuery {
             limit,
@@ -151,9 +155,10 @@ pub async fn history(
         .await?;
     let next_cursor = calls.last().filter(|_| more).map(cursor);
     if csv {
-        return Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], as_csv(&calls)).into_response());
+        let csv = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
+        return Ok((csv, Extension(page), as_csv(&calls)).into_response());
     }
-    Ok(Json(Page { calls, next_cursor }).into_response())
+    Ok((Extension(page), Json(Page { calls, next_cursor })).into_response())
 }
 
 /// Other programs' words mean something too, but whoever filters by one that is unknown is better told.

@@ -39,6 +39,9 @@ const DRAIN: Duration = Duration::from_millis(1_500);
 /// Connections that may wait to be accepted; the system has a limit of its own (`net.core.somaxconn`, mostly 4,096). Whoever
 /// finds no place tries again after a second, and after a restart everybody comes at once.
 const BACKLOG: u32 = 4_096;
+/// What the system keeps for a client that does not read. By itself it would keep up to 4 MiB for each of 2,000 connections from
+/// one address. Linux doubles it.
+const SEND_BUFFER: usize = 128 * 1024;
 /// Out of file descriptors: accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -109,6 +112,7 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (socket, peer) = listener.accept().await?;
     // A popup is one small write; waiting for more to send along would only delay it.
     let _ = socket.set_nodelay(true);
+    let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
     let _ = watch_for_silence(&socket);
     Ok((socket, peer))
 }

@@ -1,5 +1,7 @@
 //! The event stream.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, header};
@@ -9,6 +11,7 @@ use serde::Deserialize;
 use tracing::debug;
 use utoipa::IntoParams;
 
+use super::auth::limits::Share;
 use super::auth::origin::allowed_page;
 use super::auth::signed_out::Visit;
 use super::error::ApiError;
@@ -59,7 +62,7 @@ pub struct Wishes {
 pub async fn open(
     State(app): State<App>,
     method: Method,
-    (viewer, visit): (Viewer, Option<Extension<Visit>>),
+    (viewer, visit, Extension(share)): (Viewer, Option<Extension<Visit>>, Extension<Arc<Share>>),
     Query(wishes): Query<Wishes>,
     Extension(handover): Extension<Handover>,
     Extension(Name(name)): Extension<Name>,
@@ -75,10 +78,13 @@ pub async fn open(
     }
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let position = header.or(wishes.last_event_id.as_deref());
+    // Any status but 200 would make a browser give up for good.
+    let refuse = |code, message| Ok((event_stream(), farewell(naming, code, message)).into_response());
+    let Some(place) = share.stream() else {
+        return refuse("too_many_streams", "You have too many dashboards open; this one tries again.");
+    };
     let Some((cursor, [frames, rest])) = app.hub().open(viewer, naming, position) else {
-        // Any status but 200 would make a browser give up for good.
-        let sorry = farewell(naming, "too_many_viewers", "Too many dashboards are open; this one tries again.");
-        return Ok((event_stream(), sorry).into_response());
+        return refuse("too_many_viewers", "Too many dashboards are open; this one tries again.");
     };
     debug!(resumes = position.is_some(), "a stream opens");
     let mut bytes = BytesMut::from(HEAD);
@@ -92,7 +98,7 @@ pub async fn open(
     bytes.put(&b"\r\n"[..]);
     bytes.put(frames);
     let visit = visit.map(|Extension(visit)| visit);
-    handover.take_over(Opening { cursor, bytes: bytes.freeze(), rest, visit }).await;
+    handover.take_over(Opening { cursor, bytes: bytes.freeze(), rest, visit, place }).await;
     std::future::pending().await
 }
 

@@ -23,7 +23,7 @@ use chrono::Utc;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio::runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::task::TaskTracker;
 
@@ -75,6 +75,7 @@ pub struct Seat {
     last_word: Instant,
     old_at: Instant,
     visit: Option<Visit>,
+    _place: OwnedSemaphorePermit,
     _inside: Inside,
 }
 
@@ -96,6 +97,8 @@ pub struct Opening {
     pub rest: Bytes,
     /// The session they came with; the stream ends with it.
     pub visit: Option<Visit>,
+    /// One of the streams that this viewer may have.
+    pub place: OwnedSemaphorePermit,
 }
 
 impl Writers {
@@ -309,7 +312,8 @@ impl Row {
 impl Seat {
     /// Seats a viewer; to be called where the row runs, whose thread wakes for this socket from now on.
     fn take(arrival: Arrival) -> io::Result<Self> {
-        let Arrival { socket, opening: Opening { cursor, bytes: rest, rest: then, visit }, inside, old_at } = arrival;
+        let Arrival { socket, opening, inside, old_at } = arrival;
+        let Opening { cursor, bytes: rest, rest: then, visit, place } = opening;
         let (socket, last_word) = (TcpStream::from_std(socket)?, Instant::now());
         Ok(Self {
             socket,
@@ -321,6 +325,7 @@ impl Seat {
             last_word,
             old_at,
             visit,
+            _place: place,
             _inside: inside,
         })
     }

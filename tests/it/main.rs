@@ -28,6 +28,7 @@ mod importing;
 mod keeper;
 mod large_body;
 mod local_mode;
+mod one_viewer;
 mod operating;
 mod orders;
 mod pages;

@@ -4,6 +4,8 @@
 //! ticket instead, with the credential it has, and opens the stream with it. The store keeps only a digest, and whichever
 //! instance gets the stream takes it out.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::Method;
 use axum::{Extension, Json as Answer};
@@ -12,11 +14,12 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::limits::Share;
 use super::signed_out::Visit;
 use super::{Badge, digest, secret};
 use crate::app::App;
 use crate::http::Edge;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, ErrorBody};
 use crate::hub::Viewer;
 
 /// Long enough to open a stream, too short for whoever reads logs.
@@ -36,13 +39,18 @@ pub struct Ticket {
     post,
     path = "/api/auth/ticket",
     tag = "signing in",
-    responses((status = 200, description = "The ticket.", body = Ticket)),
+    responses(
+        (status = 200, description = "The ticket.", body = Ticket),
+        (status = 429, description = "This viewer asked for many tickets lately.", body = ErrorBody),
+    ),
 )]
 pub async fn issue(
     State(app): State<App>,
     viewer: Viewer,
     visit: Option<Extension<Visit>>,
+    Extension(share): Extension<Arc<Share>>,
 ) -> Result<Answer<Ticket>, ApiError> {
+    share.ticket()?;
     let ticket = secret();
     let session = visit.as_ref().map(|visit| visit.session.id.clone());
     let begun = visit.as_ref().map(|visit| visit.session.begun);

@@ -6,6 +6,7 @@ use chrono::DateTime;
 use futures_util::future::join_all;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::*;
@@ -37,7 +38,8 @@ async fn stream(hub: &Hub, door: &Door, writers: &Writers) -> TcpStream {
     let (socket, peer) = listener.accept().await.unwrap();
     let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
     let (cursor, [bytes, rest]) = hub.open(viewer, Naming::Named, None).unwrap();
-    writers.seat(socket, Opening { cursor, bytes, rest, visit: None }, door.enter(peer.ip()).unwrap());
+    let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    writers.seat(socket, Opening { cursor, bytes, rest, visit: None, place }, door.enter(peer.ip()).unwrap());
     browser
 }
 
