@@ -8,14 +8,10 @@
 //!
 //! `cargo bench --bench notification`; `-- sqlite` or `-- mongodb` measures one store.
 
-#[path = "fanout/process.rs"]
-#[allow(dead_code)] // Memory is measured by the other benchmark.
-mod process;
+#[path = "notification/server.rs"]
+mod server;
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,9 +19,8 @@ use std::time::{Duration, Instant};
 use chrono::{SecondsFormat, Utc};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use process::Family;
+use server::{Line, Server};
 
 const LARGEST: usize = 1024 * 1024;
 const SIZES: [usize; 5] = [64 * 1024, 128 * 1024, 256 * 1024, 512 * 1024, LARGEST];
@@ -178,77 +173,5 @@ fn entry(entries: Entries, call: u32, index: u32) -> Value {
             "telephonySessionId": format!("t-{call}-{index}"), "telephonyStatus": "Ringing",
             "from": number(0), "fromName": "Caller", "to": number(1), "toName": "Line",
         }),
-    }
-}
-
-/// One connection, on which a request waits for its answer.
-struct Line(BufReader<TcpStream>);
-
-impl Line {
-    fn to(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).expect("the server listens");
-        socket.set_nodelay(true).expect("a socket takes options");
-        Self(BufReader::new(socket))
-    }
-
-    fn post(&mut self, body: &str) {
-        let head = format!(
-            "POST /api/webhooks/ringcentral HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        self.0.get_mut().write_all(&[head.as_bytes(), body.as_bytes()].concat()).expect("the server reads");
-        let (mut line, mut length) = (String::new(), 0);
-        while self.0.read_line(&mut line).expect("the server answers") > 2 {
-            assert!(!line.starts_with("HTTP/") || line.starts_with("HTTP/1.1 200"), "{line}");
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().expect("a length is a number");
-            }
-            line.clear();
-        }
-        self.0.read_exact(&mut vec![0; length]).expect("the answer is whole");
-    }
-}
-
-/// A server that runs until this is dropped.
-struct Server {
-    address: SocketAddr,
-    child: Child,
-    _folder: TempDir,
-}
-
-impl Server {
-    fn start(settings: &[(&str, String)]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let log = folder.path().join("log");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_caller-popup"))
-            .current_dir(folder.path())
-            .env("DATA_DIR", folder.path())
-            .envs([("BIND", "127.0.0.1:0"), ("LOG", "info"), ("LOG_FORMAT", "json")])
-            .envs(settings.iter().map(|(name, value)| (name, value)))
-            .stderr(fs::File::create(&log).expect("a file for the log"))
-            .spawn()
-            .expect("the binary runs");
-        let address = loop {
-            let said = fs::read_to_string(&log).expect("the log can be read");
-            let line = said.lines().find(|line| line.contains("\"listening\""));
-            let address = line.and_then(|line| line.split(r#""address":""#).nth(1)?.split('"').next()?.parse().ok());
-            match address {
-                Some(address) => break address,
-                None => assert!(child.try_wait().is_ok_and(|ended| ended.is_none()), "the server stopped: {said}"),
-            }
-            thread::sleep(Duration::from_millis(10));
-        };
-        Self { address, child, _folder: folder }
-    }
-
-    fn cpu(&self) -> Duration {
-        Family(self.child.id()).cpu()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

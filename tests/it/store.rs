@@ -174,7 +174,7 @@ async fn a_narrowed_history_has_what_fits_and_nothing_else(store: support::Store
                 let id = id.to_string();
                 call.extension_ids.contains(&id) || call.ledger.queue_ids.contains(&id)
             };
-            extensions.as_ref().is_none_or(|ids| ids.iter().any(|id| has(id)))
+            extensions.as_ref().is_none_or(|ids| ids.iter().any(has))
                 && number.is_none_or(|it| [&call.from_number, &call.to_number].into_iter().flatten().any(|n| n == it))
                 && (result.is_none() || call.result == result)
                 && since.is_none_or(|since| call.timestamp >= since)
@@ -191,7 +191,7 @@ async fn a_narrowed_history_has_what_fits_and_nothing_else(store: support::Store
         let mut read = Vec::new();
         loop {
             let page = kept.store.history(query.clone()).await.unwrap();
-            read.extend(page.calls.into_iter());
+            read.extend(page.calls);
             let Some(last) = read.last().filter(|_| page.more) else { break };
             query.before = Some(Position { timestamp: last.timestamp, id: last.id.clone() });
         }
