@@ -122,6 +122,7 @@ impl Route {
 
 /// Everything that is served.
 pub fn router(app: App, gate: Gate) -> Router {
+    assets::prepare();
     let cors = auth::origin::cors(app.config());
     let has_https = app.config().public_url.as_ref().is_some_and(|url| url.scheme() == "https");
     let edge = Edge { app: app.clone(), gate, strangers: Strangers::default(), limits: Limits::new() };

@@ -34,8 +34,11 @@ export class ServiceError extends Error {
 
 // In two steps, because bundlers take `new URL("…", import.meta.url)` for a file to pack.
 const here = import.meta.url;
-/** Where this copy of the front end is served from, with a slash at its end: the service also works under a path prefix. */
-export const base = new URL("..", here).href;
+/**
+ * The address of the service that this copy of the front end is from, with a slash at its end: the service also works under a
+ * path prefix, and its pages name their files by hashed addresses, `static/HASH/…`.
+ */
+export const base = new URL("..", here).href.replace(/static\/[0-9a-f]{16}\/$/, "");
 
 export class Service {
   #fetch;

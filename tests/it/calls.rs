@@ -198,7 +198,7 @@ async fn the_dashboard_and_the_widget_are_served() {
     for (path, kind, holds) in [
         ("/", "text/html", "call-popup"),
         ("/demo.html", "text/html", "call-popup"),
-        ("/call-popup.js", "javascript", "widget/call-popup.js"),
+        ("/call-popup.js", "javascript", "export const { CallPopup }"),
         ("/widget/call-popup.js", "javascript", "customElements.define"),
         ("/model/call.js", "javascript", "export"),
     ] {
