@@ -5,6 +5,7 @@
 //! store's comparison of `rev` does the same.
 
 mod away;
+mod customer_changes;
 mod dismissal;
 mod erasing;
 mod link;

@@ -198,6 +198,7 @@ async fn serve(config: Config) -> Result<()> {
         () = serving => {}
         () = app.keep_link() => {}
         () = app.follow() => {}
+        () = app.follow_customers() => {}
     }
     tasks.iter().for_each(|task| task.abort());
     info!("stopped");

@@ -6,6 +6,7 @@
 
 pub mod advance;
 mod aside;
+mod customer_watch;
 pub mod erasure;
 mod file;
 mod foreign;
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::customer::Customer;
 use crate::phone::PhoneNumber;
 pub use advance::{Held, Known, Place, calls_of};
+pub use customer_watch::{Changed, CustomerWatch};
 pub use erasure::Erased;
 use erasure::Erasure;
 pub use history::{HistoryPage, HistoryQuery, Position};
@@ -241,6 +243,14 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.watch().await,
             Self::Sqlite(_) => Ok(None),
+        }
+    }
+
+    /// Watches the customers.
+    pub async fn watch_customers(&self) -> Result<CustomerWatch> {
+        match self {
+            Self::Mongo(mongo) => mongo.watch_customers().await,
+            Self::Sqlite(sqlite) => Ok(CustomerWatch::File(sqlite.clone(), sqlite.mark().await?)),
         }
     }
 

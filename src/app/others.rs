@@ -15,7 +15,7 @@ use crate::phone::PhoneNumber;
 use crate::store::{StoreError, Watch};
 
 /// How long to wait before watching again; the poll serves meanwhile.
-const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
+pub(super) const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
 
 /// Documents of other programs that are taken in at a time.
 const ADOPT_AT_ONCE: usize = 16;

@@ -37,6 +37,7 @@ use crate::call::{Call, CallEvent, Fact};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::Region;
 use calls::{Calls, Written, as_found};
+pub(super) use customers::matched;
 pub(super) use dismissals::{DISMISSALS, dismissal, is_unauthorized};
 pub(super) use document::{fields, from_document};
 use id::bson_id;

@@ -123,6 +123,11 @@ impl Sqlite {
         Ok(())
     }
 
+    /// Differs from the one before when another connection wrote to the file: our writer's, or another program's.
+    pub async fn mark(&self) -> Result<i64> {
+        self.file.read(|db| db.pragma_query_value(None, "data_version", |row| row.get(0))).await
+    }
+
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
         let (shape, at) = (shape.to_owned(), millis::format(&at));
         self.file.write(move |db| record_shape(db, &shape, &at)).await

@@ -14,7 +14,7 @@ use super::{Result, StoreError};
 use crate::call::Call;
 
 /// A server that is no replica set says so by this code.
-const NO_REPLICA_SET: i32 = 40573;
+pub(super) const NO_REPLICA_SET: i32 = 40573;
 
 const CALLS: &str = "active_calls";
 

@@ -14,6 +14,7 @@ on_both_stores! {
     a_caller_without_a_public_number_is_nobody,
     customers_who_share_a_number_are_all_told,
     a_new_caller_has_no_customer,
+    a_customer_who_comes_while_they_call_is_on_the_card,
 }
 
 async fn a_number_is_found_in_every_form_people_write(store: Store) {
@@ -103,6 +104,51 @@ async fn a_new_caller_has_no_customer(store: Store) {
     let call = nobody_was_found(&app, "new").await;
     let none = ["customer_name", "customer_email", "match"].map(|field| &call[field]);
     assert_eq!((none, &call["customers"]), ([&Value::Null; 3], &json!([])));
+}
+
+async fn a_customer_who_comes_while_they_call_is_on_the_card(store: Store) {
+    let app = Setup::on(store).with_customers(&[("Sentinel", "", "+14165550100")]).await.start().await;
+    app.ring("new", "+14165551234").await;
+    let unknown = nobody_was_found(&app, "new").await;
+    app.ring("other", "+14165555678").await;
+    let other = nobody_was_found(&app, "other").await;
+    let began = Instant::now();
+    app.add_customers(&[("Sarah Customer", "sarah@example.com", "(416) 555-1234")]).await;
+    let told = customer_of(&app, "new").await;
+    assert!(began.elapsed() < Duration::from_secs(4), "it took {:?}, the import included", began.elapsed());
+    assert_eq!(told["customer_name"], "Sarah Customer");
+    assert_eq!((&told["session_id"], &told["match"]), (&json!("new"), &json!("exact")));
+    assert_eq!(told["rev"].as_i64(), unknown["rev"].as_i64().map(|rev| rev + 1), "one change");
+    // Nothing is written for a caller whom the change does not concern.
+    let still = app.active_call("other").await.expect("it goes on");
+    assert_eq!((&still["customer_name"], &still["rev"]), (&Value::Null, &other["rev"]));
+}
+
+#[tokio::test]
+async fn a_mongod_that_tells_no_changes_is_asked_how_many_customers_there_are() {
+    let app = Setup::on_standalone_mongod().with_customers(&[("Sentinel", "", "+14165550100")]).await.start().await;
+    app.ring("new", "+14165551234").await;
+    nobody_was_found(&app, "new").await;
+    app.add_customers(&[("Sarah Customer", "sarah@example.com", "416 555 1234")]).await;
+    assert_eq!(customer_of(&app, "new").await["customer_name"], "Sarah Customer");
+}
+
+#[tokio::test]
+async fn a_customer_who_is_changed_or_removed_while_they_call_is_so_on_the_card() {
+    let app = Setup::on(Store::Mongo).with_customers(&[("Sarah Customer", "", "+14165551234")]).await.start().await;
+    app.ring("known", "+14165551234").await;
+    customer_of(&app, "known").await;
+    let customers = app.database().await.collection::<Document>("customers");
+    let named = async |name: Value| {
+        eventually(format!("the name {name}"), async || {
+            app.active_call("known").await.filter(|call| call["customer_name"] == name)
+        })
+        .await;
+    };
+    customers.update_one(doc! {}, doc! { "$set": { "name": "Sarah Client" } }).await.unwrap();
+    named(json!("Sarah Client")).await;
+    customers.delete_one(doc! {}).await.unwrap();
+    named(Value::Null).await;
 }
 
 #[tokio::test]

@@ -126,6 +126,12 @@ impl Setup {
 
     /// Customers, put where this store's host application would put them: raw documents, or a CSV file for the import.
     pub async fn with_customers(self, customers: &[(&str, &str, &str)]) -> Self {
+        self.put_customers("c", customers).await;
+        self
+    }
+
+    /// Those of an import have ids that begin with `ids`; a further one of the same ids replaces them.
+    async fn put_customers(&self, ids: &str, customers: &[(&str, &str, &str)]) {
         for (name, email, phone) in customers {
             privacy::hide([email.to_string(), phone.to_string()]);
             privacy::hide(Some(name.to_string()).filter(|name| name.contains(' ')));
@@ -142,14 +148,13 @@ impl Setup {
                 let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
                 let mut csv = String::from("id,name,email,phone,mobile\n");
                 for (row, (name, email, phone)) in customers.iter().enumerate() {
-                    csv += &format!("c{row},{},{},{},\n", quoted(name), quoted(email), quoted(phone));
+                    csv += &format!("{ids}{row},{},{},{},\n", quoted(name), quoted(email), quoted(phone));
                 }
                 let file = self.write_file("customers.csv", &csv);
                 let (status, output) = self.run(&["customers", "import", &file.display().to_string()]).await;
                 assert!(status.success(), "the import failed:\n{output}");
             }
         }
-        self
     }
 
     /// Puts a file into the folder the program is started in.
@@ -315,6 +320,11 @@ impl TestApp {
         let mut viewer = self.stream().await;
         viewer.expect("connected").await;
         viewer
+    }
+
+    /// Customers who come while the program runs, by the same ways as those of [`Setup::with_customers`].
+    pub async fn add_customers(&self, customers: &[(&str, &str, &str)]) {
+        self.setup.put_customers("later", customers).await;
     }
 
     // The program itself.

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::FullDocumentType;
 
-use super::Mongo;
 use super::id::id_text;
+use super::{Mongo, command_code, is_unauthorized};
 use crate::customer::{Customer, Match, rank};
 use crate::phone::{PhoneNumber, Region};
 use crate::store::Result;
+use crate::store::customer_watch::{CustomerWatch, asked_for};
+use crate::store::watch::NO_REPLICA_SET;
 
 /// Customers of one number that are shown; more than a person can choose from.
 const MOST_CUSTOMERS: i64 = 20;
@@ -34,10 +37,39 @@ impl Mongo {
         Ok(Vec::new())
     }
 
-    pub(super) fn customer(&self, document: &Document, number: &PhoneNumber) -> Option<Customer> {
+    /// Watches the host application's collection on a connection of its own; where it may not or cannot, counts.
+    pub async fn watch_customers(&self) -> Result<CustomerWatch> {
+        let client = mongodb::Client::with_options(self.options.as_ref().clone())?;
+        let customers = client.database(self.database.name()).collection::<Document>(self.customers.name());
+        let changes = customers.watch().pipeline([asked_for(&self.fields.phone_fields)]);
+        match changes.full_document(FullDocumentType::UpdateLookup).await {
+            Ok(changes) => Ok(CustomerWatch::Told { changes: Box::new(changes), mongo: self.clone(), _client: client }),
+            Err(error) if is_unauthorized(&error) || command_code(&error) == Some(NO_REPLICA_SET) => {
+                Ok(CustomerWatch::Count(self.clone(), self.count_customers().await?))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// How many customers there are, as the collection's metadata says.
+    pub async fn count_customers(&self) -> Result<u64> {
+        Ok(self.customers.estimated_document_count().await?)
+    }
+
+    /// The texts of a customer that hold numbers.
+    pub fn phones(&self, document: &Document) -> Vec<String> {
         let mut phones = Vec::new();
         self.fields.phone_fields.iter().for_each(|field| texts_at(document, field, &mut phones));
-        let matched = matched(&phones, number, self.region);
+        phones
+    }
+
+    /// Where numbers without a country code are from.
+    pub fn region(&self) -> Region {
+        self.region
+    }
+
+    pub(super) fn customer(&self, document: &Document, number: &PhoneNumber) -> Option<Customer> {
+        let matched = matched(&self.phones(document), number, self.region);
         let first = |field: &String| {
             let mut found = Vec::new();
             texts_at(document, field, &mut found);
@@ -54,7 +86,7 @@ impl Mongo {
 }
 
 /// How sure it is that one of these texts holds the number.
-fn matched(texts: &[String], number: &PhoneNumber, region: Region) -> Option<Match> {
+pub fn matched(texts: &[String], number: &PhoneNumber, region: Region) -> Option<Match> {
     let written: Vec<_> = texts.iter().flat_map(|text| PhoneNumber::parse_all(text, region)).collect();
     if written.contains(number) {
         return Some(Match::Exact);

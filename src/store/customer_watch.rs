@@ -1,0 +1,103 @@
+//! Which customers change while calls go on, so that nobody has to be looked up again for nothing.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use mongodb::change_stream::ChangeStream;
+use mongodb::change_stream::event::ChangeStreamEvent;
+use tokio::time::sleep;
+
+use super::mongo::{Mongo, id_text};
+use super::sqlite::Sqlite;
+use super::{Result, StoreError};
+use crate::call::Call;
+use crate::phone::{PhoneNumber, Region};
+
+/// How often a store that tells no changes is asked for its mark, which costs it some microseconds.
+const PACE: Duration = Duration::from_secs(1);
+
+/// Follows the customers.
+pub enum CustomerWatch {
+    /// MongoDB tells each change, on a connection of its own.
+    Told {
+        /// What it tells.
+        changes: Box<ChangeStream<ChangeStreamEvent<Document>>>,
+        /// Whose fields hold numbers.
+        mongo: Mongo,
+        /// Ends with the stream.
+        _client: Client,
+    },
+    /// A mark in the embedded file that every write of another connection changes, ours included.
+    File(Sqlite, i64),
+    /// A MongoDB that is no replica set, or whose role may not watch: the number of customers, which the collection's
+    /// metadata has. A number that is added to a customer is not found out.
+    Count(Mongo, u64),
+}
+
+/// What is known of a change.
+#[derive(Debug)]
+pub enum Changed {
+    /// One customer, who now has the numbers that stand in these texts; none when they were removed.
+    One {
+        /// Their id as a text.
+        id: String,
+        /// As the fields hold them.
+        phones: Vec<String>,
+        /// Where numbers without a country code are from.
+        region: Region,
+    },
+    /// Any of them.
+    Some,
+}
+
+impl Changed {
+    /// Whether who is calling may be told differently now.
+    pub fn concerns(&self, call: &Call, number: &PhoneNumber) -> bool {
+        match self {
+            Self::One { id, phones, region } => {
+                let is_known = call.customers.iter().any(|customer| customer.id == *id);
+                is_known || super::mongo::matched(phones, number, *region).is_some()
+            }
+            Self::Some => true,
+        }
+    }
+}
+
+impl CustomerWatch {
+    /// Waits for the next change. After an error another watch is needed, and what lies between is not known.
+    pub async fn next(&mut self) -> Result<Changed> {
+        match self {
+            Self::Told { changes, mongo, .. } => {
+                let change = changes.next().await.ok_or(StoreError::Closed)??;
+                // Without a document it is the collection itself that was dropped or renamed.
+                let key = change.document_key.ok_or(StoreError::Closed)?;
+                let phones = change.full_document.map_or_else(Vec::new, |document| mongo.phones(&document));
+                Ok(Changed::One { id: id_text(key.get("_id")), phones, region: mongo.region() })
+            }
+            Self::File(sqlite, seen) => loop {
+                sleep(PACE).await;
+                let now = sqlite.mark().await?;
+                if std::mem::replace(seen, now) != now {
+                    return Ok(Changed::Some);
+                }
+            },
+            Self::Count(mongo, seen) => loop {
+                sleep(PACE).await;
+                let now = mongo.count_customers().await?;
+                if std::mem::replace(seen, now) != now {
+                    return Ok(Changed::Some);
+                }
+            },
+        }
+    }
+}
+
+/// Of an event only what [`CustomerWatch::next`] reads: a host's document may be so large that the event cannot be sent.
+pub(super) fn asked_for(phone_fields: &[String]) -> Document {
+    let fields = phone_fields.iter().map(|field| format!("fullDocument.{field}"));
+    let of_the_event = ["_id", "operationType", "clusterTime", "documentKey", "ns"].map(str::to_owned);
+    let asked = of_the_event.into_iter().chain(fields);
+    doc! { "$project": asked.map(|field| (field, 1.into())).collect::<Document>() }
+}
