@@ -50,6 +50,8 @@ export class ActiveCalls extends EventTarget {
   #request = {};
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** When that timer is due. */
+  #dueAt = 0;
 
   /**
    * @param {FollowedFeed} feed
@@ -133,12 +135,17 @@ export class ActiveCalls extends EventTarget {
   }
 
   /**
-   * A timer that runs is left alone: the feed changes with every heartbeat.
+   * A timer that is due before that is left alone: the feed changes with every heartbeat. One that is due later is not: it waits
+   * after a failure, and the line that says something now shows that the service is there.
    *
    * @param {number} ms
    */
   #readLater(ms) {
-    this.#timer ??= setTimeout(() => {
+    const dueAt = Date.now() + ms;
+    if (this.#timer !== undefined && this.#dueAt <= dueAt) return;
+    clearTimeout(this.#timer);
+    this.#dueAt = dueAt;
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#refresh.request();
     }, ms);

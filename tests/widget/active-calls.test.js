@@ -57,6 +57,19 @@ test("a dismissed call that goes back to its queue and rings again is in the tab
   assert.equal(server.reads, reads, "but it is not looked for without end");
 });
 
+test("after a failed reading the next word of the service brings the next reading forward", async () => {
+  const { table, feed, server } = await openTable([call()]);
+  feed.dismiss("a");
+  server.fails = true;
+  await pass(2_100);
+  server.fails = false;
+  server.calls = [call({ status: "connected", rev: 2 })];
+  browser.stream.says("heartbeat");
+  browser.stream.says("call", { call: call({ id: "other" }) });
+  await pass(2_100);
+  assert.deepEqual(table.rows.map(({ id, status }) => `${id} ${status}`).sort(), ["a connected", "other ringing"]);
+});
+
 test("calls that ended do not come back when the feed forgets them", async () => {
   const first = Array.from({ length: 20 }, (_, n) => call({ id: `first-${n}`, status: "connected" }));
   const { table, server } = await openTable(first);
