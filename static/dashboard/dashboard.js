@@ -41,7 +41,7 @@ export class Dashboard {
     this.#notice = new Notice(find(page, "#notice", HTMLElement));
     this.#health = new HealthMonitor(find(page, "#light", HTMLElement), feed, service);
     this.#signIn = new SignIn(find(page, "#sign-in", HTMLElement), service, () => this.#restartForViewer());
-    this.#session = new Session(find(page, "#sign-out", HTMLElement), service, {
+    this.#session = new Session(page, service, {
       otherViewer: () => this.#restartForViewer(),
       signedOut: () => this.#onSignedOut(),
       failure: (error) => this.#notice.showError(`You could not be signed out. ${error.message}`),

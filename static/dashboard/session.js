@@ -1,44 +1,52 @@
 /**
- * Who is signed in on the dashboard, and the button to sign out.
+ * Who is signed in on the dashboard, and the ways to sign out: in this browser, or in all of them.
  *
  * @import { Service, ServiceError } from "../lib/service.js"
  */
+import { find } from "../lib/dom.js";
+import { Menu } from "./menu.js";
 
 /** Where this browser remembers who used the dashboard last: the service's own id of them, which is no secret. */
 const STORE = "dashboard viewer";
 
 export class Session {
-  #button;
+  #controls;
+  #signOut;
   #service;
   #onOther;
 
   /**
-   * @param {HTMLElement} button
+   * @param {ParentNode} page
    * @param {Service} service
    * @param {object} on
    * @param {() => void} on.otherViewer  another person is signed in than last time
    * @param {() => void} on.signedOut
    * @param {(error: ServiceError) => void} on.failure  the sign-out failed
    */
-  constructor(button, service, { otherViewer, signedOut, failure }) {
-    this.#button = button;
+  constructor(page, service, { otherViewer, signedOut, failure }) {
+    this.#controls = find(page, "#session", HTMLElement);
+    this.#signOut = find(page, "#sign-out", HTMLElement);
     this.#service = service;
     this.#onOther = otherViewer;
-    button.addEventListener("click", () => service.remove("api/auth/session").then(signedOut, failure));
+    const everywhere = find(page, "#sign-out-everywhere", HTMLElement);
+    new Menu(find(page, "#session-menu", HTMLElement), find(page, "#session-choices", HTMLElement));
+    for (const [button, query] of /** @type {const} */ ([[this.#signOut, ""], [everywhere, "?everywhere=true"]])) {
+      button.addEventListener("click", () => service.remove(`api/auth/session${query}`).then(signedOut, failure));
+    }
   }
 
   /** Asks who it is. A session has an end; in local mode there is none, and nothing to sign out of. */
   async refresh() {
     const session = await this.#service.get("api/auth/session").catch(() => null);
-    this.#button.hidden = !session?.expires_at;
+    this.#controls.hidden = !session?.expires_at;
     if (!session) return;
     const { id } = session.viewer;
-    this.#button.title = `Signed in as ${id}`;
+    this.#signOut.title = `Signed in as ${id}`;
     if (isOther(id)) this.#onOther();
   }
 
   hide() {
-    this.#button.hidden = true;
+    this.#controls.hidden = true;
   }
 }
 

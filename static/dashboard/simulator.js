@@ -4,6 +4,7 @@
  * @import { Service, ServiceError } from "../lib/service.js"
  */
 import { el, find } from "../lib/dom.js";
+import { Menu } from "./menu.js";
 
 /** The usual call. */
 const DIRECT = "direct";
@@ -11,6 +12,7 @@ const DIRECT = "direct";
 export class Simulator {
   #split;
   #choose;
+  #list;
   #menu;
   #emptyButton;
   #service;
@@ -24,17 +26,13 @@ export class Simulator {
   constructor(page, service, showError) {
     this.#split = find(page, "#simulate", HTMLElement);
     this.#choose = find(page, "#simulate-choose", HTMLElement);
-    this.#menu = find(page, "#scenarios", HTMLElement);
+    this.#list = find(page, "#scenarios", HTMLElement);
+    this.#menu = new Menu(this.#choose, this.#list);
     this.#emptyButton = find(page, "#simulate-empty", HTMLElement);
     this.#service = service;
     this.#showError = showError;
     find(page, "#simulate-one", HTMLElement).addEventListener("click", () => this.#play(DIRECT));
     this.#emptyButton.addEventListener("click", () => this.#play(DIRECT));
-    this.#menu.addEventListener("beforetoggle", () => this.#placeMenu());
-    this.#menu.addEventListener("toggle", (event) => {
-      if (/** @type {ToggleEvent} */ (event).newState === "open") this.#items[0]?.focus();
-    });
-    this.#menu.addEventListener("keydown", (event) => this.#moveFocus(event));
   }
 
   /**
@@ -45,23 +43,15 @@ export class Simulator {
   async offer(available) {
     this.#split.hidden = !available;
     this.#emptyButton.hidden = !available;
-    if (!available || this.#items.length) return;
+    if (!available || this.#menu.items.length) return;
     const { scenarios } = await this.#service.get("api/simulator/scenarios").catch(() => ({ scenarios: [] }));
-    this.#menu.replaceChildren(...scenarios.map((/** @type {{ name: string, title: string }} */ scenario) => this.#item(scenario)));
+    this.#list.replaceChildren(...scenarios.map((/** @type {{ name: string, title: string }} */ scenario) => this.#item(scenario)));
     this.#choose.hidden = scenarios.length < 2;
-  }
-
-  get #items() {
-    return /** @type {HTMLElement[]} */ ([...this.#menu.children]);
   }
 
   /** @param {{ name: string, title: string }} scenario */
   #item({ name, title }) {
-    const onclick = () => {
-      this.#menu.hidePopover();
-      this.#play(name);
-    };
-    return el("button", { type: "button", onclick }, title);
+    return el("button", { type: "button", onclick: () => this.#play(name) }, title);
   }
 
   /** @param {string} scenario */
@@ -72,22 +62,5 @@ export class Simulator {
     } catch (reason) {
       this.#showError(`The call could not be simulated. ${/** @type {ServiceError} */ (reason).message}`);
     }
-  }
-
-  /** The menu is in the top layer, where nothing of the page anchors it. */
-  #placeMenu() {
-    const { bottom, right } = this.#choose.getBoundingClientRect();
-    this.#menu.style.setProperty("--top", `${bottom + 4}px`);
-    this.#menu.style.setProperty("--end", `${document.documentElement.clientWidth - right}px`);
-  }
-
-  /** @param {KeyboardEvent} event */
-  #moveFocus(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const items = this.#items;
-    const focused = items.findIndex((item) => item === document.activeElement);
-    items.at((focused + step) % items.length)?.focus();
   }
 }

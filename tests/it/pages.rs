@@ -345,7 +345,7 @@ async fn a_person_signs_out_with_the_keyboard_in_all_tabs() {
     app.ring_at("101", "of-dana").await;
     let browser = Browser::open(&app, "/").await;
     let signed_out = "!document.querySelector('#sign-in').hidden";
-    let way_out = "!document.querySelector('#sign-out').hidden";
+    let way_out = "!document.querySelector('#session').hidden";
     browser.until("the way in", signed_out).await;
     assert_eq!(browser.run(&format!("return {way_out}")).await, json!(false), "nobody is signed in");
     let dana = token::agent("dana", &["101"]);
@@ -372,13 +372,41 @@ async fn a_person_signs_out_with_the_keyboard_in_all_tabs() {
 }
 
 #[tokio::test]
+async fn a_person_signs_out_everywhere_from_the_menu() {
+    let app = Setup::on(Store::Sqlite).with("JWT_SECRET", token::SECRET).start().await;
+    let dana = token::agent("dana", &["101"]);
+    let enter = app.request(Method::POST, "/api/auth/session").json(&json!({ "token": dana })).send().await.unwrap();
+    let elsewhere = header(&enter, "set-cookie").split(';').next().unwrap_or_default().to_owned();
+    let status = async || {
+        let ask = app.request(Method::GET, "/api/auth/session").header("Cookie", &elsewhere);
+        ask.send().await.unwrap().status().as_u16()
+    };
+    let browser = Browser::open(&app, "/").await;
+    browser.until("the way in", "!document.querySelector('#sign-in').hidden").await;
+    let sign_in = format!(
+        "document.querySelector('#token').value = '{dana}'; document.querySelector('#sign-in form').requestSubmit();"
+    );
+    browser.run(&sign_in).await;
+    browser.until("the menu", "!document.querySelector('#session').hidden").await;
+    assert_eq!(status().await, 200);
+    browser.run("document.querySelector('#session-menu').focus()").await;
+    browser.press('\u{E007}').await;
+    browser.until("it is open", "document.activeElement.id === 'sign-out-everywhere'").await;
+    browser.press('\u{E007}').await;
+    browser
+        .until("it says so", "document.querySelector('#sign-in-reason').textContent === 'You are signed out.'")
+        .await;
+    assert_eq!(status().await, 401, "the other browser");
+}
+
+#[tokio::test]
 async fn nobody_signs_out_of_this_machine_alone() {
     let app = TestApp::start(Store::Sqlite).await;
     let browser = Browser::open(&app, "/").await;
     let known = "performance.getEntriesByType('resource').some(one => one.name.endsWith('/api/auth/session') && one.responseEnd)";
     browser.until("it knows who looks", known).await;
     browser.until("there are no calls", "!document.querySelector('#active-empty').hidden").await;
-    assert_eq!(browser.run("return document.querySelector('#sign-out').hidden").await, json!(true));
+    assert_eq!(browser.run("return document.querySelector('#session').hidden").await, json!(true));
 }
 
 #[tokio::test]
