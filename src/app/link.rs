@@ -77,6 +77,11 @@ impl Link {
         &self.client
     }
 
+    /// Who is in the account.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
     /// What was last found out of the subscription.
     pub fn subscription(&self) -> Option<SubscriptionState> {
         self.state.lock().expect("nobody panics while holding the state").clone()

@@ -16,6 +16,7 @@ pub mod ticket;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::{FromRequestParts, Query, Request, State};
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use tracing::debug;
 
 use self::guesses::{Credential, Guesses};
@@ -41,10 +43,14 @@ use crate::app::App;
 use crate::config::JwtKey;
 use crate::hub::{Sees, Viewer};
 use crate::ringcentral::Client;
+use crate::ringcentral::directory::Directory;
 use crate::store::{NewSession, Store};
 
 /// Names under which people try to put a secret into an address, where logs and histories keep it.
 const SECRETS_IN_ADDRESSES: [&str; 6] = ["token", "access_token", "bearer", "jwt", "id_token", "api_key"];
+
+/// How long somebody waits for the directory; without it only ids are known.
+const DIRECTORY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whom a route is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +80,8 @@ struct Inner {
     key: OnceCell<Key>,
     signed_out: SignedOut,
     guesses: Guesses,
+    /// Knows which extension a number in a JWT means; with RingCentral's credentials only.
+    directory: Option<Directory>,
     /// Cookies travel over https only.
     secure: bool,
     /// Digests of the secrets in the settings; a session ends with the one that began it.
@@ -134,6 +142,7 @@ impl Gate {
             key: OnceCell::new(),
             signed_out: SignedOut::new(app),
             guesses: Guesses::new(app),
+            directory: app.link().map(|link| link.directory().clone()),
             secure: session::is_secure(app.config()),
             vouchers: jwt.iter().map(|(_, voucher)| voucher.clone()).chain(tokens).chain(sign_in_voucher).collect(),
             jwt,
@@ -176,7 +185,19 @@ impl Gate {
             return Ok(Proven { viewer, voucher });
         }
         let (jwt, voucher) = self.0.jwt.as_ref().ok_or_else(ApiError::unauthorized)?;
-        Ok(Proven { viewer: jwt.viewer(secret)?, voucher: voucher.clone() })
+        let mut viewer = jwt.viewer(secret)?;
+        if let (Sees::Extensions(named), Some(directory)) = (&mut viewer.sees, &self.0.directory) {
+            named.iter_mut().for_each(|named| *named = directory.id_of(named));
+        }
+        Ok(Proven { viewer, voucher: voucher.clone() })
+    }
+
+    /// Waits until numbers of extensions can be told from ids. Whoever was let in before that, as after a restart, would see
+    /// no calls until they come again.
+    pub async fn know_extensions(&self) {
+        if let (Some(directory), Some(_)) = (&self.0.directory, &self.0.jwt) {
+            let _ = timeout(DIRECTORY_PATIENCE, directory.tried()).await;
+        }
     }
 }
 
@@ -214,6 +235,7 @@ pub async fn identify(edge: &Edge, who: Who, asked: &Asked<'_>) -> Result<(Viewe
         return Ok((Viewer { id: "local".into(), sees: Sees::All, until: None }, None));
     }
     if let Some(secret) = bearer(headers) {
+        edge.gate.know_extensions().await;
         return edge.gate.check(secret, Credential::Bearer, address).map(|proven| (proven.viewer, None));
     }
     let ticket = query.iter().find(|(name, _)| who == Who::Watcher && name == "ticket");

@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{Client, Error};
@@ -43,7 +44,14 @@ pub enum Kind {
 
 /// What is known of the account; empty until the first refresh. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Directory(Arc<RwLock<Listing>>);
+pub struct Directory(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    listing: RwLock<Listing>,
+    /// The first refresh is over, whether it worked or not.
+    tried: watch::Sender<bool>,
+}
 
 #[derive(Debug, Default)]
 struct Listing {
@@ -57,7 +65,7 @@ impl Directory {
     pub async fn refresh(&self, client: &Client, region: Region) -> Result<(), Error> {
         let extensions = client.extensions().await?;
         let numbers = client.phone_numbers().await;
-        let mut listing = self.0.write().expect("nobody panics while listing");
+        let mut listing = self.0.listing.write().expect("nobody panics while listing");
         listing.extensions = extensions.into_iter().map(|entry| (entry.id.clone(), entry)).collect();
         match numbers {
             Ok(numbers) => {
@@ -76,6 +84,7 @@ impl Directory {
             if let Err(error) = self.refresh(&client, region).await {
                 warn!(%error, "the account's extensions could not be read");
             }
+            self.0.tried.send_replace(true);
             tokio::time::sleep(REFRESH_EVERY).await;
         }
     }
@@ -90,6 +99,20 @@ impl Directory {
         self.read().extensions.get(id).cloned()
     }
 
+    /// Waits until the account was read, or could not be.
+    pub async fn tried(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.0.tried.subscribe().wait_for(|tried| *tried).await;
+    }
+
+    /// The id of the extension that a person outside names by its id or by its number. What is neither stays as it is: there
+    /// may be an extension of that id tomorrow.
+    pub fn id_of(&self, named: &str) -> String {
+        let listing = self.read();
+        let by_number = || listing.extensions.values().find(|entry| entry.number.as_deref() == Some(named));
+        listing.extensions.get(named).or_else(by_number).map_or_else(|| named.to_owned(), |entry| entry.id.clone())
+    }
+
     /// The ids of everyone whose phone may ring, in a lasting order.
     pub fn user_ids(&self) -> Vec<String> {
         let listing = self.read();
@@ -100,7 +123,7 @@ impl Directory {
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Listing> {
-        self.0.read().expect("nobody panics while listing")
+        self.0.listing.read().expect("nobody panics while listing")
     }
 }
 

@@ -100,6 +100,7 @@ pub async fn begin(
     headers: HeaderMap,
     Json(entry): Json<Entry>,
 ) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
+    gate.know_extensions().await;
     let proven = gate.check(entry.token.trim(), Credential::Session, address)?;
     Ok((StatusCode::NO_CONTENT, gate.begin_session(gate.jar(&headers).await?, proven).await?))
 }

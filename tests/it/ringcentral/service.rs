@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::fake_ringcentral::FakeRingCentral;
-use crate::support::{Setup, Store, TestApp, eventually, fixture, flat};
+use crate::support::{Setup, Store, TestApp, eventually, fixture, flat, token};
 
 on_both_stores! {
     a_phone_that_rings_at_ringcentral_shows_at_once,
@@ -29,6 +29,22 @@ async fn subscribed(store: Store) -> (FakeRingCentral, TestApp) {
     let app = setup.start().await;
     delivers(&app).await;
     (fake, app)
+}
+
+#[tokio::test]
+async fn a_host_application_may_name_an_extension_by_its_number() {
+    let fake = FakeRingCentral::start().await;
+    let mut setup = Setup::on(Store::Sqlite).with("JWT_SECRET", token::SECRET);
+    for (name, value) in fake.settings() {
+        setup = setup.with(name, &value);
+    }
+    let app = setup.start().await;
+    // At once, while the account is still being read.
+    for (named, id) in [("101", "297277020"), ("297278020", "297278020"), ("999", "999")] {
+        let ask = app.request(Method::GET, "/api/auth/session").bearer_auth(token::agent("dana", &[named]));
+        let session: Value = ask.send().await.unwrap().json().await.unwrap();
+        assert_eq!(session["viewer"]["extension_ids"], json!([id]), "{named}");
+    }
 }
 
 /// Waits until the program says that RingCentral delivers.
