@@ -14,7 +14,7 @@
 //! Dependencies point one way, and this is also the order to read in:
 //!
 //! ```text
-//! call, phone, customer, metrics  ←  ringcentral, store, hub  ←  app  ←  http  ←  main
+//! call, phone, customer, metrics  ←  ringcentral, store, hub  ←  app  ←  http  ←  cli
 //!        words                           in      keep   tell      sentence  edges   wiring
 //! ```
 //!
@@ -32,6 +32,7 @@
 //! | [`import`] | customers from a CSV file, in whatever form programs export it | how they are stored |
 //! | [`simulator`] | calls that never were, for people and tests | how they are delivered |
 //! | [`config`] | settings | everything else |
+//! | `cli` (of the binary) | a file for each command; `serve` starts all of the above | how any of it works |
 //!
 //! # A call arrives
 //!

@@ -1,0 +1,97 @@
+//! The command line: the arguments, the settings, the log; a file for each command.
+
+mod doctor;
+mod erase;
+mod import;
+mod serve;
+mod simulate;
+mod subscription;
+
+use std::io::IsTerminal;
+
+use anyhow::{Context, Result};
+use caller_popup::config::Config;
+use clap::{Parser, Subcommand};
+use reqwest::Url;
+use tracing_subscriber::EnvFilter;
+
+/// Shows who is calling on every dashboard the moment RingCentral says a phone rings.
+#[derive(Parser)]
+#[command(version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service (the default).
+    Serve,
+    /// Play a call to a running service, as RingCentral would tell it.
+    Simulate {
+        /// Which call; without it, a list.
+        scenario: Option<String>,
+        /// The service; by default the one that BIND says.
+        #[arg(long)]
+        url: Option<Url>,
+    },
+    /// The webhook subscription at RingCentral.
+    #[command(subcommand)]
+    Subscription(subscription::Command),
+    /// Look at every step from a ringing phone to the popup, and say the cure.
+    Doctor,
+    /// Remove a person: every call that holds their number.
+    Erase {
+        /// The number, in any spelling.
+        number: String,
+        /// In MongoDB, where customers belong to your application, remove those who have it too. In the database file
+        /// they always go.
+        #[arg(long)]
+        with_customers: bool,
+    },
+    /// Customers of the embedded store.
+    #[command(subcommand)]
+    Customers(import::Command),
+}
+
+/// Runs the command on the settings of the environment and `.env`.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    match dotenvy::dotenv() {
+        Err(error) if !error.not_found() => return Err(error).context(".env could not be read"),
+        _ => {}
+    }
+    let config = Config::from_vars(|name| std::env::var(name).ok())?;
+    start_log(&config);
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(config).await,
+        Command::Simulate { scenario: None, .. } => simulate::list(),
+        Command::Simulate { scenario: Some(name), url } => simulate::run(config, &name, url).await,
+        Command::Subscription(command) => subscription::run(config, command).await,
+        Command::Doctor => doctor::run(config).await,
+        Command::Erase { number, with_customers } => erase::run(config, &number, with_customers).await,
+        Command::Customers(command) => import::run(config, command).await,
+    }
+}
+
+fn start_log(config: &Config) {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&config.log))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    if config.log_json { log.json().flatten_event(true).with_span_list(false).init() } else { log.init() }
+}
+
+/// What to do about a store that does not open.
+fn store_cure(config: &Config) -> String {
+    match &config.mongodb {
+        Some(mongodb) => format!(
+            "the database {} at MONGODB_URI cannot be opened; is mongod running, and are the address and password right?",
+            mongodb.database
+        ),
+        None => format!(
+            "the embedded database in DATA_DIR={} cannot be opened; is the folder writable?",
+            config.data_dir.display()
+        ),
+    }
+}

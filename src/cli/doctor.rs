@@ -1,0 +1,39 @@
+//! `doctor`: every step from a ringing phone to the popup is checked and the cure printed.
+
+use anyhow::Result;
+use caller_popup::app::known_verification;
+use caller_popup::config::Config;
+use caller_popup::doctor::{Findings, examine, is_healthy};
+use caller_popup::ringcentral::Client;
+use caller_popup::ringcentral::subscription::{Keeper, Verification, webhook_address};
+use caller_popup::store::{HistoryQuery, Store};
+use chrono::Utc;
+
+use super::store_cure;
+
+/// Prints the checks; an error when one fails.
+pub async fn run(config: Config) -> Result<()> {
+    let store = Store::open(&config).await;
+    let newest = HistoryQuery { limit: 1, ..HistoryQuery::default() };
+    let (mut last_event, mut opened) = (None, Err(store_cure(&config)));
+    let mut verifies = config.ringcentral.verification_token.is_some();
+    if let Ok(store) = &store {
+        verifies |= known_verification(&config, store).await.is_ok_and(|known| known.is_some());
+        let active = store.active().await.unwrap_or_default();
+        let ended = store.history(newest).await.unwrap_or_default();
+        last_event = active.iter().chain(&ended.calls).map(|call| call.ledger.heard_at).max();
+        opened = Ok(store.name().to_owned());
+    }
+    let client = Client::new(&config.ringcentral).ok().filter(|_| config.ringcentral.credentials.is_some());
+    let mut state = None;
+    if let (Some(client), Some(url)) = (&client, &config.public_url) {
+        let verification = Verification::of(config.ringcentral.verification_token.as_deref(), None);
+        let keeper = Keeper::new(client.clone(), webhook_address(url), &config.ringcentral.account_id, verification);
+        state = Some(keeper.look(Utc::now()).await);
+    }
+    let findings = Findings { store: opened, verifies, last_event, subscription: state };
+    let checks = examine(&config, client.as_ref(), &findings, Utc::now()).await;
+    checks.iter().for_each(|check| println!("{check}"));
+    anyhow::ensure!(is_healthy(&checks), "something is wrong; the cure stands beside it");
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! `serve`: open the store, bind, run the background tasks, serve until a signal.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use caller_popup::app::App;
+use caller_popup::config::Config;
+use caller_popup::http;
+use caller_popup::store::Store;
+use chrono::Utc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{info, warn};
+
+use super::store_cure;
+
+/// How often calls are looked over for those that are over; the grace of a call is three seconds.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// How often history that is older than RETENTION_DAYS is forgotten.
+const PRUNE: Duration = Duration::from_secs(3_600);
+
+/// How long it says that it is not ready before it takes no more connections: a load balancer that asks meanwhile sends
+/// nobody here any more. Short, because the end must come within two seconds.
+const NOTICE: Duration = Duration::from_millis(200);
+
+/// Runs the service.
+pub async fn run(config: Config) -> Result<()> {
+    let (bind, poll_interval) = (config.bind, config.poll_interval);
+    let store = Store::open(&config).await.context(store_cure(&config))?;
+    let app = App::start(config, store).await?;
+    let room = http::Room::make();
+    app.hub().take_at_most(room.viewers);
+    let listener = http::listen(bind)
+        .with_context(|| format!("BIND={bind} cannot be used; is another program listening there?"))?;
+    let address = listener.local_addr().context("reading the bound address")?;
+    info!(%address, store = app.store().name(), local_mode = app.config().is_local_mode(), "listening");
+    if app.believes_strangers() {
+        warn!("every webhook is believed, whoever sends it; set RINGCENTRAL_VERIFICATION_TOKEN");
+    }
+    for network in app.config().access.careless_proxies() {
+        warn!(%network, "TRUSTED_PROXIES trusts so many that anybody can claim any address; name your proxies only");
+    }
+    let gate = http::Gate::open(&app)?;
+    let sharing = gate.clone();
+    let tasks = [
+        tokio::spawn(every(poll_interval, app.clone(), async |app| app.poll().await)),
+        tokio::spawn(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
+        tokio::spawn(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
+        tokio::spawn(every(poll_interval, app.clone(), async move |_| sharing.share_sign_outs().await)),
+    ];
+    let writers = http::Writers::start(app.hub().clone(), poll_interval, http::LIFETIME);
+    let writers = writers.context("starting the threads that write to viewers")?;
+    let stop = retire(app.clone(), stop_signal()?);
+    let door = http::Door::new(room, &app.config().access.trusted_proxies);
+    let serving = http::serve(listener, door, http::router(app.clone(), gate), writers, stop);
+    tokio::select! {
+        () = serving => {}
+        () = app.keep_link() => {}
+        () = app.follow() => {}
+    }
+    tasks.iter().for_each(|task| task.abort());
+    info!("stopped");
+    Ok(())
+}
+
+/// A background task: a step that does one thing, and this loop that only waits.
+async fn every(pace: Duration, app: App, step: impl AsyncFn(&App)) {
+    let mut tick = interval(pace);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        step(&app).await;
+    }
+}
+
+/// From the signal on the service is not ready, and a little later it takes no more connections.
+async fn retire(app: App, stop: impl Future<Output = ()>) {
+    stop.await;
+    app.retire();
+    sleep(NOTICE).await;
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
