@@ -58,6 +58,7 @@ pub async fn run(config: Config) -> Result<()> {
         () = serving => {}
         () = app.keep_link() => {}
         () = app.follow() => {}
+        () = app.follow_customers() => {}
     }
     tasks.iter().for_each(|task| task.abort());
     info!("stopped");

@@ -14,11 +14,13 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
 use crate::keeper::{Keeper, public, read};
+use crate::support;
 
-const CALLS: usize = 2_000;
+/// Calls of a day unless `BUSY_CALLS` says otherwise; `scripts/long` plays 2,000.
+const CALLS: usize = 300;
 const EXTENSIONS: u64 = 100;
-/// All calls begin within this time, so that some forty are going on at any moment.
-const BEGIN_WITHIN_MS: u64 = 600_000;
+/// A call begins so often on average, so that some forty are going on at any moment, however long the day is.
+const BEGIN_EVERY_MS: u64 = 300;
 /// Of a hundred notifications, so many come again, late, or not at all.
 const REPEATED: f64 = 0.05;
 const LATE: f64 = 0.20;
@@ -88,9 +90,13 @@ impl Day {
         let mut random = SmallRng::seed_from_u64(seed);
         let scenarios = MIX.map(|(name, share)| (name, Scenario::named(name).unwrap(), share));
         let mut day = Self { calls: Vec::new(), deliveries: Vec::new() };
-        for call in 0..CALLS {
-            let (name, scenario, _) = scenarios.choose_weighted(&mut random, |(.., share)| *share).unwrap();
-            day.script(name, scenario, call, start, &mut random);
+        let calls = support::from_environment("BUSY_CALLS", CALLS);
+        for call in 0..calls {
+            // Each scenario at least once, also on a short day.
+            let drawn = || scenarios.choose_weighted(&mut random, |(.., share)| *share).unwrap();
+            let (name, scenario, _) = scenarios.get(call).unwrap_or_else(drawn);
+            let begins = Duration::from_millis(random.random_range(0..calls as u64 * BEGIN_EVERY_MS));
+            day.script(name, scenario, (call, begins), start, &mut random);
         }
         day.deliveries.sort_by_key(|delivery| delivery.after);
         day
@@ -100,11 +106,10 @@ impl Day {
         &mut self,
         name: &'static str,
         scenario: &Scenario,
-        call: usize,
+        (call, begins): (usize, Duration),
         start: DateTime<Utc>,
         random: &mut SmallRng,
     ) {
-        let begins = Duration::from_millis(random.random_range(0..BEGIN_WITHIN_MS));
         let people = people(random);
         let mut scripted = Scripted {
             scenario: name,
@@ -230,7 +235,7 @@ fn a_busy_day_ends_as_scripted_but_for_what_was_lost() {
     }
     assert_eq!(counted, rows.len(), "a call was counted twice, or is nobody's");
     let unknowable = day.calls.iter().filter(|call| call.unknowable).count();
-    assert!((1..CALLS / 5).contains(&unknowable), "{unknowable} calls say nothing about the rest");
+    assert!((1..day.calls.len() / 5).contains(&unknowable), "{unknowable} calls say nothing about the rest");
 }
 
 /// The rows that the call's notifications leave when each arrives once, in the order they were sent.

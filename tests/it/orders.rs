@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use crate::support::{Store, TestApp, within};
+use crate::support::{Store, TestApp, from_environment, within};
 
 /// Plays of each scenario unless `ORDERS` says otherwise.
 const ORDERS: u64 = 3;
@@ -35,7 +35,7 @@ struct Play {
 async fn calls_told_out_of_order_and_twice_end_as_they_should(store: Store) {
     let app = TestApp::start(store).await;
     let mut viewer = app.viewer().await;
-    let orders = std::env::var("ORDERS").ok().and_then(|orders| orders.parse().ok()).unwrap_or(ORDERS);
+    let orders = from_environment("ORDERS", ORDERS);
     let plays: Vec<Play> = (0..orders).flat_map(plays).collect();
 
     let delivering = stream::iter(&plays).for_each_concurrent(AT_ONCE.0, async |play| {

@@ -9,11 +9,12 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::keeper::{Keeper, public, read};
+use crate::support::from_environment;
 
 /// Of this many notifications there are 5,040 orders, and all are tried.
 const ALL_ORDERS_UP_TO: usize = 7;
-/// Of more, this many are drawn.
-const RANDOM_ORDERS: usize = 10_000;
+/// Of more, this many are drawn unless `SHUFFLES` says otherwise; `scripts/long` draws 10,000.
+const SHUFFLES: usize = 1_000;
 /// One seed for all runs, so that a failure can be run again.
 const SEED: u64 = 20_251_019;
 
@@ -98,7 +99,7 @@ fn told_in_every_order(name: &str) {
         permute(&mut in_order.clone(), 0, &mut check);
     } else {
         let (mut order, mut shuffling) = (in_order, SmallRng::seed_from_u64(SEED + 1));
-        for _ in 0..RANDOM_ORDERS {
+        for _ in 0..from_environment("SHUFFLES", SHUFFLES) {
             order.shuffle(&mut shuffling);
             check(&order);
         }

@@ -13,6 +13,7 @@ mod viewer;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::str::FromStr;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -31,6 +32,12 @@ pub use viewer::{Frame, Viewer};
 pub const PATIENCE: Duration = Duration::from_secs(15);
 /// What the contract promises for changes by other programs: one 2-second tick and some room.
 pub const ONE_TICK: Duration = Duration::from_millis(2500);
+
+/// How many of something a test plays: `usual`, or what `scripts/long` sets this variable to.
+pub fn from_environment<T: FromStr>(name: &str, usual: T) -> T {
+    let Ok(set) = std::env::var(name) else { return usual };
+    set.parse().unwrap_or_else(|_| panic!("{name}={set} is no number"))
+}
 
 /// Runs each of these tests once on SQLite and once on MongoDB. A test left out of the list is dead code, which clippy tells.
 macro_rules! on_both_stores {
