@@ -8,9 +8,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Frame, Setup, Store, TestApp, Viewer, token};
+use crate::support::{ADMIN_TOKEN, Frame, Setup, Store, TestApp, Viewer, token};
 
-const TOKEN: &str = "a-token-nobody-guesses";
+const TOKEN: &str = ADMIN_TOKEN;
 
 /// Status by route and caller. `/` is not a route of the table, but a page.
 #[rustfmt::skip]
@@ -177,7 +177,7 @@ async fn an_agent_of_a_queue_sees_the_calls_that_come_through_it(store: Store) {
 }
 
 async fn watch(app: &TestApp, bearer: &str) -> Viewer {
-    let mut viewer = Viewer::open(app.client.get(app.url("/api/ringcentral/call-stream")).bearer_auth(bearer)).await;
+    let mut viewer = Viewer::open(app.bearing(bearer).stream()).await;
     viewer.expect("connected").await;
     viewer
 }
@@ -193,7 +193,7 @@ async fn told(viewer: &mut Viewer, kind: &str, session: &str, known: &[&str]) {
 }
 
 async fn read(app: &TestApp, path: &str, bearer: &str) -> Value {
-    let answer = app.request(Method::GET, path).bearer_auth(bearer).send().await.expect("an answer comes");
+    let answer = app.bearing(bearer).get(path).await;
     assert_eq!(answer.status(), 200, "{path}");
     answer.json().await.expect("the answer is JSON")
 }

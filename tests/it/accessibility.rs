@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::support::chromium::Browser;
-use crate::support::{Setup, Store, TestApp};
+use crate::support::{ADMIN_TOKEN, Setup, Store, TestApp};
 
 /// axe-core, which scripts/test installs beside the TypeScript compiler; `AXE` names another copy.
 fn axe() -> String {
@@ -56,7 +56,7 @@ async fn the_dashboard_and_the_api_page_are_accessible() {
 #[tokio::test]
 async fn the_sign_in_is_accessible() {
     let axe = axe();
-    let app = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", ADMIN_TOKEN).start().await;
     let browser = Browser::open(&app, "/").await;
     browser.until("the sign-in", "!document.querySelector('#sign-in').hidden").await;
     check(&browser, &axe, "the sign-in").await;

@@ -7,9 +7,9 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::support::token::{self, KeyOfP256, SECRET, hs256, seconds_from_now, signed, unsigned};
-use crate::support::{Setup, Store, TestApp, Viewer, own_store};
+use crate::support::{ADMIN_TOKEN, Setup, Store, TestApp, Viewer, own_store};
 
-const TOKEN: &str = "a-token-nobody-guesses";
+const TOKEN: &str = ADMIN_TOKEN;
 const ACTIVE: &str = "/api/ringcentral/active-calls";
 const SESSION: &str = "/api/auth/session";
 const TICKET: &str = "/api/auth/ticket";
@@ -60,10 +60,10 @@ async fn a_jwt_must_say_who_until_when_and_what_for() {
         (json!({ "sub": "dana", "exp": hour, "role": "Admin" }), (403, "no_rights")),
         (json!({ "sub": "dana", "exp": hour, "extension_ids": [] }), (403, "no_rights")),
     ] {
-        let answer = get(&app, ACTIVE, &signed(claims.clone())).await;
+        let answer = app.bearing(&signed(claims.clone())).get(ACTIVE).await;
         assert_eq!(refusal(answer).await, (expected.0, expected.1.to_owned()), "{claims}");
     }
-    let known = get(&app, SESSION, &signed(good)).await.json::<Value>().await.unwrap();
+    let known = app.bearing(&signed(good)).get(SESSION).await.json::<Value>().await.unwrap();
     assert_eq!(known["viewer"], json!({ "id": "user-dana", "role": "agent", "extension_ids": ["101", "102"] }));
     assert_eq!(
         time(&known["expires_at"]).timestamp(),
@@ -87,7 +87,7 @@ async fn a_jwt_with_extensions_that_must_be_known_is_refused() {
         let mut header = json!({ "alg": "HS256", "typ": "JWT" });
         crit.iter().for_each(|crit| header["crit"] = crit.clone());
         let token = token::hs256_with(SECRET.as_bytes(), &header, &claims);
-        assert_eq!(get(&app, ACTIVE, &token).await.status(), status, "{header}");
+        assert_eq!(app.bearing(&token).get(ACTIVE).await.status(), status, "{header}");
     }
 }
 
@@ -96,7 +96,7 @@ async fn viewers_of_different_kinds_are_never_the_same() {
     let tokens = format!("{TOKEN},another-token-of-admins");
     let app = Setup::on(Store::Sqlite).with("API_TOKENS", &tokens).with("JWT_SECRET", SECRET).start().await;
     let id = async |bearer: &str| {
-        let known = get(&app, SESSION, bearer).await.json::<Value>().await.unwrap();
+        let known = app.bearing(bearer).get(SESSION).await.json::<Value>().await.unwrap();
         known["viewer"]["id"].as_str().expect("an id is text").to_owned()
     };
     let (one, other) = (id(TOKEN).await, id("another-token-of-admins").await);
@@ -113,7 +113,7 @@ async fn a_token_cannot_choose_how_it_is_checked() {
     let claims = json!({ "sub": "mallory", "exp": seconds_from_now(3600), "role": "admin" });
     let key = KeyOfP256::new();
     let app = Setup::on(Store::Sqlite).with("JWT_PUBLIC_KEY", &key.pem().replace('\n', "\\n")).start().await;
-    assert_eq!(get(&app, ACTIVE, &key.sign(&claims)).await.status(), 200);
+    assert_eq!(app.bearing(&key.sign(&claims)).get(ACTIVE).await.status(), 200);
     let good = signed(claims.clone());
     for (what, forged) in [
         ("the public key as a secret", hs256(key.pem().as_bytes(), &claims)),
@@ -122,7 +122,7 @@ async fn a_token_cannot_choose_how_it_is_checked() {
         ("another key", KeyOfP256::new().sign(&claims)),
         ("another algorithm", good.clone()),
     ] {
-        assert_eq!(get(&app, ACTIVE, &forged).await.status(), 401, "{what}");
+        assert_eq!(app.bearing(&forged).get(ACTIVE).await.status(), 401, "{what}");
     }
     let app = Setup::on(Store::Sqlite).with("JWT_SECRET", SECRET).start().await;
     let (_, signature) = good.rsplit_once('.').expect("three parts");
@@ -133,7 +133,7 @@ async fn a_token_cannot_choose_how_it_is_checked() {
         ("rubbish", "a.b.c".into()),
         ("two parts", unsigned("HS256", &claims)),
     ] {
-        assert_eq!(get(&app, ACTIVE, &forged).await.status(), 401, "{what}");
+        assert_eq!(app.bearing(&forged).get(ACTIVE).await.status(), 401, "{what}");
     }
 }
 
@@ -143,10 +143,10 @@ async fn an_rsa_key_may_stand_in_a_file_and_the_audience_counts_when_set() {
     let path = setup.write_file("host.pem", include_str!("../fixtures/host-rsa-public.pem"));
     let app = setup.with("JWT_PUBLIC_KEY", &path.display().to_string()).start().await;
     let token = include_str!("../fixtures/host-rsa-token.txt").trim();
-    assert_eq!(get(&app, ACTIVE, token).await.status(), 200);
+    assert_eq!(app.bearing(token).get(ACTIVE).await.status(), 200);
     let (head, tail) = token.split_at(token.len() - 20);
     let altered = format!("{head}{}", tail.chars().rev().collect::<String>());
-    assert_eq!(get(&app, ACTIVE, &altered).await.status(), 401);
+    assert_eq!(app.bearing(&altered).get(ACTIVE).await.status(), 401);
 
     let app = Setup::on(Store::Sqlite).with("JWT_SECRET", SECRET).with("JWT_AUDIENCE", "calls").start().await;
     let made_for = |audience: Value| {
@@ -159,10 +159,10 @@ async fn an_rsa_key_may_stand_in_a_file_and_the_audience_counts_when_set() {
         (json!(["crm"]), 401),
         (Value::Null, 401),
     ] {
-        assert_eq!(get(&app, ACTIVE, &made_for(audience.clone())).await.status(), status, "{audience}");
+        assert_eq!(app.bearing(&made_for(audience.clone())).get(ACTIVE).await.status(), status, "{audience}");
     }
     assert_eq!(
-        get(&app, ACTIVE, &token::agent("dana", &["101"])).await.status(),
+        app.bearing(&token::agent("dana", &["101"])).get(ACTIVE).await.status(),
         401,
         "a token for nobody in particular"
     );
@@ -244,8 +244,7 @@ async fn a_ticket_opens_one_stream_and_only_once(store: Store) {
     };
     let taker = elsewhere.as_ref().unwrap_or(&app);
     let dana = token::agent("dana", &["101"]);
-    let handed: Value =
-        app.request(Method::POST, TICKET).bearer_auth(&dana).send().await.unwrap().json().await.unwrap();
+    let handed: Value = app.bearing(&dana).post(TICKET).await.json().await.unwrap();
     assert_eq!(handed["expires_in"], 30);
     let ticket = handed["ticket"].as_str().expect("a ticket is text");
     let stream = |ticket: &str| taker.url(&format!("/api/ringcentral/call-stream?ticket={ticket}"));
@@ -366,7 +365,7 @@ async fn a_stream_ends_when_its_credential_does() {
         assert!(late > TimeDelta::zero() && late < TimeDelta::seconds(3), "{late}");
         stream.end().await;
     }
-    assert_eq!(refusal(get(&app, ACTIVE, &brief).await).await.0, 401);
+    assert_eq!(refusal(app.bearing(&brief).get(ACTIVE).await).await.0, 401);
     assert_eq!(with_cookie(&app, ACTIVE, &cookie).await.status(), 401);
     let url = app.url("/api/ringcentral/call-stream");
     let mut admin = Viewer::open(app.client.get(&url).bearer_auth(TOKEN)).await;
@@ -381,7 +380,7 @@ async fn open_briefly(app: &TestApp, seconds: i64) -> Option<(i64, String, Strin
     let brief = signed(json!({ "sub": "dana", "exp": end - 60, "extension_ids": ["101"] }));
     let signed_in = sign_in(app, &brief).await;
     let cookie = cookie(signed_in.headers().get("set-cookie")?.to_str().unwrap());
-    let handed = app.request(Method::POST, TICKET).bearer_auth(&brief).send().await.unwrap();
+    let handed = app.bearing(&brief).post(TICKET).await;
     let ticket = handed.json::<Value>().await.unwrap()["ticket"].as_str()?.to_owned();
     let url = app.url("/api/ringcentral/call-stream");
     let streams = [
@@ -391,10 +390,6 @@ async fn open_briefly(app: &TestApp, seconds: i64) -> Option<(i64, String, Strin
     ];
     let all = streams.iter().all(|stream| stream.response.status() == 200);
     all.then_some((end, brief, cookie, streams))
-}
-
-async fn get(app: &TestApp, path: &str, bearer: &str) -> Response {
-    app.request(Method::GET, path).bearer_auth(bearer).send().await.expect("an answer comes")
 }
 
 async fn sign_in(app: &TestApp, token: &str) -> Response {

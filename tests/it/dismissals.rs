@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use futures_util::TryStreamExt;
+use futures_util::future::join_all;
 use mongodb::bson::{Document, doc, oid::ObjectId};
 use reqwest::{Method, StatusCode};
 use rusqlite::Connection;
@@ -45,8 +46,9 @@ async fn a_dismissal_is_sent_to_its_viewer_alone(store: Store) {
         assert_eq!((&ended.call()["rev"], &ended.call()["status"]), (&seen[0].1["rev"], &json!("ringing")));
         assert!(ended.id.is_some(), "it carries a position");
     }
-    for (agent, stream) in &mut streams {
-        let more = stream.listen_for(A_WHILE).await;
+    let listening =
+        join_all(streams.iter_mut().map(async |(agent, stream)| (*agent, stream.listen_for(A_WHILE).await)));
+    for (agent, more) in listening.await {
         assert!(more.iter().all(|frame| frame.kind() == "heartbeat"), "{agent} got more: {more:?}");
     }
     // A viewer who comes back to where they were, or starts over, ends in the same state.
@@ -233,8 +235,8 @@ async fn dismiss(app: &TestApp, agent: &str, id: &str) -> StatusCode {
 }
 
 async fn active(app: &TestApp) -> Vec<Value> {
-    let answer = app.request(Method::GET, "/api/ringcentral/active-calls").bearer_auth(ADMIN).send().await.unwrap();
-    answer.json::<Value>().await.unwrap()["calls"].as_array().unwrap().clone()
+    let list = app.bearing(ADMIN).get_json("/api/ringcentral/active-calls").await;
+    list["calls"].as_array().unwrap().clone()
 }
 
 async fn id_of(app: &TestApp) -> String {

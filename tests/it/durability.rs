@@ -115,7 +115,7 @@ async fn what_waits_is_told_to_the_database_in_the_order_it_came() {
     for session in &sessions {
         app.answer(session).await;
     }
-    let metrics = metrics(&app).await;
+    let metrics = app.metrics().await;
     for line in ["caller_popup_store_up 0", "caller_popup_spooled 80"] {
         assert!(metrics.lines().any(|found| found == line), "{line} is missing in\n{metrics}");
     }
@@ -127,8 +127,7 @@ async fn what_waits_is_told_to_the_database_in_the_order_it_came() {
         (found == sessions.len() as u64).then_some(())
     })
     .await;
-    eventually("nothing waits", async || self::metrics(&app).await.contains("caller_popup_spooled 0\n").then_some(()))
-        .await;
+    eventually("nothing waits", async || app.metrics().await.contains("caller_popup_spooled 0\n").then_some(())).await;
 }
 
 #[tokio::test]
@@ -148,7 +147,7 @@ async fn a_spool_that_is_full_refuses_and_says_so() {
     assert_eq!(body["error"]["code"], "store_unavailable");
     let error = |line: &&str| line.contains("\"ERROR\"") && line.contains("a request could not be answered");
     eventually("an error in the log", async || app.log().lines().any(|line| error(&line)).then_some(())).await;
-    let metrics = metrics(&app).await;
+    let metrics = app.metrics().await;
     for line in [
         "caller_popup_store_up 0",
         "caller_popup_spooled 100000",
@@ -203,10 +202,6 @@ async fn a_start_while_the_database_is_away_believes_no_stranger() {
     let wish = app.request(Method::POST, "/api/simulator/calls").json(&json!({ "scenario": "guide" }));
     assert_eq!(wish.send().await.unwrap().status(), StatusCode::OK);
     eventually("the simulated call", async || (app.active_calls().await.len() == 2).then_some(())).await;
-}
-
-async fn metrics(app: &TestApp) -> String {
-    app.get("/metrics").await.text().await.expect("metrics are text")
 }
 
 /// Waits until this call is an active one in the database.

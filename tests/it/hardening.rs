@@ -158,8 +158,8 @@ async fn the_log_says_nothing_about_people(store: Store) {
     assert_eq!(post(&app, TOKEN, odd(PERSON).to_string()).await, StatusCode::OK);
     for path in ["/api/ringcentral/calls?number=%2B14165550177", "/api/ringcentral/active-calls?ticket=guessed-ticket"]
     {
-        app.request(Method::GET, path).bearer_auth(API_TOKEN).send().await.unwrap();
-        app.request(Method::GET, path).bearer_auth("another-wrong-token").send().await.unwrap();
+        app.bearing(API_TOKEN).get(path).await;
+        app.bearing("another-wrong-token").get(path).await;
     }
     if store == Store::Mongo {
         // A document no program should write: refused by our own reader, and nothing of it belongs in the log.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{PATIENCE, Setup, Store, TestApp, flat};
+use crate::support::{ADMIN_TOKEN, PATIENCE, Setup, Store, TestApp, flat};
 
 /// What proxies, tunnels and content networks add.
 #[rustfmt::skip]
@@ -140,7 +140,7 @@ async fn a_page_elsewhere_reads_nothing_through_this_machines_browser() {
 #[tokio::test]
 async fn a_webhook_that_a_page_sends_is_refused_with_and_without_a_token() {
     let ring = flat("of-a-page", "Ringing", json!({ "phoneNumber": "+14165551234" }));
-    let admins = ("API_TOKENS", "a-token-nobody-guesses");
+    let admins = ("API_TOKENS", ADMIN_TOKEN);
     let open = Setup::on(Store::Sqlite).with(admins.0, admins.1).start().await;
     let token = ("RINGCENTRAL_VERIFICATION_TOKEN", "expected");
     let verified = Setup::on(Store::Sqlite).with(token.0, token.1).with("PUBLIC_URL", "https://calls.example.com");

@@ -5,9 +5,9 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::fake_ringcentral::FakeRingCentral;
-use crate::support::{Setup, Store, TestApp, eventually, flat};
+use crate::support::{ADMIN_TOKEN, Setup, Store, TestApp, eventually, flat};
 
-const TOKEN: &str = "a-token-nobody-guesses";
+const TOKEN: &str = ADMIN_TOKEN;
 
 on_both_stores! {
     a_call_leaves_its_trace_in_the_metrics,
@@ -32,15 +32,15 @@ async fn a_call_leaves_its_trace_in_the_metrics(store: Store) {
         "caller_popup_store_up 1",
         "caller_popup_spooled 0",
     ] {
-        eventually(line, async || metrics(&app).await.lines().find(|found| *found == line).map(str::to_owned)).await;
+        eventually(line, async || app.metrics().await.lines().find(|found| *found == line).map(str::to_owned)).await;
     }
     let lag = "caller_popup_change_stream_lag_seconds_count ";
-    let told = async || metrics(&app).await.lines().find_map(|line| line.strip_prefix(lag)?.parse::<u64>().ok());
+    let told = async || app.metrics().await.lines().find_map(|line| line.strip_prefix(lag)?.parse::<u64>().ok());
     match store {
         Store::Mongo => eventually("the change stream told it", async || told().await.filter(|told| *told > 0)).await,
         Store::Sqlite => told().await.filter(|told| *told == 0).expect("the file has no change stream"),
     };
-    assert!(!metrics(&app).await.contains("4165551234"));
+    assert!(!app.metrics().await.contains("4165551234"));
 }
 
 async fn answers_are_what_the_description_says(store: Store) {
@@ -77,7 +77,7 @@ async fn answers_are_what_the_description_says(store: Store) {
 async fn only_admins_read_the_metrics() {
     let app = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).start().await;
     assert_eq!(app.get("/metrics").await.status(), StatusCode::UNAUTHORIZED);
-    let answer = app.request(Method::GET, "/metrics").bearer_auth(TOKEN).send().await.unwrap();
+    let answer = app.as_admin().get("/metrics").await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
     assert!(answer.text().await.unwrap().ends_with("# EOF\n"));
@@ -88,7 +88,7 @@ async fn a_wrong_token_at_the_webhook_is_counted_and_told() {
     let app = Setup::on(Store::Sqlite).with("RINGCENTRAL_VERIFICATION_TOKEN", "expected").start().await;
     let refused = app.post_webhook(&flat("forged", "Ringing", json!({}))).await;
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    assert!(metrics(&app).await.contains("caller_popup_webhooks_total{kind=\"unread\",status=\"401\"} 1"));
+    assert!(app.metrics().await.contains("caller_popup_webhooks_total{kind=\"unread\",status=\"401\"} 1"));
     let health = app.get_json("/health/ready").await;
     assert_eq!((&health["ready"], &health["refused_webhooks"]), (&json!(true), &json!(1)));
     assert!(health["last_refused_at"].is_string(), "{health}");
@@ -99,7 +99,7 @@ async fn a_wrong_token_at_the_webhook_is_counted_and_told() {
 async fn counts_are_for_those_who_may_read_calls() {
     let app = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).start().await;
     let health = async |bearer: &str| {
-        let answer = app.request(Method::GET, "/health/ready").bearer_auth(bearer).send().await.unwrap();
+        let answer = app.bearing(bearer).get("/health/ready").await;
         answer.json::<Value>().await.unwrap()
     };
     let counts = |health: &Value| ["spooled", "viewers", "refused_webhooks"].map(|count| health.get(count).cloned());
@@ -157,7 +157,7 @@ async fn who_guesses_a_token_is_counted_logged_and_slowed_and_others_are_not() {
         assert_eq!(right.header("X-Forwarded-For", from).send().await.unwrap().status(), 204);
     }
     assert_eq!(guess("192.0.2.4", 0, 0).await, 401, "another client");
-    let counted = app.request(Method::GET, "/metrics").bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap();
+    let counted = app.as_admin().get("/metrics").await.text().await.unwrap();
     for line in [
         "caller_popup_credentials_refused_total{credential=\"bearer\"} 101",
         "caller_popup_credentials_refused_total{credential=\"session\"} 100",
@@ -193,7 +193,7 @@ async fn what_ringcentral_says_of_the_subscription_is_for_those_who_may_read() {
     let setup = Setup::on(Store::Sqlite).with("API_TOKENS", TOKEN).with("PUBLIC_URL", "https://calls.example.com");
     let app = fake.settings().iter().fold(setup, |setup, (name, value)| setup.with(name, value)).start().await;
     let detail = async |bearer: &str| {
-        let answer = app.request(Method::GET, "/health/ready").bearer_auth(bearer).send().await.unwrap();
+        let answer = app.bearing(bearer).get("/health/ready").await;
         let health: Value = answer.json().await.unwrap();
         Some(health["subscription"]["detail"].as_str()?.to_owned())
     };
@@ -270,10 +270,6 @@ async fn the_handshakes_answer_carries_nothing_more() {
     let answer = handshake.send().await.unwrap();
     assert_eq!(answer.headers()["validation-token"], "echo");
     assert!(!answer.headers().contains_key("x-request-id"));
-}
-
-async fn metrics(app: &TestApp) -> String {
-    app.get("/metrics").await.text().await.expect("metrics are text")
 }
 
 /// Holds an answer against the schema of its route and status.

@@ -9,9 +9,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::support::chromium::Browser;
-use crate::support::{Setup, Store, TestApp, Viewer, eventually, token};
+use crate::support::{ADMIN_TOKEN, Setup, Store, TestApp, Viewer, eventually, token};
 
-const TOKEN: &str = "a-token-nobody-guesses";
+const TOKEN: &str = ADMIN_TOKEN;
 const CRM: &str = "https://crm.example.com";
 const ACTIVE: &str = "/api/ringcentral/active-calls";
 const STREAM: &str = "/api/ringcentral/call-stream";
@@ -29,7 +29,7 @@ async fn an_allowed_page_elsewhere_may_read_streams_and_lists() {
         (header(&list, "access-control-allow-origin"), header(&list, "access-control-allow-credentials")),
         (CRM, "true")
     );
-    let stream = app.client.get(app.url(STREAM)).bearer_auth(TOKEN).header("Origin", CRM);
+    let stream = app.as_admin().stream().header("Origin", CRM);
     let mut stream = Viewer::open(stream).await;
     stream.expect("connected").await;
     let stream = &stream.response;
@@ -111,7 +111,7 @@ async fn no_other_page_reads_or_changes_anything() {
 async fn answers_say_what_browsers_must_not_do_with_them() {
     let app = shared().await;
     for path in ["/", "/demo.html", "/api.html", "/call-popup.js", ACTIVE, "/nothing-here"] {
-        let answer = app.request(Method::GET, path).bearer_auth(TOKEN).send().await.unwrap();
+        let answer = app.as_admin().get(path).await;
         let policy = header(&answer, "content-security-policy");
         assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'self'"), "{path}: {policy}");
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
@@ -302,7 +302,7 @@ async fn whoever_comes_back_as_somebody_else_takes_the_stream_of_the_other_tabs_
     }
     let admin = token::signed(json!({ "sub": "root", "role": "admin", "exp": token::seconds_from_now(3600) }));
     eventually("three calls have ended", async || {
-        let answer = app.request(Method::GET, "/api/ringcentral/calls").bearer_auth(&admin).send().await.unwrap();
+        let answer = app.bearing(&admin).get("/api/ringcentral/calls").await;
         let past: Value = answer.json().await.unwrap();
         (past["calls"].as_array().map(Vec::len) == Some(3)).then_some(())
     })
@@ -452,7 +452,7 @@ async fn a_page_of_another_site_shows_calls_with_the_token_it_gives() {
     let dana = token::agent("dana", &["101"]);
     eventually("the service knows of the dismissal", async || {
         let path = format!("{ACTIVE}?dismissed=false");
-        let answer = app.request(Method::GET, &path).bearer_auth(&dana).send().await.unwrap();
+        let answer = app.bearing(&dana).get(&path).await;
         let left: Value = answer.json().await.unwrap();
         left["calls"].as_array().is_some_and(Vec::is_empty).then_some(())
     })

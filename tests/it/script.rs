@@ -5,7 +5,7 @@ use std::process::Output;
 
 use tokio::process::Command;
 
-use crate::support::{PATIENCE, Setup, Store, TestApp};
+use crate::support::{ADMIN_TOKEN, PATIENCE, Setup, Store, TestApp};
 
 on_both_stores! {
     the_script_follows_a_call_through_a_working_server,
@@ -34,8 +34,8 @@ async fn the_script_knows_the_verification_token() {
 
 #[tokio::test]
 async fn the_script_knows_an_admins_token() {
-    let app = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
-    let with = run_script(&app.url(""), &[("API_TOKEN", "a-token-nobody-guesses")]).await;
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", ADMIN_TOKEN).start().await;
+    let with = run_script(&app.url(""), &[("API_TOKEN", ADMIN_TOKEN)]).await;
     assert!(with.status.success(), "{}", String::from_utf8_lossy(&with.stderr));
     let without = run_script(&app.url(""), &[]).await;
     assert!(!without.status.success());

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use crate::durability::database_away;
 use crate::support::token::{self, SECRET};
-use crate::support::{Setup, Store, TestApp, Viewer, eventually};
+use crate::support::{ADMIN_TOKEN, Setup, Store, TestApp, Viewer, eventually};
 
-const TOKEN: &str = "a-token-nobody-guesses";
+const TOKEN: &str = ADMIN_TOKEN;
 const ACTIVE: &str = "/api/ringcentral/active-calls";
 const SESSION: &str = "/api/auth/session";
 const EVERYWHERE: &str = "/api/auth/session?everywhere=true";
@@ -136,7 +136,7 @@ async fn signing_out_everywhere_ends_every_session_of_the_viewer(store: Store) {
     assert_eq!(status(&apps[0], &again).await, 200);
     assert_eq!(status(&apps[0], &cookies[1]).await, 401);
 
-    let by_token = apps[0].request(Method::DELETE, EVERYWHERE).bearer_auth(&dana).send().await.unwrap();
+    let by_token = apps[0].bearing(&dana).delete(EVERYWHERE).await;
     assert_eq!((by_token.status().as_u16(), status(&apps[0], &again).await), (204, 401), "without a cookie");
 }
 

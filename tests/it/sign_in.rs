@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fake_ringcentral::{ACCOUNT, FakeRingCentral, Person};
 use crate::support::chromium::Browser;
-use crate::support::{Setup, Store, TestApp, Viewer};
+use crate::support::{ADMIN_TOKEN, Setup, Store, TestApp, Viewer};
 
 const LOGIN: &str = "/api/auth/ringcentral/login";
 const CALLBACK: &str = "/api/auth/ringcentral/callback";
@@ -254,7 +254,7 @@ async fn each_refusal_leads_back_with_its_reason() {
     assert_eq!(visitor.come_back(&authorize, &stranger).await, "/?error=sign_in_other_account");
     assert_eq!(visitor.get(ACTIVE).await.status(), 401);
 
-    let without = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
+    let without = Setup::on(Store::Sqlite).with("API_TOKENS", ADMIN_TOKEN).start().await;
     assert_eq!(location(&Visitor::of(&without).get(LOGIN).await), "/?error=sign_in_off");
 }
 
@@ -264,7 +264,7 @@ async fn the_sign_in_page_offers_ringcentral_only_where_it_is_configured() {
         async |app: &TestApp| -> Value { Visitor::of(app).get("/api/auth/methods").await.json().await.unwrap() };
     let fake = FakeRingCentral::start().await;
     assert_eq!(methods(&program(&fake, Store::Sqlite).await).await, json!({ "ringcentral": true }));
-    let without = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
+    let without = Setup::on(Store::Sqlite).with("API_TOKENS", ADMIN_TOKEN).start().await;
     assert_eq!(methods(&without).await, json!({ "ringcentral": false }));
 
     let browser = Browser::open(&without, "/").await;
@@ -292,7 +292,7 @@ async fn what_a_sign_in_asks_of_ringcentral_is_counted_also_without_credentials_
 
 #[tokio::test]
 async fn the_dashboard_says_why_nobody_is_signed_in() {
-    let app = Setup::on(Store::Sqlite).with("API_TOKENS", "a-token-nobody-guesses").start().await;
+    let app = Setup::on(Store::Sqlite).with("API_TOKENS", ADMIN_TOKEN).start().await;
     let browser = Browser::open(&app, "/?error=sign_in_other_account").await;
     let reason = "document.querySelector('#sign-in-reason').textContent";
     browser

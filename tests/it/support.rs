@@ -1,5 +1,6 @@
 //! What the tests speak: a running program ([`TestApp`]), its callers, its viewers ([`Viewer`]), its database, a browser.
 
+pub mod caller;
 pub mod chromium;
 pub mod cluster;
 pub mod event_stream;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+pub use caller::ADMIN_TOKEN;
 pub use fixture::{fixture, flat};
 use process::{Log, launch, program};
 pub use viewer::{Frame, Viewer};

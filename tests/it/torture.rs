@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::support::cluster::Cluster;
-use crate::support::{Frame, Setup, Store, TestApp, Viewer, eventually, flat, token, within};
+use crate::support::{ADMIN_TOKEN, Frame, Setup, Store, TestApp, Viewer, eventually, flat, token, within};
 
 /// A load balancer gives up on an instance that does not answer, and tries another.
 const UNANSWERED: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ const SETTLED: Duration = Duration::from_secs(60);
 const STAYS: u32 = 12;
 /// One viewer of so many is the agent of extension 101, the others are admins.
 const AGENTS: u64 = 6;
-const ADMIN: &str = "a-token-nobody-guesses";
+const ADMIN: &str = ADMIN_TOKEN;
 
 #[tokio::test]
 async fn viewers_who_are_cut_and_sent_elsewhere_miss_nothing() {
