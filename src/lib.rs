@@ -23,6 +23,7 @@
 //! | [`call`] | a call and how what is told changes it | I/O, clocks |
 //! | [`phone`], [`customer`] | numbers and customers | where they are kept |
 //! | [`metrics`] | what operators measure | what it means |
+//! | [`secret`] | new secrets, and digests of them | what they protect |
 //! | [`ringcentral`] | their JSON, their API | our store and viewers |
 //! | [`store`] | MongoDB and SQLite behind one enum | RingCentral's words |
 //! | [`hub`] | the log that viewers read | HTTP |
@@ -36,10 +37,10 @@
 //!
 //! # A call arrives
 //!
-//! 1. [`http`] checks the verification token and hands the body to `Notification::parse`, which turns it into
-//!    [`call::CallEvent`]s: facts about legs, not states of calls.
+//! 1. [`http`] checks the verification token and hands the body to `Notification::parse`. `Body::read` keeps what is used of the
+//!    JSON, within bounds; `Notification::of` turns that into [`call::CallEvent`]s: facts about legs, not states of calls.
 //! 2. In [`app::App::ingest`] facts wait their turn: those of one call, whichever of its sessions they name, are taken in
-//!    one after the other.
+//!    one after the other. Facts about an erased person are dropped there.
 //! 3. While [`store::Store::look`] asks for every call that the sessions lead to, the caller is looked up, for at most
 //!    25 ms; a name that takes longer follows. A call that nobody can have told before is not looked for.
 //! 4. [`store::Store::apply_to`] lets [`call::Call::apply`] derive the next call and writes it if nobody else did
@@ -62,6 +63,7 @@ pub mod call;
 pub mod customer;
 pub mod metrics;
 pub mod phone;
+pub mod secret;
 
 pub mod hub;
 pub mod import;

@@ -28,7 +28,6 @@ use axum::response::Response;
 use axum_extra::extract::cookie::Key;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -44,6 +43,7 @@ use crate::config::JwtKey;
 use crate::hub::{Sees, Viewer};
 use crate::ringcentral::Client;
 use crate::ringcentral::directory::Directory;
+use crate::secret::{digest, generate};
 use crate::store::{NewSession, Store};
 
 /// Names under which people try to put a secret into an address, where logs and histories keep it.
@@ -134,7 +134,7 @@ impl Gate {
             let (JwtKey::Hs256(secret) | JwtKey::Rs256(secret) | JwtKey::Es256(secret)) = key;
             (jwt::Verifier::new(key, settings.jwt_audience.as_deref()), digest(secret))
         });
-        let tokens = settings.api_tokens.iter().map(|secret| digest(secret));
+        let tokens = settings.api_tokens.iter().map(digest);
         let sign_in_voucher = sign_in.as_ref().map(|_| sign_in::voucher(ringcentral));
         Ok(Self(Arc::new(Inner {
             api_tokens: settings.api_tokens.clone(),
@@ -288,12 +288,7 @@ impl From<Badge> for Viewer {
     }
 }
 
-/// What may be kept of a secret.
-fn digest(secret: &str) -> String {
-    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A secret of our own: 256 random bits, fit for addresses.
+/// A secret of our own: 256 random bits.
 fn secret() -> String {
-    format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>())
+    generate::<32>()
 }

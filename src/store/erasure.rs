@@ -9,11 +9,11 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::call::{Call, CallEvent, Fact, LegState, Source};
 use crate::phone::{PhoneNumber, Region};
+use crate::secret;
 
 /// How long facts of an erased call may be late: a call lasts hours, and an outage of the database may spool some of its facts.
 pub const REMEMBERED: TimeDelta = TimeDelta::hours(24);
@@ -61,8 +61,7 @@ pub fn of_customer(id: &str) -> String {
 }
 
 fn digest(kind: &str, text: &str) -> String {
-    let digest = Sha256::new().chain_update(kind).chain_update(":").chain_update(text).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    secret::digest(format!("{kind}:{text}"))
 }
 
 /// What an instance knows of erasures.

@@ -135,7 +135,7 @@ async fn arrive(edge: &Edge, departure: Departure, answer: Return, address: IpAd
     let code = answer.code.ok_or("sign_in_refused")?;
     // First, so that a stranger who is over the limit costs no request and no write.
     let mut attempt = gate.0.guesses.attempt(address).await.ok_or("sign_in_failed")?;
-    let state = digest(&format!("state:{}", departure.state));
+    let state = digest(format!("state:{}", departure.state));
     let is_first = edge.app.store().use_once(&state, departure.until + REMEMBERED).await.map_err(|cause| {
         gate.0.guesses.note_failure(|| cause.to_string());
         "sign_in_failed"
@@ -168,7 +168,7 @@ fn reason(cause: &Error) -> String {
 /// What vouches for a session that began with RingCentral: the app, by its id and secret.
 pub(super) fn voucher(config: &RingCentralConfig) -> String {
     let part = |part: &Option<String>| part.as_deref().map_or_else(String::new, digest);
-    digest(&format!("{}:{}", part(&config.client_id), part(&config.client_secret)))
+    digest(format!("{}:{}", part(&config.client_id), part(&config.client_secret)))
 }
 
 impl Gate {

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use rand::Rng;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::secret::{digest, generate};
 
 /// RingCentral takes at most 32 characters; so many random hex digits are 128 bits.
 const GENERATED_BYTES: usize = 16;
@@ -31,7 +31,7 @@ impl Verification {
             }
             (_, Some(stored)) => stored,
             (configured, None) => {
-                let token = configured.map_or_else(generated, str::to_owned);
+                let token = configured.map_or_else(generate::<GENERATED_BYTES>, str::to_owned);
                 Self { token, previous: None, subscription_id: None }
             }
         }
@@ -64,20 +64,6 @@ impl Digests {
         let presented = digest(presented);
         self.0.iter().fold(false, |found, known| found | bool::from(known.as_bytes().ct_eq(presented.as_bytes())))
     }
-}
-
-fn digest(token: impl AsRef<[u8]>) -> String {
-    hex(&Sha256::digest(token))
-}
-
-fn generated() -> String {
-    let mut bytes = [0; GENERATED_BYTES];
-    rand::rng().fill_bytes(&mut bytes);
-    hex(&bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Secrets stay out of logs.
