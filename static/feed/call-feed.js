@@ -28,7 +28,13 @@ import { followPage } from "./page-events.js";
 import { Tabs } from "./tabs.js";
 
 /** Part of the name of the channel: tabs of a version whose messages differ do not share a stream. */
-const PROTOCOL = "3";
+const PROTOCOL = "4";
+
+/**
+ * @typedef {"resync" | "viewerchange"} Beginning  An event after which what was read over HTTP is to be read again.
+ */
+/** @type {Beginning[]} */
+const BEGINNINGS = ["viewerchange", "resync"];
 
 /**
  * @typedef {TabsBrowser & StreamBrowser & PageBrowser & BlockadeBrowser & { log: (line: string) => void }} FeedBrowser
@@ -61,6 +67,13 @@ export class CallFeed extends EventTarget {
   #service;
   #stream;
   #blockade;
+  /**
+   * When each of these events came last, shared with the calls: a tab whose main thread hung, that led by mistake or was in
+   * the back-forward cache finds out by it that it missed one. Null in a tab that has not followed anything yet.
+   *
+   * @type {Partial<Record<Beginning, number>> | null}
+   */
+  #begun = null;
   #loggedSharing = false;
 
   /**
@@ -75,7 +88,7 @@ export class CallFeed extends EventTarget {
     this.#service = new Service(this.#src, (url, options) => this.#credential.fetch(url, options));
     this.#blockade = new Blockade(this.#src, this.#browser);
     this.#tabs = new Tabs(this.#browser, {
-      lead: () => this.#stream.open(),
+      lead: () => this.#lead(),
       stepBack: () => this.#stepBack(),
       ping: (wake) => this.#onPing(wake),
       message: (message) => this.#onMessage(message),
@@ -193,7 +206,11 @@ export class CallFeed extends EventTarget {
 
   /** Another token: what is known belongs to the viewer before. */
   #changeViewer() {
-    this.#reopen(() => this.#clear("connecting"));
+    this.#reopen(() => {
+      this.#clear("connecting");
+      // The tabs of that viewer began at other times.
+      this.#begun = null;
+    });
   }
 
   /** @param {() => void} [meanwhile] */
@@ -301,6 +318,11 @@ export class CallFeed extends EventTarget {
     this.#tabs.post({ kind: "hello" });
   }
 
+  #lead() {
+    this.#begun ??= {};
+    this.#stream.open();
+  }
+
   /** Another tab leads, and knows what this one missed. */
   #stepBack() {
     this.#stream.stop();
@@ -319,38 +341,41 @@ export class CallFeed extends EventTarget {
         this.#loggedSharing = true;
         this.#browser.log("Call stream connected, shared with another tab");
       }
-      this.#show(message.calls, message.status, message.event);
+      const known = this.#begun ?? message.begun;
+      this.#begun = message.begun;
+      this.#show(message.calls, message.status, BEGINNINGS.filter((event) => message.begun[event] !== known[event]));
     }
   }
 
-  /** @param {string | null} event */
-  #share(event = null) {
+  #share() {
     const { calls, status } = this;
-    this.#tabs.post({ kind: "state", calls, status, position: this.#stream.position, event });
+    this.#tabs.post({ kind: "state", calls, status, position: this.#stream.position, begun: this.#begun });
   }
 
   /**
    * @param {Call[]} calls
    * @param {FeedStatus} status
-   * @param {string | null} event  sent beside `change`, if any
+   * @param {Beginning[]} events  sent beside `change`
    */
-  #show(calls, status, event = null) {
+  #show(calls, status, events = []) {
     const before = this.status;
     this.calls = calls;
     this.status = status;
     this.dispatchEvent(new Event("change"));
     if (!isSameStatus(before, status)) this.dispatchEvent(new CustomEvent("statuschange", { detail: status }));
-    if (event) this.dispatchEvent(new Event(event));
+    for (const event of events) this.dispatchEvent(new Event(event));
   }
 
   /**
    * @param {Partial<FeedStatus>} changes
    * @param {Call[]} calls
-   * @param {string | null} event
+   * @param {Beginning | null} event
    */
   #set(changes, calls = this.calls, event = null) {
-    this.#show(calls, { ...this.status, ...changes }, event);
-    if (this.#tabs.leading) this.#share(event);
+    // Two within a millisecond are two.
+    if (event) this.#begun = { ...this.#begun, [event]: Math.max(Date.now(), (this.#begun?.[event] ?? 0) + 1) };
+    this.#show(calls, { ...this.status, ...changes }, event ? [event] : []);
+    if (this.#tabs.leading) this.#share();
   }
 }
 

@@ -91,9 +91,9 @@ test("what a leader that lost its lock still sends is not believed", async () =>
   await settle();
   browser.stream.says("call", { call: call() });
   await settle();
-  const channel = new (browser.broadcastChannel())(`caller-popup 3 ${SRC}`);
+  const channel = new (browser.broadcastChannel())(`caller-popup 4 ${SRC}`);
   channel.onmessage = () => {};
-  channel.postMessage({ kind: "state", calls: [], status: tab.status, position: "0", event: null, term: 1 });
+  channel.postMessage({ kind: "state", calls: [], status: tab.status, position: "0", begun: {}, term: 1 });
   await settle();
   assert.deepEqual(late.calls.map(({ id }) => id), ["a"]);
   channel.postMessage({ kind: "dismiss", id: "a", term: 1 });
@@ -525,6 +525,49 @@ test("a full set of calls sends resync, a resumed stream does not", async () => 
   browser.stream.says("resync", { active: [] });
   await settle();
   assert.deepEqual([resyncs, later], [2, 1]);
+});
+
+test("a leader that hung while another tab got a full set of calls sends resync when it follows that tab", async () => {
+  const { tab: sleeper, state } = hangingTab();
+  let resyncs = 0;
+  sleeper.addEventListener("resync", () => (resyncs += 1));
+  await settle();
+  browser.stream.says("connected", { resumed: false, active: [] }, "1");
+  browser.tab();
+  await settle();
+  state.hangs = true;
+  await pass(15_000);
+  browser.stream.says("connected", { resumed: false, active: [] }, "9");
+  await settle();
+  assert.equal(resyncs, 1, "it hangs, or thinks that it leads");
+  state.hangs = false;
+  for (let beat = 0; beat < 2; beat += 1) {
+    browser.stream.says("heartbeat");
+    await settle();
+    assert.equal(resyncs, 2);
+  }
+});
+
+test("a page that was in the back-forward cache while another tab got a full set of calls, or another viewer, says so when it is shown", async () => {
+  await connectedTab();
+  const window = new EventTarget();
+  const tab = browser.tab({ window });
+  const said = [];
+  for (const event of ["viewerchange", "resync"]) tab.addEventListener(event, () => said.push(event));
+  await settle();
+  window.dispatchEvent(new Event("pagehide"));
+  browser.stream.says("resync", { active: [] });
+  window.dispatchEvent(new Event("pageshow"));
+  await settle();
+  assert.deepEqual(said, ["resync"]);
+  window.dispatchEvent(new Event("pagehide"));
+  const other = browser.tab();
+  await settle();
+  other.restart({ viewerChanged: true });
+  await settle();
+  window.dispatchEvent(new Event("pageshow"));
+  await settle();
+  assert.deepEqual(said, ["resync", "viewerchange"]);
 });
 
 test("the clock follows the server's", async () => {
