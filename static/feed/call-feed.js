@@ -126,6 +126,11 @@ export class CallFeed extends EventTarget {
     return this.#service;
   }
 
+  /** Whose the calls are, as the token says; null where the cookie says it. */
+  viewer() {
+    return this.token ? this.#credential.viewer() : Promise.resolve(null);
+  }
+
   /** How often to ask while no stream comes through, in milliseconds. */
   set pollMs(/** @type {number} */ ms) {
     this.#stream.pollMs = ms;

@@ -46,6 +46,7 @@ import { PopupAttributes } from "./attributes.js";
 import { CallCard } from "./call-card.js";
 import { CardStack } from "./card-stack.js";
 import { FoldedList } from "./folded-list.js";
+import { KeptCalls } from "./kept-calls.js";
 import { LineMonitor } from "./line-monitor.js";
 import { SeenCalls } from "./seen-calls.js";
 import { matchesShortcut } from "./shortcut.js";
@@ -54,6 +55,8 @@ import { TopLayer } from "./top-layer.js";
 
 /** The guide's; the service has a setting of its own. */
 const CUSTOMER_URL = "/customers/{id}";
+/** How many ended calls are looked through for those that were in the pill of the page before. */
+const LOOKED_THROUGH = 100;
 
 /**
  * @typedef {EventTarget & {
@@ -80,6 +83,8 @@ export class CallPopup extends PopupAttributes {
   /** @type {HTMLElement | null} */
   #cameFrom = null;
   #seen = new SeenCalls();
+  #kept = new KeptCalls();
+  #isRestoring = false;
   #stack = new CardStack();
   #folded = new FoldedList((call) => this.#makeFoldedCard(call));
   #announcer = new Announcer();
@@ -227,6 +232,39 @@ export class CallPopup extends PopupAttributes {
     this.#line.update(feed);
     this.#show(feed.calls);
     this.#tick();
+    if (feed !== this.#ownFeed) return;
+    if (this.#kept.isLoaded) this.#restore(feed.calls);
+    else if (feed.status?.state === "live" || feed.status?.state === "polling") this.#restoreAll(this.#ownFeed);
+  }
+
+  /**
+   * Puts the calls into the pill again that were in it on the page before. Only once the service was heard: its clock says
+   * how long they are kept.
+   *
+   * @param {CallFeed} feed
+   */
+  async #restoreAll(feed) {
+    if (this.#isRestoring) return;
+    this.#isRestoring = true;
+    const { signal } = /** @type {AbortController} */ (this.#following);
+    const isCurrent = () => this.#isRestoring && feed === this.#ownFeed && !signal.aborted;
+    const viewer = await feed.viewer();
+    if (!isCurrent()) return;
+    this.#kept.load(viewer, this.#now());
+    this.#restore(feed.calls);
+    if (!this.#kept.isIncomplete) return;
+    const page = await feed.service.get(`api/ringcentral/calls?limit=${LOOKED_THROUGH}`, { signal }).catch(() => null);
+    if (page && isCurrent()) this.#restore(page.calls);
+  }
+
+  /** @param {Call[]} calls */
+  #restore(calls) {
+    if (!this.#kept.isIncomplete) return;
+    for (const { call, until } of this.#kept.find(calls, this.#now())) {
+      if (!this.#isKnown(call) && !this.#seen.isDismissed(call.id)) this.#folded.calls.add(call, this.#now(), until);
+    }
+    this.#folded.render();
+    this.#layOut();
   }
 
   /** @param {Call[]} calls */
@@ -319,6 +357,8 @@ export class CallPopup extends PopupAttributes {
   /** Another person uses this page. */
   #forget() {
     this.#seen.clear();
+    this.#kept.clear();
+    this.#isRestoring = false;
     this.#folded.calls.clear();
     this.#folded.render();
     this.#layOut();
@@ -329,6 +369,8 @@ export class CallPopup extends PopupAttributes {
     this.#stack.arrange();
     this.#folded.calls.clear();
     this.#folded.render();
+    this.#kept = new KeptCalls();
+    this.#isRestoring = false;
   }
 
   #refresh() {
@@ -360,6 +402,7 @@ export class CallPopup extends PopupAttributes {
     this.#foldAll.hidden = cards.length === 0;
     this.#foldAll.classList.toggle("few", cards.length < 3);
     if (this.statusPill === "off") this.#line.element.hidden = true;
+    this.#kept.write([...this.#folded.calls.entries, ...cards.map(({ call }) => ({ call, until: null }))], this.#now());
     this.#top.open = cards.length > 0 || !this.#folded.pill.hidden || !this.#line.element.hidden;
   }
 

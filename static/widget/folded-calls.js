@@ -6,7 +6,7 @@
  */
 
 /** How long a call stays after it stopped ringing. */
-const RECENT_MS = 5 * 60_000;
+export const RECENT_MS = 5 * 60_000;
 /** Calls that are over, at most; a pill is no history. */
 const MOST_RECENT = 10;
 
@@ -19,6 +19,10 @@ const MOST_RECENT = 10;
 export class FoldedCalls {
   /** @type {Entry[]} */
   #entries = [];
+
+  get entries() {
+    return this.#entries;
+  }
 
   /** Newest first. */
   get calls() {
@@ -51,10 +55,11 @@ export class FoldedCalls {
   /**
    * @param {Call} call
    * @param {number} now
+   * @param {number} until  when it is dropped, unless it rings
    */
-  add(call, now) {
+  add(call, now, until = now + RECENT_MS) {
     this.remove(call.id);
-    this.#entries.push({ call, until: call.status === "ringing" ? null : now + RECENT_MS });
+    this.#entries.push({ call, until: call.status === "ringing" ? null : until });
     this.#entries.sort((a, b) => Date.parse(b.call.timestamp) - Date.parse(a.call.timestamp));
     const over = this.#entries.filter(({ until }) => until !== null);
     for (const { call: oldest } of over.slice(MOST_RECENT)) this.remove(oldest.id);

@@ -106,6 +106,22 @@ async fn a_card_that_folded_on_one_page_is_in_the_pill_of_the_next() {
     browser.run(PARTS).await;
     browser.until("the pill again", "shown('recent') === '1 call ringing'").await;
     is(&browser, "cards().length", json!(0)).await;
+    browser.run("document.querySelector('call-popup').autoDismiss = 1").await;
+    app.ring("other", "+14165559999").await;
+    browser.until("both", "shown('recent') === '2 calls ringing'").await;
+    app.hang_up("patient").await;
+    app.hang_up("other").await;
+    browser.until("both are over", "shown('recent') === '2 recent calls'").await;
+    browser.go(&app.url("/?over")).await;
+    browser.run(PARTS).await;
+    browser.until("the calls that ended", "shown('recent') === '2 recent calls'").await;
+    browser.run("root().querySelector('[part~=recent]').click()").await;
+    browser.run("listed()[0].querySelector('[part~=dismiss]').click()").await;
+    browser.until("one was dismissed", "shown('recent') === '1 recent call'").await;
+    browser.go(&app.url("/?dismissed")).await;
+    browser.run(PARTS).await;
+    browser.until("the other", "shown('recent') === '1 recent call'").await;
+    is(&browser, "JSON.stringify(sessionStorage).includes('1416')", json!(false)).await;
 }
 
 #[tokio::test]
