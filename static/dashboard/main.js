@@ -8,6 +8,7 @@ import { find } from "../lib/dom.js";
 import { Service } from "../lib/service.js";
 import { CallPopup } from "../widget/call-popup.js";
 import { Dashboard } from "./dashboard.js";
+import { keepBelow } from "./keep-below.js";
 import { HistoryView } from "./views/history.js";
 import { LiveView } from "./views/live.js";
 
@@ -19,6 +20,8 @@ const routes = Object.entries(VIEWS).map(([name, create]) => {
   const link = find(document, `nav a[href="#${name}"]`, HTMLElement);
   return [name, { root, link, create }];
 });
-const { feed } = find(document, "call-popup", CallPopup);
+const popup = find(document, "call-popup", CallPopup);
+keepBelow(find(document, "header", HTMLElement), popup);
+const { feed } = popup;
 if (!(feed instanceof CallFeed)) throw new Error("the dashboard's popup has a feed of its own");
 new Dashboard(document, Object.fromEntries(routes), feed, new Service()).start();

@@ -125,6 +125,22 @@ async fn a_card_that_folded_on_one_page_is_in_the_pill_of_the_next() {
 }
 
 #[tokio::test]
+async fn cards_begin_below_the_header_of_the_dashboard_however_many_rows_it_has() {
+    let app = TestApp::start(Store::Sqlite).await;
+    app.ring("patient", "+14165551234").await;
+    let browser = Browser::open(&app, "/").await;
+    browser.run(PARTS).await;
+    for (width, rows) in [(1280, 1), (375, 2)] {
+        let metrics = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        browser.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        let tall = format!("document.querySelector('header').offsetHeight > {}", (rows - 1) * 80);
+        browser.until("the header's rows", &tall).await;
+        let below = "cards()[0]?.getBoundingClientRect().top >= document.querySelector('header').offsetHeight";
+        browser.until(&format!("the card is below the header at {width} px"), below).await;
+    }
+}
+
+#[tokio::test]
 async fn the_time_of_a_card_does_not_run_while_the_page_is_hidden() {
     let (_app, browser) = demo(&["Known caller"]).await;
     let turn = |state: &str| {
