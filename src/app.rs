@@ -28,8 +28,8 @@ use tracing::{debug, error, info, warn};
 
 use crate::call::{Call, CallEvent, Direction, Fact, LegState, MOST_PARTIES};
 use crate::config::Config;
-use crate::customer::Customer;
-use crate::hub::{Hub, Source};
+use crate::customer::{Customer, CustomerDetails};
+use crate::hub::{Hub, Sees, Source, Viewer};
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::notification::{Census, Kind, Notification};
@@ -356,6 +356,22 @@ impl App {
     /// Ended calls, newest first.
     pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, StoreError> {
         self.0.store.history(query).await
+    }
+
+    /// A customer, for a viewer who sees everything or a call with them.
+    pub async fn customer(&self, id: &str, viewer: &Viewer) -> Result<Option<CustomerDetails>, StoreError> {
+        if self.has_call_with(id, viewer).await? { self.0.store.customer(id).await } else { Ok(None) }
+    }
+
+    async fn has_call_with(&self, id: &str, viewer: &Viewer) -> Result<bool, StoreError> {
+        let Sees::Extensions(extension_ids) = &viewer.sees else { return Ok(true) };
+        let is_with = |call: &Arc<Call>| call.customers.iter().any(|customer| customer.id == id);
+        if self.0.hub.active_calls(viewer).iter().any(is_with) {
+            return Ok(true);
+        }
+        let (customer_id, extension_ids) = (Some(id.to_owned()), Some(extension_ids.clone()));
+        let query = HistoryQuery { limit: 1, customer_id, extension_ids, ..HistoryQuery::default() };
+        Ok(!self.history(query).await?.calls.is_empty())
     }
 
     /// Ends calls that are over or went silent, as of `now`.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::phone::{PhoneNumber, Region};
+
 /// A customer who may be the caller. Read from the host application's collection; ours only as a copy on the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Customer {
@@ -15,6 +17,47 @@ pub struct Customer {
     /// Why this customer was found.
     #[serde(rename = "match")]
     pub matched: Match,
+}
+
+/// A customer by themselves, without a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CustomerDetails {
+    /// The host application's own id, as text.
+    pub id: String,
+    /// `None` when none of the configured name fields has text.
+    pub name: Option<String>,
+    /// `None` when unset.
+    pub email: Option<String>,
+    /// Each number once.
+    pub numbers: Vec<CustomerNumber>,
+}
+
+/// A telephone number of a customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CustomerNumber {
+    /// E.164; `None` where the text cannot be read as a public number.
+    pub number: Option<String>,
+    /// For people; the text itself where it cannot be read.
+    pub display: String,
+}
+
+impl CustomerNumber {
+    /// The numbers in the texts of a customer, which may hold several each.
+    pub fn all_of(texts: &[String], region: Region) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for text in texts {
+            let read = PhoneNumber::parse_all(text, region);
+            let unread = || Self { number: None, display: text.clone() };
+            let known = |number: &PhoneNumber| Self { number: Some(number.e164()), display: number.display(region) };
+            let found = if read.is_empty() { vec![unread()] } else { read.iter().map(known).collect() };
+            for number in found {
+                if !all.contains(&number) {
+                    all.push(number);
+                }
+            }
+        }
+        all
+    }
 }
 
 /// How sure a match is.

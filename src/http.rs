@@ -5,6 +5,7 @@ mod assets;
 mod auth;
 mod calls;
 mod client_address;
+mod customers;
 mod door;
 mod error;
 mod extract;
@@ -80,6 +81,7 @@ pub const ROUTES: &[Route] = &[
     route(GET, "/api/ringcentral/active-calls", Who::Viewer, |by| on(by, calls::active)),
     route(GET, "/api/ringcentral/calls", Who::Viewer, |by| on(by, calls::history)),
     route(POST, "/api/ringcentral/calls/{id}/dismiss", Who::Viewer, |by| on(by, calls::dismiss)),
+    route(GET, "/api/customers/{id}", Who::Viewer, |by| on(by, customers::show)),
     route(DELETE, "/api/customers/by-number/{number}", Who::Admin, |by| on(by, calls::erase)),
     route(GET, "/api/ringcentral/config", Who::Viewer, |by| on(by, calls::config)),
     route(POST, "/api/simulator/calls", Who::Admin, |by| on(by, simulator::play)),

@@ -26,7 +26,7 @@ use chrono::{DateTime, Utc};
 
 use crate::call::{Call, CallEvent};
 use crate::config::Config;
-use crate::customer::Customer;
+use crate::customer::{Customer, CustomerDetails};
 use crate::phone::PhoneNumber;
 pub use advance::{Held, Known, Place, calls_of};
 pub use customer_watch::{Changed, CustomerWatch};
@@ -311,6 +311,14 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.customers_by_phone(number).await,
             Self::Sqlite(sqlite) => sqlite.customers_by_phone(number).await,
+        }
+    }
+
+    /// The customer with this id, as [`Customer::id`] has it.
+    pub async fn customer(&self, id: &str) -> Result<Option<CustomerDetails>> {
+        match self {
+            Self::Mongo(mongo) => mongo.customer_by_id(id).await,
+            Self::Sqlite(sqlite) => sqlite.customer_by_id(id).await,
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::{ApiError, method_not_allowed};
 use site::Site;
@@ -46,9 +46,21 @@ pub fn prepare() {
     current();
 }
 
+/// Where the default of `CUSTOMER_URL` leads, and the page that shows the customer.
+const CUSTOMERS: &str = "customers/";
+const CUSTOMER_PAGE: &str = "../customer.html?id=";
+
 /// A file of `static/`, or 404.
 pub async fn file(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let site = current();
+    if let Some(id) = uri.path().trim_start_matches('/').strip_prefix(CUSTOMERS)
+        && !id.is_empty()
+        && !id.contains('/')
+    {
+        // What separates parameters is text in a path. Relative, because the service may be under a prefix.
+        let id = id.replace('&', "%26").replace('+', "%2B");
+        return Redirect::temporary(&format!("{CUSTOMER_PAGE}{id}")).into_response();
+    }
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",
         path => path,

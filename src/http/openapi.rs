@@ -11,7 +11,7 @@ use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder,
 use utoipa::{Modify, OpenApi};
 
 use super::auth::Who;
-use super::{ROUTES, auth, calls, error, health, metrics, simulator, stream, webhook};
+use super::{ROUTES, auth, calls, customers, error, health, metrics, simulator, stream, webhook};
 
 /// What a client sends, where a field that is left out is fine; in answers nothing is left out.
 const SENT: [&str; 2] = ["Entry", "Wish"];
@@ -32,6 +32,7 @@ const SENT: [&str; 2] = ["Entry", "Wish"];
         calls::active,
         calls::history,
         calls::dismiss,
+        customers::show,
         calls::erase,
         calls::config,
         simulator::play,

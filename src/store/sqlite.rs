@@ -24,7 +24,7 @@ use super::file::File;
 use super::person::Person;
 use super::{CustomerRecord, Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Result};
 use crate::call::{Call, CallEvent, millis};
-use crate::customer::Customer;
+use crate::customer::{Customer, CustomerDetails};
 use crate::phone::{PhoneNumber, Region};
 use erasing::Search;
 use people::import;
@@ -107,6 +107,11 @@ impl Sqlite {
     pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
         let (number, region) = (number.clone(), self.region);
         self.file.read(move |db| phone_keys::customers(db, &number, region)).await
+    }
+
+    pub async fn customer_by_id(&self, id: &str) -> Result<Option<CustomerDetails>> {
+        let (id, region) = (id.to_owned(), self.region);
+        self.file.read(move |db| people::by_id(db, &id, region)).await
     }
 
     /// Brings the keys of customers' numbers in line with what reads numbers now, once.

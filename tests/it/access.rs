@@ -21,6 +21,7 @@ const TABLE: &[(&str, [u16; 9])] = &[
     ("GET /api/ringcentral/active-calls",       [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("GET /api/ringcentral/calls",              [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("POST /api/ringcentral/calls/{id}/dismiss",[401, 401,  401,    200,  404,  200,  403,      403, 403]),
+    ("GET /api/customers/{id}",                 [401, 401,  401,    200,  404,  200,  403,      403, 403]),
     ("DELETE /api/customers/by-number/{number}",[401, 401,  401,    403,  403,  200,  403,      403, 403]),
     ("GET /api/ringcentral/config",             [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("POST /api/simulator/calls",               [401, 401,  401,    403,  403,  200,  403,      403, 403]),
@@ -58,7 +59,8 @@ fn every_route_has_a_row_and_every_row_is_a_route() {
 
 #[tokio::test]
 async fn every_route_answers_every_caller_as_the_table_says() {
-    let app = guarded(Store::Sqlite).with("RINGCENTRAL_VERIFICATION_TOKEN", "expected").start().await;
+    let setup = guarded(Store::Sqlite).with("RINGCENTRAL_VERIFICATION_TOKEN", "expected");
+    let app = setup.with_customers(&[("Sarah", "sarah@example.com", "+14165551234")]).await.start().await;
     let client = Client::builder().redirect(Policy::none()).build().unwrap();
     let mut ring = crate::support::flat("seen", "Ringing", json!({ "phoneNumber": "+14165551234" }));
     ring["event"] = "/restapi/v1.0/account/~/extension/101/presence".into();
@@ -66,6 +68,7 @@ async fn every_route_answers_every_caller_as_the_table_says() {
     assert_eq!(delivery.json(&ring).send().await.unwrap().status(), 200);
     let active = read(&app, "/api/ringcentral/active-calls", TOKEN).await;
     let id = active["calls"][0]["id"].as_str().expect("the call is active");
+    let customer = active["calls"][0]["customer_id"].as_str().expect("the caller is known");
     let local = TestApp::start(Store::Sqlite).await;
 
     let expired = token::signed(json!({ "sub": "late", "role": "admin", "exp": token::seconds_from_now(-90) }));
@@ -87,7 +90,9 @@ async fn every_route_answers_every_caller_as_the_table_says() {
     let mut wrong = Vec::new();
     for (row, expected) in TABLE {
         let (method, path) = row.split_once(' ').expect("a row is a method and a path");
-        let path = path.replace("{id}", id).replace("{number}", "+14165550199");
+        let path = path
+            .replace("{id}", if path.contains("customers") { customer } else { id })
+            .replace("{number}", "+14165550199");
         for ((caller, app, dress), expected) in callers.iter().zip(expected) {
             // What is true of GET must be true of HEAD, which browsers and scripts may send to the same routes.
             for method in [method, "HEAD"].into_iter().take(if method == "GET" { 2 } else { 1 }) {

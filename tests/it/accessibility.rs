@@ -8,7 +8,7 @@ use crate::support::chromium::Browser;
 use crate::support::{ADMIN_TOKEN, Setup, Store, TestApp};
 
 /// axe-core, which scripts/test installs beside the TypeScript compiler; `AXE` names another copy.
-fn axe() -> String {
+pub fn axe() -> String {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder");
     let installed = std::fs::read_dir(target).into_iter().flatten().flatten();
     let mut places =
@@ -19,7 +19,7 @@ fn axe() -> String {
     std::fs::read_to_string(place).expect("axe.min.js can be read")
 }
 
-async fn check(browser: &Browser, axe: &str, what: &str) {
+pub async fn check(browser: &Browser, axe: &str, what: &str) {
     for theme in ["light", "dark"] {
         let features = json!([{ "name": "prefers-color-scheme", "value": theme }]);
         browser.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use mongodb::bson::{Document, doc};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::mongod::Failure;
-use crate::support::{Setup, Store, TestApp, eventually};
+use crate::support::{Setup, Store, TestApp, eventually, token};
 
 on_both_stores! {
     a_number_is_found_in_every_form_people_write,
@@ -15,6 +16,7 @@ on_both_stores! {
     customers_who_share_a_number_are_all_told,
     a_new_caller_has_no_customer,
     a_customer_who_comes_while_they_call_is_on_the_card,
+    a_customer_is_read_by_admins_and_by_agents_who_have_a_call_with_them,
 }
 
 async fn a_number_is_found_in_every_form_people_write(store: Store) {
@@ -252,4 +254,76 @@ async fn nobody_was_found(app: &TestApp, session: &str) -> Value {
     let call = app.active_call(session).await.expect("the call is active");
     assert_eq!(call["customer_id"], Value::Null, "{call}");
     call
+}
+
+async fn a_customer_is_read_by_admins_and_by_agents_who_have_a_call_with_them(store: Store) {
+    const TOKEN: &str = "a-token-nobody-guesses";
+    let setup = Setup::on(store).with("API_TOKENS", TOKEN).with("JWT_SECRET", token::SECRET);
+    let customers = [("Sarah Customer", "sarah@example.com", "416-555-1234"), ("Other", "", "+14165550100")];
+    let app = setup.with_customers(&customers).await.start().await;
+    let (dana, kim) = (token::agent("dana", &["101"]), token::agent("kim", &["102"]));
+    let read = async |who: &str, path: &str| {
+        let answer = app.request(Method::GET, path).bearer_auth(who).send().await.expect("an answer comes");
+        (answer.status().as_u16(), answer.json::<Value>().await.expect("it is JSON"))
+    };
+    app.ring_at("101", "of-dana").await;
+    let id = eventually("the caller is known", async || {
+        let (_, active) = read(TOKEN, "/api/ringcentral/active-calls").await;
+        active["calls"][0]["customer_id"].as_str().map(str::to_owned)
+    })
+    .await;
+    let path = format!("/api/customers/{id}");
+    let sarah = json!({
+        "id": id,
+        "name": "Sarah Customer",
+        "email": "sarah@example.com",
+        "numbers": [{ "number": "+14165551234", "display": "(416) 555-1234" }],
+    });
+    let none = read(&kim, "/api/customers/there-is-none").await;
+    assert_eq!(none.0, 404);
+    for state in ["while it rings", "when it has ended"] {
+        assert_eq!(read(TOKEN, &path).await, (200, sarah.clone()), "{state}");
+        assert_eq!(read(&dana, &path).await, (200, sarah.clone()), "{state}");
+        assert_eq!(read(&kim, &path).await, none, "{state}: whether there is one is not said");
+        app.tell_of("101", "of-dana", "Disconnected").await;
+        eventually("it is in the history", async || {
+            let (_, history) = read(TOKEN, "/api/ringcentral/calls").await;
+            history["calls"].as_array().is_some_and(|calls| calls.len() == 1).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(read(TOKEN, "/api/customers/there-is-none").await.0, 404);
+    let calls = read(&dana, &format!("/api/ringcentral/calls?customer_id={id}")).await.1;
+    assert_eq!(calls["calls"].as_array().map(Vec::len), Some(1));
+}
+
+/// The host application chose the type of `_id` and where its numbers are.
+#[tokio::test]
+async fn a_customer_of_the_host_is_read_whatever_its_id_is() {
+    let setup = Setup::on(Store::Mongo)
+        .with("CUSTOMER_PHONE_FIELDS", "contact.phones,fax")
+        .with("CUSTOMER_NAME_FIELDS", "first,last");
+    let app = setup.start().await;
+    let customers = app.database().await.collection::<Document>("customers");
+    let uuid = mongodb::bson::Uuid::parse_str("0b8f4c2e-4c7a-4f0a-9f57-1f2f3a4b5c6d").expect("it is one");
+    let ids: [(mongodb::bson::Bson, &str); 5] = [
+        (42.into(), "42"),
+        (4.5.into(), "4.5"),
+        ("42a/b c".into(), "42a%2Fb%20c"),
+        (uuid.into(), "0b8f4c2e-4c7a-4f0a-9f57-1f2f3a4b5c6d"),
+        (mongodb::bson::oid::ObjectId::parse_str("665f00000000000000000001").expect("it is one").into(), {
+            "665f00000000000000000001"
+        }),
+    ];
+    for (id, address) in ids {
+        let phones = doc! { "phones": ["+14165551234", "416-555-1234 / ask for Jo", "+49 30 901820"] };
+        let document = doc! { "_id": id, "first": "Jo", "last": "Doe", "contact": phones, "fax": "none" };
+        customers.insert_one(document).await.expect("it is stored");
+        let customer = app.get_json(&format!("/api/customers/{address}")).await;
+        assert_eq!((&customer["name"], &customer["email"]), (&json!("Jo Doe"), &Value::Null), "{address}");
+        let numbers: Vec<_> = customer["numbers"].as_array().expect("a list").iter().collect();
+        let displays: Vec<_> = numbers.iter().map(|number| number["display"].as_str().expect("a text")).collect();
+        assert_eq!(displays, ["(416) 555-1234", "+49 30 901820", "none"], "{address}");
+        assert_eq!(numbers[2]["number"], Value::Null);
+    }
 }

@@ -15,6 +15,7 @@ mod calls;
 mod chaos;
 mod connections;
 mod credentials;
+mod customer_page;
 mod customers;
 mod dismissals;
 mod durability;

@@ -110,7 +110,7 @@ async fn no_other_page_reads_or_changes_anything() {
 #[tokio::test]
 async fn answers_say_what_browsers_must_not_do_with_them() {
     let app = shared().await;
-    for path in ["/", "/demo.html", "/api.html", "/call-popup.js", ACTIVE, "/nothing-here"] {
+    for path in ["/", "/demo.html", "/api.html", "/customer.html", "/call-popup.js", ACTIVE, "/nothing-here"] {
         let answer = app.as_admin().get(path).await;
         let policy = header(&answer, "content-security-policy");
         assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'self'"), "{path}: {policy}");
@@ -139,6 +139,7 @@ async fn files_are_served_at_their_documented_addresses_and_with_their_types() {
         ("/index.html", html),
         ("/demo.html", html),
         ("/api.html", html),
+        ("/customer.html", html),
         ("/call-popup.js", script),
         ("/widget/call-popup.js", script),
         ("/tokens.css", "text/css; charset=utf-8"),
@@ -182,7 +183,7 @@ async fn files_are_compressed_for_those_who_accept_it_and_known_again_by_their_e
 async fn pages_name_their_files_by_addresses_that_browsers_keep_for_ever() {
     let app = shared().await;
     let get = async |path: &str| app.client.get(app.url(path)).send().await.unwrap();
-    for path in ["/", "/demo.html", "/api.html"] {
+    for path in ["/", "/demo.html", "/api.html", "/customer.html"] {
         let page = get(path).await;
         assert_eq!(header(&page, "cache-control"), "no-cache", "{path}");
         let page = page.text().await.unwrap();

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { ROOT, modules } from "./tree.js";
 
 /** They are the scripts of pages, and begin at once. */
-const SCRIPTS = ["dashboard/main.js", "pages/api.js", "pages/demo.js"];
+const SCRIPTS = ["dashboard/main.js", "pages/api.js", "pages/customer.js", "pages/demo.js"];
 
 /** Runs a script in a node of its own, in static/; what it wrote. */
 async function inNode(script) {

@@ -21,7 +21,7 @@ struct Static;
 /// For tools that read the folder itself, such as node and bundlers; not served.
 const NOT_SERVED: [&str; 1] = ["package.json"];
 /// The scripts that pages load; each is joined with what it imports.
-const ENTRIES: [&str; 4] = ["call-popup.js", "dashboard/main.js", "pages/api.js", "pages/demo.js"];
+const ENTRIES: [&str; 5] = ["call-popup.js", "dashboard/main.js", "pages/api.js", "pages/customer.js", "pages/demo.js"];
 /// The folder of hashed addresses. `lib/service.js` knows it too: the service's own address is outside.
 pub const HASHED: &str = "static/";
 /// What is this much smaller compressed is kept compressed as well; a packet is some 1,400 bytes.

@@ -6,9 +6,9 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::FullDocumentType;
 
-use super::id::id_text;
+use super::id::{id_text, ids_of};
 use super::{Mongo, command_code, is_unauthorized};
-use crate::customer::{Customer, Match, rank};
+use crate::customer::{Customer, CustomerDetails, CustomerNumber, Match, rank};
 use crate::phone::{PhoneNumber, Region};
 use crate::store::Result;
 use crate::store::customer_watch::{CustomerWatch, asked_for};
@@ -35,6 +35,19 @@ impl Mongo {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// The customer whose `_id` is written like this.
+    pub async fn customer_by_id(&self, id: &str) -> Result<Option<CustomerDetails>> {
+        let found = self.customers.find(doc! { "_id": { "$in": ids_of(id) } }).max_time(LONGEST_LOOKUP).await?;
+        let documents: Vec<Document> = found.try_collect().await?;
+        let document = documents.iter().find(|document| id_text(document.get("_id")) == id);
+        Ok(document.map(|document| CustomerDetails {
+            id: id.to_owned(),
+            name: self.name(document),
+            email: first_text(document, &self.fields.email_field),
+            numbers: CustomerNumber::all_of(&self.phones(document), self.region),
+        }))
     }
 
     /// Watches the host application's collection on a connection of its own; where it may not or cannot, counts.
@@ -70,18 +83,17 @@ impl Mongo {
 
     pub(super) fn customer(&self, document: &Document, number: &PhoneNumber) -> Option<Customer> {
         let matched = matched(&self.phones(document), number, self.region);
-        let first = |field: &String| {
-            let mut found = Vec::new();
-            texts_at(document, field, &mut found);
-            found.into_iter().next()
-        };
-        let name: Vec<_> = self.fields.name_fields.iter().filter_map(first).collect();
         matched.map(|matched| Customer {
             id: id_text(document.get("_id")),
-            name: Some(name.join(" ")).filter(|name| !name.is_empty()),
-            email: first(&self.fields.email_field),
+            name: self.name(document),
+            email: first_text(document, &self.fields.email_field),
             matched,
         })
+    }
+
+    fn name(&self, document: &Document) -> Option<String> {
+        let parts: Vec<_> = self.fields.name_fields.iter().filter_map(|field| first_text(document, field)).collect();
+        Some(parts.join(" ")).filter(|name| !name.is_empty())
     }
 }
 
@@ -131,6 +143,12 @@ fn apart(digits: &str) -> String {
         format!("[{digit}{}]", scripts.collect::<String>())
     };
     digits.chars().map(any_script).collect::<Vec<_>>().join("[^0-9]*")
+}
+
+fn first_text(document: &Document, field: &str) -> Option<String> {
+    let mut found = Vec::new();
+    texts_at(document, field, &mut found);
+    found.into_iter().next()
 }
 
 /// Every text at a dotted path, through documents and arrays as MongoDB itself walks them.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Binary, Bson, Document, Uuid, UuidRepresentation, doc};
 use serde_json::{Value, json};
 
 use super::value::{number, uuid};
@@ -39,6 +39,21 @@ pub(in crate::store) fn id_text(id: Option<&Bson>) -> String {
         Some(other) => number(other).or_else(|| uuid(other)).unwrap_or_else(|| extended(other)),
         None => String::new(),
     }
+}
+
+/// Every `_id` that [`id_text`] may write like this, but for those written as JSON. MongoDB compares numbers of all types by
+/// their values.
+pub(super) fn ids_of(text: &str) -> Vec<Bson> {
+    let mut ids = vec![Bson::String(text.to_owned())];
+    ids.extend(ObjectId::parse_str(text).map(Bson::ObjectId));
+    ids.extend(text.parse().map(Bson::Int64));
+    ids.extend(text.parse().ok().filter(|number: &f64| number.is_finite()).map(Bson::Double));
+    ids.extend(text.parse().map(Bson::Decimal128));
+    if let Ok(uuid) = Uuid::parse_str(text) {
+        let of = |representation| Bson::Binary(Binary::from_uuid_with_representation(uuid, representation));
+        ids.extend([UuidRepresentation::Standard, UuidRepresentation::PythonLegacy].map(of));
+    }
+    ids
 }
 
 /// Canonical extended JSON, fields in their order: no two `_id`s are written alike.

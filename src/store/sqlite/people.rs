@@ -1,7 +1,9 @@
 //! Customers that are imported.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::customer::{CustomerDetails, CustomerNumber};
+use crate::phone::Region;
 use crate::store::CustomerRecord;
 
 /// Adds or replaces customers with their numbers.
@@ -23,4 +25,14 @@ pub(super) fn import(db: &Connection, records: &[CustomerRecord]) -> rusqlite::R
         }
     }
     Ok(())
+}
+
+/// A customer with all their numbers.
+pub(super) fn by_id(db: &Connection, id: &str, region: Region) -> rusqlite::Result<Option<CustomerDetails>> {
+    let mut customer = db.prepare_cached("SELECT name, email FROM customers WHERE id = ?1")?;
+    let found = customer.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((name, email)) = found else { return Ok(None) };
+    let mut phones = db.prepare_cached("SELECT written FROM customer_phones WHERE customer_id = ?1 ORDER BY e164")?;
+    let texts = phones.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    Ok(Some(CustomerDetails { id: id.to_owned(), name, email, numbers: CustomerNumber::all_of(&texts, region) }))
 }
