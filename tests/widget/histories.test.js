@@ -63,7 +63,7 @@ class History {
     }
     await pass(3_000);
     this.#compare("3 s after the last event");
-    for (const tab of this.#browser.tabs) this.#browser.close(tab);
+    this.#browser.end();
   }
 
   #pick(list) {
