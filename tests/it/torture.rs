@@ -224,17 +224,18 @@ struct Reader {
     calls: HashMap<String, (i64, bool)>,
     /// What each `rev` of each call was, since they last started over.
     told: HashMap<(String, i64), Value>,
-    /// Those told on this line.
-    on_this_line: HashSet<(String, i64)>,
+    /// Those told on this line, and whether only to leave the screen: what a viewer dismisses ends under the `rev` it had.
+    on_this_line: HashSet<((String, i64), bool)>,
     /// What came under a `rev` that was known already, and was not the same.
     hidden: HashSet<(String, i64)>,
 }
 
 impl Reader {
     /// A reader drops what has no higher `rev`, so nothing may hide behind one that was told before.
-    fn check(&mut self, call: &Value) {
+    fn check(&mut self, call: &Value, over: bool) {
         let what = (call["id"].as_str().unwrap().to_owned(), call["rev"].as_i64().unwrap());
-        assert!(self.on_this_line.insert(what.clone()), "one line told it twice: {call}");
+        let leaves = over && call["status"] != "ended";
+        assert!(self.on_this_line.insert((what.clone(), leaves)), "one line told it twice: {call}");
         let before = self.told.entry(what.clone()).or_insert_with(|| call.clone());
         // Of two ends the reader needs one.
         if before != call && (before["status"] != "ended" || call["status"] != "ended") {
@@ -345,9 +346,9 @@ impl Watcher {
             "heartbeat" => {}
             kind => {
                 let call = frame.call();
-                self.reader.check(call);
-                self.seen.insert(call["session_id"].as_str().unwrap().to_owned());
                 let (rev, over) = (call["rev"].as_i64().unwrap(), kind == "call_ended");
+                self.reader.check(call, over);
+                self.seen.insert(call["session_id"].as_str().unwrap().to_owned());
                 let known = self.reader.calls.entry(call["id"].as_str().unwrap().to_owned()).or_default();
                 self.again += usize::from(rev <= known.0);
                 // What leaves this viewer's screen only has the `rev` it had.
