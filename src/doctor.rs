@@ -158,7 +158,7 @@ fn verification(verifies: bool, is_local_mode: bool) -> Outcome {
         (true, _) => Outcome::Good("deliveries must carry a token".into()),
         (false, true) => Outcome::Good("there is no token, and only this machine may deliver".into()),
         (false, false) => bad(
-            "every webhook is believed, whoever sends it",
+            "every webhook is believed, from any sender",
             "set RINGCENTRAL_VERIFICATION_TOKEN and give it to the subscription, or let \
              `caller-popup subscription ensure` make both",
         ),

@@ -250,7 +250,7 @@ impl Store {
     pub async fn watch_customers(&self) -> Result<CustomerWatch> {
         match self {
             Self::Mongo(mongo) => mongo.watch_customers().await,
-            Self::Sqlite(sqlite) => Ok(CustomerWatch::File(sqlite.clone(), sqlite.mark().await?)),
+            Self::Sqlite(sqlite) => Ok(CustomerWatch::File(sqlite.clone(), sqlite.customer_changes().await?)),
         }
     }
 

@@ -20,8 +20,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How often history that is older than RETENTION_DAYS is forgotten.
 const PRUNE: Duration = Duration::from_secs(3_600);
 
-/// How long it says that it is not ready before it takes no more connections: a load balancer that asks meanwhile sends
-/// nobody here any more. Short, because the end must come within two seconds.
+/// How long it says that it is not ready before it takes no more connections: a load balancer that asks meanwhile
+/// chooses another instance. Short, because the end must come within two seconds.
 const NOTICE: Duration = Duration::from_millis(200);
 
 /// Runs the service.
@@ -36,7 +36,7 @@ pub async fn run(config: Config) -> Result<()> {
     let address = listener.local_addr().context("reading the bound address")?;
     info!(%address, store = app.store().name(), local_mode = app.config().is_local_mode(), "listening");
     if app.believes_strangers() {
-        warn!("every webhook is believed, whoever sends it; set RINGCENTRAL_VERIFICATION_TOKEN");
+        warn!("every webhook is believed, from any sender; set RINGCENTRAL_VERIFICATION_TOKEN");
     }
     for network in app.config().access.careless_proxies() {
         warn!(%network, "TRUSTED_PROXIES trusts so many that anybody can claim any address; name your proxies only");

@@ -107,7 +107,7 @@ fn current() -> Arc<Site> {
 fn current() -> Arc<Site> {
     type Known = Option<((Option<std::time::SystemTime>, usize), Arc<Site>)>;
     static KNOWN: std::sync::Mutex<Known> = std::sync::Mutex::new(None);
-    let mut known = KNOWN.lock().expect("nobody panics while reading the files");
+    let mut known = KNOWN.lock().expect("reading the files does not panic");
     let stamp = site::stamp();
     match &*known {
         Some((of, site)) if *of == stamp => site.clone(),

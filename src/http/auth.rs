@@ -49,7 +49,7 @@ use crate::store::{NewSession, Store};
 /// Names under which people try to put a secret into an address, where logs and histories keep it.
 const SECRETS_IN_ADDRESSES: [&str; 6] = ["token", "access_token", "bearer", "jwt", "id_token", "api_key"];
 
-/// How long somebody waits for the directory; without it only ids are known.
+/// How long a request waits for the directory; without it only ids are known.
 const DIRECTORY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whom a route is for.
@@ -192,8 +192,8 @@ impl Gate {
         Ok(Proven { viewer, voucher: voucher.clone() })
     }
 
-    /// Waits until numbers of extensions can be told from ids. Whoever was let in before that, as after a restart, would see
-    /// no calls until they come again.
+    /// Waits until the directory can tell extension numbers from ids. A viewer who is let in before that, as after a restart,
+    /// would see no calls until the next request.
     pub async fn know_extensions(&self) {
         if let (Some(directory), Some(_)) = (&self.0.directory, &self.0.jwt) {
             let _ = timeout(DIRECTORY_PATIENCE, directory.tried()).await;

@@ -65,7 +65,7 @@ impl Directory {
     pub async fn refresh(&self, client: &Client, region: Region) -> Result<(), Error> {
         let extensions = client.extensions().await?;
         let numbers = client.phone_numbers().await;
-        let mut listing = self.0.listing.write().expect("nobody panics while listing");
+        let mut listing = self.0.listing.write().expect("listing does not panic");
         listing.extensions = extensions.into_iter().map(|entry| (entry.id.clone(), entry)).collect();
         match numbers {
             Ok(numbers) => {
@@ -123,7 +123,7 @@ impl Directory {
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Listing> {
-        self.0.listing.read().expect("nobody panics while listing")
+        self.0.listing.read().expect("listing does not panic")
     }
 }
 

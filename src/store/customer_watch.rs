@@ -1,4 +1,4 @@
-//! Which customers change while calls go on, so that nobody has to be looked up again for nothing.
+//! Which customers change while calls go on: a caller is looked up again only then.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{Result, StoreError};
 use crate::call::Call;
 use crate::phone::{PhoneNumber, Region};
 
-/// How often a store that tells no changes is asked for its mark, which costs it some microseconds.
+/// How often a store without a change stream is asked for its count, which costs it some microseconds.
 const PACE: Duration = Duration::from_secs(1);
 
 /// Follows the customers.
@@ -29,7 +29,7 @@ pub enum CustomerWatch {
         /// Ends with the stream.
         _client: Client,
     },
-    /// A mark in the embedded file that every write of another connection changes, ours included.
+    /// The embedded file counts what is written of customers.
     File(Sqlite, i64),
     /// A MongoDB that is no replica set, or whose role may not watch: the number of customers, which the collection's
     /// metadata has. A number that is added to a customer is not found out.
@@ -78,7 +78,7 @@ impl CustomerWatch {
             }
             Self::File(sqlite, seen) => loop {
                 sleep(PACE).await;
-                let now = sqlite.mark().await?;
+                let now = sqlite.customer_changes().await?;
                 if std::mem::replace(seen, now) != now {
                     return Ok(Changed::Some);
                 }

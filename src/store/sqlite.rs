@@ -32,8 +32,11 @@ use row::{more_of, read_call, time};
 
 /// What brings the file from each version to the next. A migration that was released is never changed. The first one is also run
 /// on files from before there were versions.
-const MIGRATIONS: &[&str] =
-    &[include_str!("sqlite/migrations/0001_initial.sql"), include_str!("sqlite/migrations/0002_call_extensions.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("sqlite/migrations/0001_initial.sql"),
+    include_str!("sqlite/migrations/0002_call_extensions.sql"),
+    include_str!("sqlite/migrations/0003_customer_changes.sql"),
+];
 
 /// Records of one write, so that webhooks need not wait for all.
 const CUSTOMERS_AT_A_TIME: usize = 500;
@@ -128,9 +131,9 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Differs from the one before when another connection wrote to the file: our writer's, or another program's.
-    pub async fn mark(&self) -> Result<i64> {
-        self.file.read(|db| db.pragma_query_value(None, "data_version", |row| row.get(0))).await
+    /// Differs from the one before when a customer was written, by this program or another.
+    pub async fn customer_changes(&self) -> Result<i64> {
+        self.file.read(|db| db.query_row("SELECT count FROM customer_changes", [], |row| row.get(0))).await
     }
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mongodb::bson::{Document, doc};
 use rusqlite::Connection;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::support;
 
@@ -270,6 +271,28 @@ impl Kept {
 
     async fn history(&self) -> Vec<Call> {
         self.store.history(HistoryQuery { limit: 10, ..HistoryQuery::default() }).await.unwrap().calls
+    }
+}
+
+/// Each call that is written would else have every caller looked up again.
+#[tokio::test]
+async fn a_file_says_that_customers_changed_and_not_that_calls_did() {
+    let kept = Kept::new(support::Store::Sqlite).await;
+    let mut watch = kept.store.watch_customers().await.unwrap();
+    kept.ring_and_hang_up("s1").await;
+    assert!(timeout(support::ONE_TICK, watch.next()).await.is_err(), "only calls were written");
+    let path = kept.config.data_dir.join("caller-popup.sqlite");
+    let db = Connection::open(path).unwrap();
+    for write in [
+        "INSERT INTO customers VALUES ('c1', 'Ann', NULL)",
+        "UPDATE customers SET name = 'Anne'",
+        "INSERT INTO customer_phones VALUES ('+14165551234', 'c1', '+14165551234')",
+        "DELETE FROM customer_phones",
+        "INSERT OR REPLACE INTO customers VALUES ('c1', 'Ann', NULL)",
+        "DELETE FROM customers",
+    ] {
+        db.execute(write, []).unwrap();
+        timeout(support::PATIENCE, watch.next()).await.expect(write).unwrap();
     }
 }
 

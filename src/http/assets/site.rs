@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tracing::error;
 
 use super::bundle::bundle;
+use crate::secret::hex;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -63,7 +64,7 @@ impl Site {
             all.update((content.len() as u64).to_be_bytes());
             all.update(content);
         }
-        let version = hex(&all.finalize());
+        let version = short(&all.finalize());
         let text = |path: &str| sources.get(path).map(|content| String::from_utf8_lossy(content).into_owned());
         let served = |path: &str, content: &[u8]| -> Vec<u8> {
             if ENTRIES.contains(&path) {
@@ -96,7 +97,7 @@ impl Site {
 
 impl Asset {
     fn new(path: &str, content: Vec<u8>) -> Self {
-        let hash = hex(&Sha256::digest(&content));
+        let hash = short(&Sha256::digest(&content));
         let gzip = Some(compressed(&content)).filter(|gzip| gzip.len() + WORTH_IT < content.len());
         Self { kind: content_type(path), hash, plain: content.into(), gzip: gzip.map(Bytes::from) }
     }
@@ -124,8 +125,8 @@ fn compressed(content: &[u8]) -> Vec<u8> {
 }
 
 /// 64 bits tell versions of a file apart.
-fn hex(hash: &[u8]) -> String {
-    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+fn short(hash: &[u8]) -> String {
+    hex(&hash[..8])
 }
 
 fn content_type(path: &str) -> String {

@@ -86,7 +86,7 @@ pub struct Share {
 pub struct Page(#[expect(dead_code, reason = "held until dropped")] Arc<OwnedSemaphorePermit>);
 
 impl Limits {
-    /// Nobody has taken anything yet.
+    /// All shares are whole.
     pub fn new() -> Self {
         let every = |time| Quota::with_period(time).expect("the time is not zero");
         let requests = DefaultKeyedRateLimiter::keyed(every(EVERY).allow_burst(BURST));
