@@ -21,6 +21,7 @@ mod dismissals;
 mod durability;
 mod erasing;
 mod fake_ringcentral;
+mod files;
 mod foreign_documents;
 mod foreign_rows;
 mod foreign_writers;
