@@ -76,6 +76,11 @@ pub(super) struct Spelling {
 impl Spelling {
     /// Reads a text that holds one number and nothing else but labels and an extension.
     pub fn of(text: &str) -> Option<Self> {
+        // As RingCentral writes nearly all.
+        let plain = text.strip_prefix('+').filter(|digits| (SHORTEST_DIALLED..=MOST_DIGITS).contains(&digits.len()));
+        if let Some(digits) = plain.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())) {
+            return Some(Self { international: true, digits: digits.to_owned(), bracketed: None });
+        }
         let clean = clean(text);
         let number = spreadsheet(out_of_address(&clean));
         Self::read(&number)
