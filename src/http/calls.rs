@@ -137,22 +137,21 @@ pub async fn history(
     let limit = query.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let before = query.cursor.as_deref().map(|cursor| position(cursor).ok_or_else(bad_cursor)).transpose()?;
     let since = query.since.as_deref().map(|since| millis::parse(since).ok_or_else(bad_since)).transpose()?;
-    let page = share.page().await?;
-    let HistoryPage { calls, more } = app
-        .history(HistoryQuery {
-            limit,
-            before,
-            result: query.result,
-            direction: query.direction.as_deref().map(direction).transpose()?,
-            number: query.number,
-            customer_id: query.customer_id,
-            extension_ids: match viewer.sees {
-                Sees::All => None,
-                Sees::Extensions(ids) => Some(ids),
-            },
-            since,
-        })
-        .await?;
+    let query = HistoryQuery {
+        limit,
+        before,
+        result: query.result,
+        direction: query.direction.as_deref().map(direction).transpose()?,
+        number: query.number,
+        customer_id: query.customer_id,
+        extension_ids: match viewer.sees {
+            Sees::All => None,
+            Sees::Extensions(ids) => Some(ids),
+        },
+        since,
+    };
+    let read = async move { app.history(query).await };
+    let (HistoryPage { calls, more }, page) = share.page(read).await?;
     let next_cursor = calls.last().filter(|_| more).map(cursor);
     if csv {
         let csv = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];

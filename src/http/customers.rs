@@ -31,8 +31,7 @@ pub async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<CustomerDetails>, ApiError> {
     // An agent's history may be searched.
-    let _page = share.page().await?;
+    let (customer, _page) = share.page(async move { app.customer(&id, &viewer).await }).await?;
     // The same answer in both cases, so that it does not say who is a customer.
-    let none = || ApiError::not_found("There is no such customer among your calls.");
-    Ok(Json(app.customer(&id, &viewer).await?.ok_or_else(none)?))
+    customer.map(Json).ok_or_else(|| ApiError::not_found("There is no such customer among your calls."))
 }

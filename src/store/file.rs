@@ -32,6 +32,10 @@ const STATEMENTS: usize = 64;
 /// Pages of the history, searches: more at once would only take the processor from webhooks.
 const LONG_READS_AT_ONCE: usize = 2;
 
+/// Steps of SQLite's virtual machine, some 100 µs, after which a long read lets other threads go first: while it holds a
+/// processor, a webhook waits for one.
+const STEPS_AT_A_TIME: i32 = 4_000;
+
 /// The file. Cheap to clone.
 #[derive(Clone)]
 pub struct File {
@@ -86,6 +90,13 @@ impl File {
         let mut connection = connect(path)?;
         migrate(&mut connection, migrations)?;
         let (short_reads, long_reads) = (Readers::open(path, 1)?, Readers::open(path, LONG_READS_AT_ONCE)?);
+        for connection in long_reads.connections().iter_mut() {
+            let goes_on = || {
+                thread::yield_now();
+                false
+            };
+            connection.progress_handler(STEPS_AT_A_TIME, Some(goes_on))?;
+        }
         let (writer, queue) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("sqlite".into())

@@ -137,9 +137,10 @@ impl Mongo {
         self.active.create_index(index(doc! { "ledger.linked": 1 })).await?;
         let by_time = index(doc! { "timestamp": -1, "_id": -1 });
         let sessions = [index(doc! { "session_id": 1 }), index(doc! { "ledger.linked": 1 })];
-        // What a history is narrowed down by, in the order of the history.
+        // What a history is narrowed down by, in the order of the history; then what a call may be passed over for without
+        // reading it.
         let narrow = ["extension_ids", "ledger.queue_ids", "from_number", "to_number", "customer_id"]
-            .map(|field| index(doc! { field: 1, "timestamp": -1, "_id": -1 }));
+            .map(|field| index(doc! { field: 1, "timestamp": -1, "_id": -1, "result": 1, "direction": 1 }));
         self.history.create_indexes([by_time].into_iter().chain(sessions).chain(narrow)).await?;
         // MongoDB itself sweeps up the tickets that nobody came with.
         let at_once = IndexOptions::builder().expire_after(Duration::ZERO).build();

@@ -11,18 +11,19 @@ use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::http::error::ApiError;
 use crate::hub::{MOST_VIEWERS, Viewer};
+use crate::store::StoreError;
 
 /// Requests of one viewer that are answered at the same time: a page asks for six things when it opens.
 const AT_ONCE: usize = 8;
@@ -30,6 +31,11 @@ const AT_ONCE: usize = 8;
 const SHARED_AT_ONCE: usize = 256;
 /// Pages of the history that are read or sent to one viewer at the same time.
 const PAGES_AT_ONCE: usize = 2;
+/// After a page is read the next one of this viewer waits so many times what that took: whatever they look for, they have a
+/// third of one reader's time.
+const REST: u32 = 2;
+/// It waits no longer than this.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Open streams of one viewer: tabs share one, so these are browsers, devices and pages of other programs.
 const STREAMS: usize = 50;
 /// Requests of one viewer a second, over a longer time.
@@ -74,6 +80,8 @@ struct Paces {
 pub struct Share {
     at_once: Arc<Semaphore>,
     pages: Arc<Semaphore>,
+    /// One permit, for a person's page that is read in the store.
+    reading: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     /// Permits for requests at once and streams when all are free.
     most: [usize; 2],
@@ -117,15 +125,16 @@ impl Share {
         let is_shared = viewer.id == "local" || viewer.id.starts_with("token-");
         let most = if is_shared { [SHARED_AT_ONCE, MOST_VIEWERS] } else { [AT_ONCE, STREAMS] };
         let [at_once, streams] = most.map(|most| Arc::new(Semaphore::new(most)));
-        let pages = Arc::new(Semaphore::new(PAGES_AT_ONCE));
+        let [pages, reading] = [PAGES_AT_ONCE, 1].map(|most| Arc::new(Semaphore::new(most)));
         let pace = (!is_shared).then(|| (viewer.id.clone(), paces.clone()));
-        Self { at_once, pages, streams, most, pace }
+        Self { at_once, pages, reading, streams, most, pace }
     }
 
     /// Whether nothing is under way.
     fn is_whole(&self) -> bool {
         let free = [&self.at_once, &self.streams].map(|it| it.available_permits());
-        free == self.most && self.pages.available_permits() == PAGES_AT_ONCE
+        let pages = [&self.pages, &self.reading].map(|it| it.available_permits());
+        free == self.most && pages == [PAGES_AT_ONCE, 1]
     }
 
     /// Waits for this viewer's turn. The permit lasts as long as their request is under way.
@@ -136,9 +145,26 @@ impl Share {
         acquire(&self.at_once).await
     }
 
-    /// The same for a page of the history.
-    pub async fn page(&self) -> Result<Page, ApiError> {
-        acquire(&self.pages).await.map(|permit| Page(Arc::new(permit)))
+    /// The same for a page of the history, and reads it: in a task, because a store reads on when a client does not wait.
+    pub async fn page<T: Send + 'static>(
+        &self,
+        read: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<(T, Page), ApiError> {
+        let page = Page(Arc::new(acquire(&self.pages).await?));
+        let reading = match self.pace {
+            Some(_) => Some(acquire(&self.reading).await?),
+            None => None,
+        };
+        let (sender, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            // The client may have gone.
+            let _ = sender.send(read.await);
+            if reading.is_some() {
+                sleep((begun.elapsed() * REST).min(LONGEST_REST)).await;
+            }
+        });
+        Ok((answer.await.unwrap_or(Err(StoreError::Closed))?, page))
     }
 
     /// A place for one more stream, if there is one.
