@@ -4,16 +4,16 @@
 //! call, and two sessions that turn out to be one call are joined once; other calls do not wait. Between instances the
 //! store's comparison of `rev` does the same.
 
-mod away;
 mod customer_changes;
 mod dismissal;
 mod erasing;
-mod link;
-mod others;
+mod integration;
+mod outage;
 mod presence;
-mod proof;
-mod turn;
+mod session_locks;
+mod sync;
 mod unwritten;
+mod webhook_auth;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex as StdMutex, RwLock};
@@ -26,22 +26,22 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
-use crate::call::{Call, CallEvent, Direction, Fact, LegState, MOST_PARTIES};
+use crate::call::{Call, CallEvent, CallEventKind, Direction, MOST_PARTIES, PartyState};
 use crate::config::Config;
 use crate::customer::{Customer, CustomerDetails};
-use crate::hub::{Hub, Sees, Source, Viewer};
+use crate::hub::{Hub, Origin, Scope, Viewer};
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
-use crate::ringcentral::notification::{Census, Kind, Notification};
+use crate::ringcentral::notification::{Notification, NotificationKind, PresenceSnapshot};
 use crate::store::erasure::Erasures;
-use crate::store::{HistoryPage, HistoryQuery, Known, Spool, Store, StoreError, calls_of, new_id};
+use crate::store::{HistoryPage, HistoryQuery, LoadedCalls, Spool, Store, StoreError, calls_of, new_id};
 
-use away::STORE_PATIENCE;
-pub use link::{Link, known_verification};
-use others::log_name;
-use proof::Expected;
-use turn::LOCKS;
+pub use integration::{Integration, known_verification};
+use outage::STORE_PATIENCE;
+use session_locks::LOCKS;
+use sync::log_name;
 use unwritten::Unwritten;
+use webhook_auth::ExpectedToken;
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; whoever needs
 /// longer follows as an update, and nobody sees a number turn into a name for the sake of a fast database.
@@ -72,21 +72,21 @@ struct Shared {
     locks: [Mutex<()>; LOCKS],
     /// Sessions whose caller takes long to look up.
     lookups: StdMutex<HashSet<String>>,
-    pulse: StdMutex<Pulse>,
+    status: StdMutex<ServiceStatus>,
     /// The newest presence of each extension.
-    presence: StdMutex<HashMap<String, Census>>,
+    presence: StdMutex<HashMap<String, PresenceSnapshot>>,
     /// What deliveries must carry.
-    expected: RwLock<Expected>,
+    expected: RwLock<ExpectedToken>,
     /// When the store was last asked for that.
     asked: Mutex<Instant>,
-    link: Option<Link>,
+    integration: Option<Integration>,
     /// What must not be written again.
     erasures: RwLock<Erasures>,
 }
 
 /// What operators and the status light want to know.
 #[derive(Clone, Debug, Default)]
-pub struct Pulse {
+pub struct ServiceStatus {
     /// When RingCentral last told us anything.
     pub last_event_at: Option<DateTime<Utc>>,
     /// The store did not answer the last time it was asked.
@@ -109,7 +109,7 @@ impl App {
             None => None,
         };
         let metrics = Arc::new(Metrics::default());
-        let link = Link::open(&config, metrics.clone()).context("preparing to ask RingCentral")?;
+        let integration = Integration::open(&config, metrics.clone()).context("preparing to ask RingCentral")?;
         // The phone library unpacks its tables at the first number, and that must not be a caller's.
         let _ = PhoneNumber::parse("+14165550100", config.region).map(|number| number.display(config.region));
         let app = Self(Arc::new(Shared {
@@ -121,14 +121,14 @@ impl App {
             metrics,
             locks: std::array::from_fn(|_| Mutex::new(())),
             lookups: StdMutex::default(),
-            pulse: StdMutex::default(),
+            status: StdMutex::default(),
             presence: StdMutex::default(),
             expected: RwLock::default(),
             asked: Mutex::new(Instant::now()),
-            link,
+            integration,
             erasures: RwLock::default(),
         }));
-        app.meet_store().await?;
+        app.connect_store().await?;
         app.rebuild_phone_keys();
         Ok(app)
     }
@@ -164,37 +164,37 @@ impl App {
     }
 
     /// The way back to RingCentral, with credentials.
-    pub fn link(&self) -> Option<&Link> {
-        self.0.link.as_ref()
+    pub fn integration(&self) -> Option<&Integration> {
+        self.0.integration.as_ref()
     }
 
     /// Says that the service is about to end.
     pub fn retire(&self) {
-        self.feel(|pulse| pulse.retires = true);
+        self.update_status(|status| status.retires = true);
     }
 
     /// How the service is doing.
-    pub fn pulse(&self) -> Pulse {
-        self.0.pulse.lock().expect("nobody panics while holding the pulse").clone()
+    pub fn status(&self) -> ServiceStatus {
+        self.0.status.lock().expect("nobody panics while holding the status").clone()
     }
 
     /// Takes in a notification that arrived at `heard`. When this returns `Ok`, what it said is on disk and on its way to
     /// viewers.
     pub async fn ingest(&self, notification: Notification, heard: Instant) -> Result<(), StoreError> {
-        self.feel(|pulse| pulse.last_event_at = Some(Utc::now()));
+        self.update_status(|status| status.last_event_at = Some(Utc::now()));
         match notification.kind {
-            Kind::Calls(events) => self.take_in(events, heard).await,
-            Kind::Presence(events, census) => self.take_in_presence(events, census, heard).await,
-            Kind::RenewalReminder => {
+            NotificationKind::Calls(events) => self.ingest_events(events, heard).await,
+            NotificationKind::Presence(events, snapshot) => self.ingest_presence(events, snapshot, heard).await,
+            NotificationKind::RenewalReminder => {
                 info!("RingCentral asks to renew the subscription");
-                self.link().into_iter().for_each(Link::remind);
+                self.integration().into_iter().for_each(Integration::remind);
                 Ok(())
             }
-            Kind::Known(kind) => {
+            NotificationKind::Known(kind) => {
                 debug!(kind, "a notification without calls");
                 Ok(())
             }
-            Kind::Other(shape) => {
+            NotificationKind::Other(shape) => {
                 // A field's name can be somebody's, so only whoever may read the store sees it.
                 info!("a notification of an unknown kind is recorded in notification_shapes");
                 self.record_shape(&shape).await;
@@ -216,27 +216,27 @@ impl App {
         }
     }
 
-    async fn take_in(&self, mut events: Vec<CallEvent>, heard: Instant) -> Result<(), StoreError> {
-        if let Some(link) = self.link() {
+    async fn ingest_events(&self, mut events: Vec<CallEvent>, heard: Instant) -> Result<(), StoreError> {
+        if let Some(integration) = self.integration() {
             for event in &mut events {
-                if let Fact::Leg(leg) = &mut event.fact {
-                    link.annotate(leg, &self.0.config);
+                if let CallEventKind::Party(leg) = &mut event.kind {
+                    integration.enrich(leg, &self.0.config);
                 }
             }
         }
-        let calls = stream::iter(calls_of(events)).map(|events| self.take_in_call(events, heard));
+        let calls = stream::iter(calls_of(events)).map(|events| self.ingest_call(events, heard));
         // All are awaited: a future that is dropped halfway would lose its events.
         let learned: Vec<_> = calls.buffer_unordered(CALLS_AT_ONCE).collect().await;
         learned.into_iter().collect()
     }
 
     /// Stores one call's facts of a notification, and records when these bring more parties than are kept.
-    async fn take_in_call(&self, events: Vec<CallEvent>, heard: Instant) -> Result<(), StoreError> {
+    async fn ingest_call(&self, events: Vec<CallEvent>, heard: Instant) -> Result<(), StoreError> {
         let session = events[0].session_id.clone();
         let call = || self.0.hub.call_of_session(&session);
-        let parties = call().map_or(0, |call| call.ledger.parties.len());
+        let parties = call().map_or(0, |call| call.facts.parties.len());
         let crowd = (parties + events.len() > MOST_PARTIES).then(|| events.clone());
-        self.learn_at(events, Some(heard)).await?;
+        self.apply_events_of(events, Some(heard)).await?;
         if crowd.is_some_and(|events| call().is_some_and(|call| call.overflows(&events))) {
             warn!(most = MOST_PARTIES, "a call has more parties than are kept");
             self.record_shape(FULL_CALL).await;
@@ -245,12 +245,12 @@ impl App {
     }
 
     /// Stores facts of one session that no notification told, and tells the call that changed.
-    async fn learn(&self, events: Vec<CallEvent>) -> Result<(), StoreError> {
-        self.learn_at(events, None).await
+    async fn apply_events(&self, events: Vec<CallEvent>) -> Result<(), StoreError> {
+        self.apply_events_of(events, None).await
     }
 
     /// The same for facts of a notification that arrived at `heard`.
-    async fn learn_at(&self, mut events: Vec<CallEvent>, heard: Option<Instant>) -> Result<(), StoreError> {
+    async fn apply_events_of(&self, mut events: Vec<CallEvent>, heard: Option<Instant>) -> Result<(), StoreError> {
         let _turn = self.turn(&events).await;
         self.drop_erased(&mut events);
         if events.is_empty() {
@@ -259,12 +259,12 @@ impl App {
         let known = self.0.hub.call_of_session(&events[0].session_id);
         match &self.0.spool {
             Some(spool) => self.store_or_spool(spool, known, events, heard).await,
-            None => self.keep(known, &new_id(), &mut events, heard).await,
+            None => self.persist(known, &new_id(), &mut events, heard).await,
         }
     }
 
     /// Asks who is calling while the store looks at the call, then stores what is new and tells it.
-    async fn keep(
+    async fn persist(
         &self,
         known: Option<Arc<Call>>,
         new_id: &str,
@@ -273,30 +273,30 @@ impl App {
     ) -> Result<(), StoreError> {
         let look = async {
             if self.begins(events) {
-                return Ok(Known::at_hand(events, None));
+                return Ok(LoadedCalls::at_hand(events, None));
             }
-            self.0.store.look(events, known).await
+            self.0.store.load(events, known).await
         };
-        let (customers, known) = tokio::join!(self.recognise(events), look);
+        let (customers, known) = tokio::join!(self.identify_caller(events), look);
         events.extend(customers);
-        self.0.store.apply_to(events, known?, new_id, |call| self.show(Source::Store, call, heard)).await
+        self.0.store.apply_to(events, known?, new_id, |call| self.publish(Origin::Store, call, heard)).await
     }
 
     /// Whether a phone begins to ring for a call that nobody can have told the store before: this instance has followed all
     /// that happens since before it rang, and knows nothing of it. Should another have begun it in this very moment, the
     /// store finds that out once it is written.
     fn begins(&self, events: &[CallEvent]) -> bool {
-        let rang = events.iter().filter_map(|event| match &event.fact {
-            Fact::Leg(leg) if leg.state == LegState::Ringing => Some(leg.at.min(event.heard_at)),
+        let rang = events.iter().filter_map(|event| match &event.kind {
+            CallEventKind::Party(leg) if leg.state == PartyState::Ringing => Some(leg.at.min(event.heard_at)),
             _ => None,
         });
         let mut sessions = events.iter().flat_map(CallEvent::sessions);
         rang.min().is_some_and(|at| sessions.all(|session| self.0.hub.is_new(session, at)))
     }
 
-    fn show(&self, source: Source, call: Call, heard: Option<Instant>) {
+    fn publish(&self, origin: Origin, call: Call, heard: Option<Instant>) {
         let (id, status, result, rev) = (log_name(&call.id).to_owned(), call.status, call.result, call.rev);
-        self.0.hub.publish_from(source, call, heard);
+        self.0.hub.publish_from(origin, call, heard);
         // One line for each thing that happens in a call's life, without numbers or names.
         match result {
             Some(result) => info!(call.id = %id, result = result.as_str(), "call ended"),
@@ -305,23 +305,25 @@ impl App {
     }
 
     /// Who is calling, if a phone begins to ring and that is found in time. What is found later follows by itself.
-    async fn recognise(&self, events: &[CallEvent]) -> Option<CallEvent> {
-        let (session, number) = events.iter().find_map(|event| match &event.fact {
-            Fact::Leg(leg) if leg.direction == Direction::Inbound && leg.state == LegState::Ringing && !leg.ours => {
+    async fn identify_caller(&self, events: &[CallEvent]) -> Option<CallEvent> {
+        let (session, number) = events.iter().find_map(|event| match &event.kind {
+            CallEventKind::Party(leg)
+                if leg.direction == Direction::Inbound && leg.state == PartyState::Ringing && !leg.ours =>
+            {
                 let number = PhoneNumber::parse(leg.from.number.as_deref()?, self.0.config.region)?;
                 Some((event.session_id.clone(), number))
             }
             _ => None,
         })?;
-        let known = self.0.hub.call_of_session(&session).is_some_and(|call| call.ledger.looked_up);
-        if known || self.pulse().store_lost {
+        let known = self.0.hub.call_of_session(&session).is_some_and(|call| call.facts.looked_up);
+        if known || self.status().store_lost {
             return None;
         }
-        self.look_up(session, number).await
+        self.lookup_with_budget(session, number).await
     }
 
     /// Looks a number up. An answer that is not there in time is learned when it comes.
-    async fn look_up(&self, session: String, number: PhoneNumber) -> Option<CallEvent> {
+    async fn lookup_with_budget(&self, session: String, number: PhoneNumber) -> Option<CallEvent> {
         if self.lookups().contains(&session) {
             return None;
         }
@@ -333,19 +335,19 @@ impl App {
             answer
         });
         if let Ok(answer) = timeout(LOOKUP_BUDGET, &mut lookup).await {
-            return answered(answer).map(|customers| fact(&session, Fact::Customers(customers)));
+            return answered(answer).map(|customers| fact(&session, CallEventKind::Customers(customers)));
         }
-        self.learn_late(session, lookup);
+        self.apply_when_ready(session, lookup);
         None
     }
 
-    fn learn_late(&self, session: String, lookup: impl Future<Output = Answer> + Send + 'static) {
+    fn apply_when_ready(&self, session: String, lookup: impl Future<Output = Answer> + Send + 'static) {
         self.0.metrics.lookups_late.inc();
         self.lookups().insert(session.clone());
         let app = self.clone();
         tokio::spawn(async move {
             if let Some(customers) = answered(lookup.await)
-                && let Err(cause) = app.learn(vec![fact(&session, Fact::Customers(customers))]).await
+                && let Err(cause) = app.apply_events(vec![fact(&session, CallEventKind::Customers(customers))]).await
             {
                 warn!(error = &cause as &dyn std::error::Error, "a customer was found and could not be stored");
             }
@@ -364,7 +366,7 @@ impl App {
     }
 
     async fn has_call_with(&self, id: &str, viewer: &Viewer) -> Result<bool, StoreError> {
-        let Sees::Extensions(extension_ids) = &viewer.sees else { return Ok(true) };
+        let Scope::Extensions(extension_ids) = &viewer.scope else { return Ok(true) };
         let is_with = |call: &Arc<Call>| call.customers.iter().any(|customer| customer.id == id);
         if self.0.hub.active_calls(viewer).iter().any(is_with) {
             return Ok(true);
@@ -377,8 +379,8 @@ impl App {
     /// Ends calls that are over or went silent, as of `now`.
     pub async fn sweep(&self, now: DateTime<Utc>) {
         for call in self.0.hub.calls().into_iter().filter(|call| call.is_due(now)) {
-            let tick = CallEvent { session_id: call.session_id.clone(), heard_at: now, fact: Fact::Tick };
-            if let Err(cause) = self.learn(vec![tick]).await {
+            let tick = CallEvent { session_id: call.session_id.clone(), heard_at: now, kind: CallEventKind::Tick };
+            if let Err(cause) = self.apply_events(vec![tick]).await {
                 warn!(error = &cause as &dyn std::error::Error, "a call could not be ended");
                 return;
             }
@@ -389,13 +391,13 @@ impl App {
         self.0.lookups.lock().expect("nobody panics while holding the lookups")
     }
 
-    fn feel(&self, change: impl FnOnce(&mut Pulse)) {
-        change(&mut self.0.pulse.lock().expect("nobody panics while holding the pulse"));
+    fn update_status(&self, change: impl FnOnce(&mut ServiceStatus)) {
+        change(&mut self.0.status.lock().expect("nobody panics while holding the status"));
     }
 }
 
-fn fact(session_id: &str, fact: Fact) -> CallEvent {
-    CallEvent { session_id: session_id.to_owned(), heard_at: Utc::now(), fact }
+fn fact(session_id: &str, kind: CallEventKind) -> CallEvent {
+    CallEvent { session_id: session_id.to_owned(), heard_at: Utc::now(), kind }
 }
 
 /// A lookup that fails leaves the caller unknown for now; the popup comes all the same.

@@ -10,17 +10,17 @@
 mod event;
 pub mod millis;
 mod party;
+mod projection;
 mod report;
 mod status;
-mod story;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::customer::{Customer, Match};
-pub use event::{CallEvent, Fact, Leg};
-pub use party::{Direction, EndReason, Endpoint, LegState, Party, Source};
+pub use event::{CallEvent, CallEventKind, PartyUpdate};
+pub use party::{Direction, EndReason, Endpoint, Party, PartyState, Source};
 pub use report::{Position, Report, sequence_or_time};
 pub use status::{CallResult, Status};
 
@@ -122,13 +122,13 @@ pub struct Call {
     pub key: Option<std::sync::Arc<[u8]>>,
     /// What was told, kept by the store beside the call and never sent to a client.
     #[serde(skip)]
-    pub ledger: Ledger,
+    pub facts: CallFacts,
 }
 
 /// The facts a call is derived from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Ledger {
+pub struct CallFacts {
     /// Every leg ever heard of, in a canonical order.
     pub parties: Vec<Party>,
     /// Other names of this call: its telephony session id, and sessions that turned out to be this call, such as a
@@ -193,7 +193,7 @@ impl Call {
             to_display: None,
             rev: 0,
             key: None,
-            ledger: Ledger { heard_at, ..Ledger::default() },
+            facts: CallFacts { heard_at, ..CallFacts::default() },
         }
     }
 
@@ -207,12 +207,12 @@ impl Call {
     pub fn apply_all(&mut self, events: &[CallEvent]) -> bool {
         let (mut parties, mut changed) = (Vec::new(), false);
         for event in events {
-            changed |= match &event.fact {
-                Fact::Leg(leg) => self.hear(event, leg, &mut parties),
-                Fact::Customers(customers) => self.recognise(customers),
+            changed |= match &event.kind {
+                CallEventKind::Party(leg) => self.apply_party_update(event, leg, &mut parties),
+                CallEventKind::Customers(customers) => self.recognise(customers),
                 // A record of its own beside the call.
-                Fact::Dismissed(_) => false,
-                Fact::Tick => {
+                CallEventKind::Dismissed(_) => false,
+                CallEventKind::Tick => {
                     // What is due depends on what is derived.
                     if self.merge(&mut parties) || changed {
                         self.derive();
@@ -220,7 +220,7 @@ impl Call {
                     }
                     self.tick(event.heard_at)
                 }
-                Fact::Gone => !std::mem::replace(&mut self.ledger.over, true),
+                CallEventKind::Gone => !std::mem::replace(&mut self.facts.over, true),
             };
         }
         changed |= self.merge(&mut parties);
@@ -234,31 +234,31 @@ impl Call {
     /// Merges what a batch says of parties; whether that was news.
     fn merge(&mut self, parties: &mut Vec<(DateTime<Utc>, Party)>) -> bool {
         let heard_at = parties.iter().map(|(heard_at, _)| *heard_at).max();
-        let changed = self.ledger.merge_parties(parties.drain(..).map(|(_, party)| party));
+        let changed = self.facts.merge_parties(parties.drain(..).map(|(_, party)| party));
         if changed {
-            self.ledger.heard_at = heard_at.map_or(self.ledger.heard_at, |at| at.max(self.ledger.heard_at));
+            self.facts.heard_at = heard_at.map_or(self.facts.heard_at, |at| at.max(self.facts.heard_at));
         }
         changed
     }
 
     /// Takes another session's call in: both turned out to be one. `self`, which [`precedes`](Self::precedes) the other,
     /// keeps its id and its history row, and is over only if it was: a consultation ends before the caller does.
-    pub fn absorb(&mut self, other: Call) {
-        self.answer_to(&other.session_id);
-        for name in other.ledger.linked.iter().filter(|name| **name != self.session_id) {
-            add_bounded(&mut self.ledger.linked, name);
+    pub fn merge_call(&mut self, other: Call) {
+        self.adopt_session_id(&other.session_id);
+        for name in other.facts.linked.iter().filter(|name| **name != self.session_id) {
+            add_bounded(&mut self.facts.linked, name);
         }
-        self.ledger.merge_parties(other.ledger.parties.into_iter());
-        for id in &other.ledger.queue_ids {
-            add_bounded(&mut self.ledger.queue_ids, id);
+        self.facts.merge_parties(other.facts.parties.into_iter());
+        for id in &other.facts.queue_ids {
+            add_bounded(&mut self.facts.queue_ids, id);
         }
-        for viewer in &other.ledger.dismissed_by {
-            add(&mut self.ledger.dismissed_by, viewer);
+        for viewer in &other.facts.dismissed_by {
+            add(&mut self.facts.dismissed_by, viewer);
         }
-        self.ledger.seen.extend(other.ledger.seen);
-        self.ledger.heard_at = self.ledger.heard_at.max(other.ledger.heard_at);
+        self.facts.seen.extend(other.facts.seen);
+        self.facts.heard_at = self.facts.heard_at.max(other.facts.heard_at);
         self.derive();
-        if !self.ledger.looked_up && other.ledger.looked_up && other.from_number == self.from_number {
+        if !self.facts.looked_up && other.facts.looked_up && other.from_number == self.from_number {
             self.recognise(&other.customers);
         }
         self.rev = self.rev.max(other.rev) + 1;
@@ -266,16 +266,18 @@ impl Call {
 
     /// Whether these facts speak of parties that this call has no room for.
     pub fn overflows(&self, events: &[CallEvent]) -> bool {
-        let full = self.ledger.parties.len() >= MOST_PARTIES;
-        full && events.iter().any(|event| match &event.fact {
-            Fact::Leg(leg) => !self.ledger.knows(&Party::told(&event.session_id, leg)),
-            Fact::Customers(_) | Fact::Dismissed(_) | Fact::Tick | Fact::Gone => false,
+        let full = self.facts.parties.len() >= MOST_PARTIES;
+        full && events.iter().any(|event| match &event.kind {
+            CallEventKind::Party(leg) => !self.facts.knows(&Party::told(&event.session_id, leg)),
+            CallEventKind::Customers(_) | CallEventKind::Dismissed(_) | CallEventKind::Tick | CallEventKind::Gone => {
+                false
+            }
         })
     }
 
     /// Every session that is known to be this call, its own first.
     pub fn sessions(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.session_id).chain(&self.ledger.linked)
+        std::iter::once(&self.session_id).chain(&self.facts.linked)
     }
 
     /// Whether this call and its popup concern nobody any more.
@@ -285,7 +287,7 @@ impl Call {
 
     /// Whether a tick at `now` would end this call or put it on hold from view.
     pub fn is_due(&self, now: DateTime<Utc>) -> bool {
-        let silent = now - self.ledger.heard_at;
+        let silent = now - self.facts.heard_at;
         let allowed = match self.status {
             Status::Ended => return true,
             Status::Ringing => SILENT_RINGING,
@@ -293,7 +295,7 @@ impl Call {
             Status::Setup => self.patience().unwrap_or(SILENT_WAITING),
             Status::Parked | Status::Voicemail => SILENT_WAITING,
         };
-        silent >= allowed || (self.is_idle() && !self.ledger.waiting && silent >= GRACE)
+        silent >= allowed || (self.is_idle() && !self.facts.waiting && silent >= GRACE)
     }
 
     /// Of two sessions that are one call, whether `self` is the one that keeps its id: the older session.
@@ -304,32 +306,37 @@ impl Call {
     /// Whether this event begins another call although its session is this one's. Stores ask it of calls that are over;
     /// every other event about them still merges into their history. Only the guide's flat body can: its sessions are
     /// made up by people, who run the same command twice, while RingCentral never uses a session id again.
-    pub fn starts_anew(&self, event: &CallEvent) -> bool {
-        let Fact::Leg(leg) = &event.fact else { return false };
-        let repeated = leg.uuid.as_ref().is_some_and(|uuid| self.ledger.seen.contains(uuid));
+    pub fn begins_new_call(&self, event: &CallEvent) -> bool {
+        let CallEventKind::Party(leg) = &event.kind else { return false };
+        let repeated = leg.uuid.as_ref().is_some_and(|uuid| self.facts.seen.contains(uuid));
         let later = self.ended_at.is_none_or(|ended_at| leg.at > ended_at);
-        self.is_over() && leg.source == Source::Guide && leg.state == LegState::Ringing && later && !repeated
+        self.is_over() && leg.source == Source::Guide && leg.state == PartyState::Ringing && later && !repeated
     }
 
     /// Adds what a fact says beside its party, which joins those of its batch.
-    fn hear(&mut self, event: &CallEvent, leg: &Leg, parties: &mut Vec<(DateTime<Utc>, Party)>) -> bool {
+    fn apply_party_update(
+        &mut self,
+        event: &CallEvent,
+        leg: &PartyUpdate,
+        parties: &mut Vec<(DateTime<Utc>, Party)>,
+    ) -> bool {
         if let (Source::Guide, Some(uuid)) = (leg.source, &leg.uuid) {
-            if self.ledger.seen.contains(uuid) {
+            if self.facts.seen.contains(uuid) {
                 return false;
             }
-            self.ledger.seen.push(uuid.clone());
-            let excess = self.ledger.seen.len().saturating_sub(REMEMBERED_UUIDS);
-            self.ledger.seen.drain(..excess);
+            self.facts.seen.push(uuid.clone());
+            let excess = self.facts.seen.len().saturating_sub(REMEMBERED_UUIDS);
+            self.facts.seen.drain(..excess);
         }
-        let mut changed = self.answer_to(&event.session_id);
+        let mut changed = self.adopt_session_id(&event.session_id);
         for name in leg.peers.iter().chain(&leg.telephony_session_id).filter(|name| **name != self.session_id) {
-            changed |= add_bounded(&mut self.ledger.linked, name);
+            changed |= add_bounded(&mut self.facts.linked, name);
         }
         for queue in leg.queue.iter().filter(|queue| !queue.extension_id.is_empty()) {
-            changed |= add_bounded(&mut self.ledger.queue_ids, &queue.extension_id);
+            changed |= add_bounded(&mut self.facts.queue_ids, &queue.extension_id);
         }
         if changed {
-            self.ledger.heard_at = self.ledger.heard_at.max(event.heard_at);
+            self.facts.heard_at = self.facts.heard_at.max(event.heard_at);
         }
         parties.push((event.heard_at, Party::told(&event.session_id, leg)));
         changed
@@ -337,24 +344,24 @@ impl Call {
 
     /// A linked session's events come here too. The call goes by the oldest session heard of, because which of them is
     /// heard first is chance.
-    fn answer_to(&mut self, session_id: &str) -> bool {
+    fn adopt_session_id(&mut self, session_id: &str) -> bool {
         if age(session_id) >= age(&self.session_id) {
-            return session_id != self.session_id && add_bounded(&mut self.ledger.linked, session_id);
+            return session_id != self.session_id && add_bounded(&mut self.facts.linked, session_id);
         }
-        let linked = self.ledger.linked.iter().any(|name| name == session_id);
-        if !linked && self.ledger.linked.len() >= MOST_SESSIONS {
+        let linked = self.facts.linked.iter().any(|name| name == session_id);
+        if !linked && self.facts.linked.len() >= MOST_SESSIONS {
             return false;
         }
         let younger = std::mem::replace(&mut self.session_id, session_id.to_owned());
-        self.ledger.linked.retain(|name| name != session_id);
-        add(&mut self.ledger.linked, &younger)
+        self.facts.linked.retain(|name| name != session_id);
+        add(&mut self.facts.linked, &younger)
     }
 
     fn recognise(&mut self, customers: &[Customer]) -> bool {
-        if self.ledger.looked_up && self.customers == customers {
+        if self.facts.looked_up && self.customers == customers {
             return false;
         }
-        self.ledger.looked_up = true;
+        self.facts.looked_up = true;
         let first = customers.first();
         self.customer_id = first.map(|c| c.id.clone());
         self.customer_name = first.and_then(|c| c.name.clone());
@@ -365,17 +372,17 @@ impl Call {
     }
 
     fn tick(&mut self, now: DateTime<Utc>) -> bool {
-        if self.ledger.over || !self.is_due(now) {
+        if self.facts.over || !self.is_due(now) {
             return false;
         }
         // In a queue or a menu the caller may hear music for long while no phone rings.
-        let silent = now - self.ledger.heard_at;
+        let silent = now - self.facts.heard_at;
         let waits = || self.patience().is_some_and(|patience| silent < patience);
         // A program that only set the status leaves the rest to us.
-        if !self.is_over() && self.is_idle() && !self.ledger.waiting && waits() {
-            self.ledger.waiting = true;
+        if !self.is_over() && self.is_idle() && !self.facts.waiting && waits() {
+            self.facts.waiting = true;
         } else {
-            self.ledger.over = true;
+            self.facts.over = true;
         }
         true
     }

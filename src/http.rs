@@ -5,21 +5,20 @@ mod assets;
 mod auth;
 mod calls;
 mod client_address;
+mod connection_limit;
 mod customers;
-mod door;
 mod error;
 mod extract;
 mod health;
+mod log_throttle;
 mod metrics;
 mod openapi;
-mod request;
+mod request_id;
 mod serve;
 mod simulator;
-mod strangers;
+mod sse_writer;
 mod stream;
-mod tally;
 mod webhook;
-mod writer;
 
 use std::time::Duration;
 
@@ -34,11 +33,11 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use crate::app::App;
 use auth::limits::Limits;
-pub use auth::{Gate, Who};
-pub use door::{Door, Room};
+pub use auth::{Access, Authenticator};
+pub use connection_limit::{ConnectionCapacity, ConnectionLimiter};
 pub use serve::{listen, serve};
-use strangers::Strangers;
-pub use writer::{LIFETIME, Writers};
+pub use sse_writer::{LIFETIME, SseWriters};
+use webhook::rate_limit::UnauthenticatedLimits;
 
 /// No request of ours carries more than a few fields; the webhook has its own limit.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -50,10 +49,10 @@ const ONLY_HTTPS: &str = "max-age=31536000";
 
 /// What handlers are given: the service, and what tells who somebody is.
 #[derive(Clone, FromRef)]
-pub struct Edge {
+pub struct AppState {
     app: App,
-    gate: Gate,
-    strangers: Strangers,
+    authenticator: Authenticator,
+    unauthenticated: UnauthenticatedLimits,
     limits: Limits,
 }
 
@@ -65,8 +64,8 @@ pub struct Route {
     /// Where; `{id}` stands for any one segment.
     pub path: &'static str,
     /// For whom.
-    pub who: Who,
-    handler: fn(MethodFilter) -> MethodRouter<Edge>,
+    pub access: Access,
+    handler: fn(MethodFilter) -> MethodRouter<AppState>,
 }
 
 const GET: &str = "GET";
@@ -76,61 +75,66 @@ const DELETE: &str = "DELETE";
 /// Every route there is, and for whom. The router is built from it, and so are the tests of who may come in. What stands
 /// at no route is a file of `static/`, open to everybody.
 pub const ROUTES: &[Route] = &[
-    route(POST, "/api/webhooks/ringcentral", Who::Webhook, |by| on(by, webhook::receive)),
-    route(GET, "/api/ringcentral/call-stream", Who::Watcher, |by| on(by, stream::open)),
-    route(GET, "/api/ringcentral/active-calls", Who::Viewer, |by| on(by, calls::active)),
-    route(GET, "/api/ringcentral/calls", Who::Viewer, |by| on(by, calls::history)),
-    route(POST, "/api/ringcentral/calls/{id}/dismiss", Who::Viewer, |by| on(by, calls::dismiss)),
-    route(GET, "/api/customers/{id}", Who::Viewer, |by| on(by, customers::show)),
-    route(DELETE, "/api/customers/by-number/{number}", Who::Admin, |by| on(by, calls::erase)),
-    route(GET, "/api/ringcentral/config", Who::Viewer, |by| on(by, calls::config)),
-    route(POST, "/api/simulator/calls", Who::Admin, |by| on(by, simulator::play)),
-    route(GET, "/api/simulator/scenarios", Who::Viewer, |by| on(by, simulator::list)),
-    route(POST, "/api/auth/session", Who::Open, |by| on(by, auth::session::begin)),
-    route(GET, "/api/auth/session", Who::Viewer, |by| on(by, auth::session::show)),
-    route(DELETE, "/api/auth/session", Who::Open, |by| on(by, auth::session::end)),
-    route(POST, "/api/auth/ticket", Who::Viewer, |by| on(by, auth::ticket::issue)),
-    route(GET, "/api/auth/methods", Who::Open, |by| on(by, auth::sign_in::methods)),
-    route(GET, "/api/auth/ringcentral/login", Who::Open, |by| on(by, auth::sign_in::begin)),
-    route(GET, "/api/auth/ringcentral/callback", Who::Open, |by| on(by, auth::sign_in::finish)),
-    route(GET, "/health/live", Who::Open, |by| on(by, health::live)),
-    route(GET, "/health/ready", Who::Open, |by| on(by, health::ready)),
-    route(GET, "/metrics", Who::Admin, |by| on(by, metrics::show)),
-    route(GET, "/api/openapi.json", Who::Open, |by| on(by, openapi::show)),
+    route(POST, "/api/webhooks/ringcentral", Access::Webhook, |by| on(by, webhook::receive)),
+    route(GET, "/api/ringcentral/call-stream", Access::StreamTicket, |by| on(by, stream::open)),
+    route(GET, "/api/ringcentral/active-calls", Access::Viewer, |by| on(by, calls::active)),
+    route(GET, "/api/ringcentral/calls", Access::Viewer, |by| on(by, calls::history)),
+    route(POST, "/api/ringcentral/calls/{id}/dismiss", Access::Viewer, |by| on(by, calls::dismiss)),
+    route(GET, "/api/customers/{id}", Access::Viewer, |by| on(by, customers::show)),
+    route(DELETE, "/api/customers/by-number/{number}", Access::Admin, |by| on(by, calls::erase)),
+    route(GET, "/api/ringcentral/config", Access::Viewer, |by| on(by, calls::config)),
+    route(POST, "/api/simulator/calls", Access::Admin, |by| on(by, simulator::play)),
+    route(GET, "/api/simulator/scenarios", Access::Viewer, |by| on(by, simulator::list)),
+    route(POST, "/api/auth/session", Access::Public, |by| on(by, auth::session::begin)),
+    route(GET, "/api/auth/session", Access::Viewer, |by| on(by, auth::session::show)),
+    route(DELETE, "/api/auth/session", Access::Public, |by| on(by, auth::session::end)),
+    route(POST, "/api/auth/ticket", Access::Viewer, |by| on(by, auth::ticket::issue)),
+    route(GET, "/api/auth/methods", Access::Public, |by| on(by, auth::sign_in::methods)),
+    route(GET, "/api/auth/ringcentral/login", Access::Public, |by| on(by, auth::sign_in::begin)),
+    route(GET, "/api/auth/ringcentral/callback", Access::Public, |by| on(by, auth::sign_in::finish)),
+    route(GET, "/health/live", Access::Public, |by| on(by, health::live)),
+    route(GET, "/health/ready", Access::Public, |by| on(by, health::ready)),
+    route(GET, "/metrics", Access::Admin, |by| on(by, metrics::show)),
+    route(GET, "/api/openapi.json", Access::Public, |by| on(by, openapi::show)),
 ];
 
 const fn route(
     method: &'static str,
     path: &'static str,
-    who: Who,
-    handler: fn(MethodFilter) -> MethodRouter<Edge>,
+    access: Access,
+    handler: fn(MethodFilter) -> MethodRouter<AppState>,
 ) -> Route {
-    Route { method, path, who, handler }
+    Route { method, path, access, handler }
 }
 
 impl Route {
-    fn serve(&self, edge: &Edge) -> MethodRouter<Edge> {
+    fn serve(&self, state: &AppState) -> MethodRouter<AppState> {
         let method = Method::from_bytes(self.method.as_bytes()).ok();
         let by = method.and_then(|method| method.try_into().ok()).expect("the table holds methods that axum knows");
         let handler = (self.handler)(by);
-        match self.who {
-            Who::Open | Who::Webhook => handler,
-            Who::Viewer | Who::Watcher | Who::Admin => {
-                handler.route_layer(from_fn_with_state((edge.clone(), self.who), auth::admit))
+        match self.access {
+            Access::Public | Access::Webhook => handler,
+            Access::Viewer | Access::StreamTicket | Access::Admin => {
+                handler.route_layer(from_fn_with_state((state.clone(), self.access), auth::require_access))
             }
         }
     }
 }
 
 /// Everything that is served.
-pub fn router(app: App, gate: Gate) -> Router {
+pub fn router(app: App, authenticator: Authenticator) -> Router {
     assets::prepare();
     let cors = auth::origin::cors(app.config());
     let has_https = app.config().public_url.as_ref().is_some_and(|url| url.scheme() == "https");
-    let edge = Edge { app: app.clone(), gate, strangers: Strangers::default(), limits: Limits::new() };
-    let ours = ROUTES.iter().filter(|route| route.who != Who::Webhook);
+    let state = AppState {
+        app: app.clone(),
+        authenticator,
+        unauthenticated: UnauthenticatedLimits::default(),
+        limits: Limits::new(),
+    };
+    let ours = ROUTES.iter().filter(|route| route.access != Access::Webhook);
     let api = ours
-        .fold(Router::new(), |router, route| router.route(route.path, route.serve(&edge)))
+        .fold(Router::new(), |router, route| router.route(route.path, route.serve(&state)))
         .route_layer(from_fn_with_state(app.clone(), auth::origin::guard))
         .route_layer(fixed(header::CACHE_CONTROL, "no-store"))
         .route_layer(fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
@@ -149,23 +153,23 @@ pub fn router(app: App, gate: Gate) -> Router {
         Some(cors) => api.layer(cors),
         None => api,
     };
-    api.merge(webhook_routes(&edge))
+    api.merge(webhook_routes(&state))
         .layer(CatchPanicLayer::custom(error::panicked))
-        .layer(from_fn(request::name))
-        .with_state(edge)
+        .layer(from_fn(request_id::assign))
+        .with_state(state)
 }
 
 /// What RingCentral posts to. The handshake's whole answer must stay under 1,024 bytes, so it gets no other headers.
-fn webhook_routes(edge: &Edge) -> Router<Edge> {
-    let theirs = ROUTES.iter().filter(|route| route.who == Who::Webhook);
+fn webhook_routes(state: &AppState) -> Router<AppState> {
+    let theirs = ROUTES.iter().filter(|route| route.access == Access::Webhook);
     theirs
-        .fold(Router::new(), |router, route| router.route(route.path, route.serve(edge)))
+        .fold(Router::new(), |router, route| router.route(route.path, route.serve(state)))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(webhook::LARGEST_BODY))
         .layer(RequestBodyDeadlineLayer::new(SLOWEST_BODY))
-        .layer(from_fn_with_state((edge.app.clone(), edge.strangers.clone()), strangers::guard))
-        .layer(from_fn_with_state(edge.app.clone(), auth::local::guard_webhook))
-        .layer(from_fn_with_state(edge.app.clone(), webhook::count))
+        .layer(from_fn_with_state((state.app.clone(), state.unauthenticated.clone()), webhook::rate_limit::guard))
+        .layer(from_fn_with_state(state.app.clone(), auth::local::guard_webhook))
+        .layer(from_fn_with_state(state.app.clone(), webhook::count))
 }
 
 fn fixed(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

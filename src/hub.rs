@@ -16,8 +16,8 @@
 //! in the same order. The hub's mark is the time of the newest change that was taken in *after* it was published, so who
 //! has been told everything up to a position has been told everything up to the mark in its id. Each change remembers
 //! the time of its echo. That viewer is told what was echoed since their mark and what has no echo yet; what they knew
-//! already has no higher `rev`, and they drop it. Where the change stream was not followed without a gap since that mark,
-//! or an end since then is no longer remembered, they start over. Without a change stream there is no mark, and none is
+//! already has no higher `rev`, and they drop it. Where the change stream was not followed without a gap since that watermark,
+//! or an end since then is no longer remembered, they start over. Without a change stream there is no watermark, and none is
 //! given while a call is shown that is not stored yet: two instances may show one call under an id each, and the one that
 //! is not to stay ends here only.
 
@@ -38,12 +38,12 @@ use tokio::sync::watch;
 
 use crate::call::Call;
 use crate::metrics::Metrics;
-use cursor::Anew;
-pub use cursor::{Cursor, Naming, Told, farewell, goodbye, intermission};
+use cursor::Snapshot;
+pub use cursor::{Cursor, EventNames, FrameCache, farewell, goodbye, intermission};
 use frame::Frames;
-pub use frame::Trouble;
-pub use state::Source;
-use state::{Kind, State};
+pub use frame::Incident;
+pub use state::Origin;
+use state::{ChangeKind, HubState};
 
 /// Viewers of one process; a file descriptor each, and 20,000 is a common hard limit.
 pub const MOST_VIEWERS: usize = 18_000;
@@ -54,14 +54,14 @@ pub struct Viewer {
     /// Stays the same across tabs and devices, because dismissals hang on it.
     pub id: String,
     /// Which calls concern them.
-    pub sees: Sees,
+    pub scope: Scope,
     /// When what proved who they are ends, and with it what they are told.
     pub until: Option<DateTime<Utc>>,
 }
 
 /// Which calls concern a viewer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sees {
+pub enum Scope {
     /// An admin.
     All,
     /// An agent: calls of these extensions, and of these queues.
@@ -70,11 +70,11 @@ pub enum Sees {
 
 impl Viewer {
     /// Whether a call is any of this viewer's business.
-    pub fn may_see(&self, call: &Call) -> bool {
-        match &self.sees {
-            Sees::All => true,
-            Sees::Extensions(mine) => {
-                mine.iter().any(|id| call.extension_ids.contains(id) || call.ledger.queue_ids.contains(id))
+    pub fn can_read(&self, call: &Call) -> bool {
+        match &self.scope {
+            Scope::All => true,
+            Scope::Extensions(mine) => {
+                mine.iter().any(|id| call.extension_ids.contains(id) || call.facts.queue_ids.contains(id))
             }
         }
     }
@@ -82,7 +82,7 @@ impl Viewer {
 
 /// How things stand for one viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outlook {
+pub struct ViewerStatus {
     /// The log has grown since they were told.
     pub behind: bool,
     /// A call stands on their screen.
@@ -100,7 +100,7 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// The bytes for a viewer.
     pub fn of(&self, cursor: &Cursor) -> Bytes {
-        let bytes = &self.bytes[cursor.naming() as usize];
+        let bytes = &self.bytes[cursor.names() as usize];
         bytes.slice(if cursor.is_at(self.position) { 0 } else { self.id_length }..)
     }
 }
@@ -110,21 +110,21 @@ impl Heartbeat {
 pub struct Hub(Arc<Shared>);
 
 struct Shared {
-    state: RwLock<State>,
+    state: RwLock<HubState>,
     /// The log's end; viewers wait for it to move.
     head: watch::Sender<u64>,
     viewers: AtomicUsize,
     most_viewers: AtomicUsize,
-    /// By [`Naming`], what admins who start over were told last.
-    anew: Mutex<[Option<Arc<Anew>>; 2]>,
+    /// By [`EventNames`], what admins who start over were told last.
+    snapshots: Mutex<[Option<Arc<Snapshot>>; 2]>,
     metrics: Arc<Metrics>,
 }
 
 /// One viewer's place among as many as there may be, given back when dropped.
 #[derive(Debug)]
-struct Place(Hub);
+struct ViewerPermit(Hub);
 
-impl Place {
+impl ViewerPermit {
     fn take(hub: &Hub) -> Option<Self> {
         let place = Self(hub.clone());
         let most = hub.0.most_viewers.load(Ordering::Relaxed);
@@ -132,7 +132,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ViewerPermit {
     fn drop(&mut self) {
         self.0.0.viewers.fetch_sub(1, Ordering::Relaxed);
     }
@@ -149,19 +149,19 @@ impl Hub {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let (head, _) = watch::channel(0);
         // Random, because instances may start in the same moment.
-        let state = RwLock::new(State::new(format!("{:x}", rand::random::<u64>())));
+        let state = RwLock::new(HubState::new(format!("{:x}", rand::random::<u64>())));
         let (viewers, most_viewers) = (AtomicUsize::new(0), AtomicUsize::new(MOST_VIEWERS));
-        Self(Arc::new(Shared { state, head, viewers, most_viewers, anew: Mutex::default(), metrics }))
+        Self(Arc::new(Shared { state, head, viewers, most_viewers, snapshots: Mutex::default(), metrics }))
     }
 
     /// Tells a call's newest state to everyone it concerns. Of two states the higher `rev` wins, so echoes from the
     /// change stream or the poll do no harm. `heard` is when the notification behind it arrived, for the metrics.
     pub fn publish(&self, call: Call, heard: Option<Instant>) {
-        self.publish_from(Source::Store, call, heard);
+        self.publish_from(Origin::Store, call, heard);
     }
 
     /// The same for a call that may not be stored yet.
-    pub fn publish_from(&self, source: Source, call: Call, heard: Option<Instant>) {
+    pub fn publish_from(&self, source: Origin, call: Call, heard: Option<Instant>) {
         let mut state = self.write();
         let before = state.head;
         state.publish(call, source, heard);
@@ -202,7 +202,7 @@ impl Hub {
         if call.rev == 0 || known.is_some_and(|known| known.rev == call.rev && **known != call) {
             return Some(call);
         }
-        state.publish(call, Source::Store, None);
+        state.publish(call, Origin::Store, None);
         self.announce(state.head);
         None
     }
@@ -219,43 +219,43 @@ impl Hub {
     pub fn erase(&self, erased: impl Fn(&Call) -> bool, touched: impl Fn(&Call) -> bool) {
         let mut state = self.write();
         state.erase(erased, touched);
-        *self.0.anew.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Default::default();
+        *self.0.snapshots.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Default::default();
         self.announce(state.head);
     }
 
     /// Tells every viewer that something is wrong, and whoever comes before it is over; streams stay open.
-    pub fn trouble(&self, trouble: Trouble) {
+    pub fn begin_incident(&self, incident: Incident) {
         let mut state = self.write();
-        let frames = Frames::trouble(state.next_id(), trouble);
-        let change = state.append(Kind::Notice, frames, None);
-        state.troubles.insert(trouble, change);
+        let frames = Frames::trouble(state.next_id(), incident);
+        let change = state.append(ChangeKind::Notice, frames, None);
+        state.incidents.insert(incident, change);
         self.announce(state.head);
     }
 
     /// It is over.
-    pub fn recover(&self, trouble: Trouble) {
+    pub fn end_incident(&self, incident: Incident) {
         let mut state = self.write();
-        state.troubles.remove(&trouble);
+        state.incidents.remove(&incident);
         // That is no change in the log, and nobody is to be told of it any more.
-        *self.0.anew.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Default::default();
+        *self.0.snapshots.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Default::default();
     }
 
     /// The change stream tells everything since this cluster time, and the collection was read after that.
-    pub fn cover(&self, since: u64) {
+    pub fn set_watermark_source(&self, since: u64) {
         let mut state = self.write();
-        state.covered_since = Some(since);
-        state.mark = state.mark.max(Some(since));
+        state.watermark_source = Some(since);
+        state.watermark = state.watermark.max(Some(since));
     }
 
     /// The change stream was lost: nothing is known for certain until it is covered again.
-    pub fn uncover(&self) {
-        self.write().covered_since = None;
+    pub fn clear_watermark_source(&self) {
+        self.write().watermark_source = None;
     }
 
     /// The change stream told that a call got this `rev`, or with `None` that it left, at this cluster time. To be called
     /// after that was published, or found to be nothing new.
-    pub fn confirm(&self, id: &str, rev: Option<i64>, at: u64) {
-        self.write().confirm(id, rev, at);
+    pub fn acknowledge(&self, id: &str, rev: Option<i64>, at: u64) {
+        self.write().acknowledge(id, rev, at);
     }
 
     /// A viewer dismissed a call, here or at another instance. Published to that viewer's streams alone.
@@ -276,7 +276,7 @@ impl Hub {
             }
         }
         let stored: HashSet<&str> = stored.map(|(call_id, _)| call_id).collect();
-        let State { dismissals, calls, ended, .. } = &mut *self.write();
+        let HubState { dismissals, calls, ended, .. } = &mut *self.write();
         dismissals.retain(|id| stored.contains(id) || calls.contains_key(id) || ended.contains_key(id));
     }
 
@@ -325,7 +325,7 @@ impl Hub {
 
     /// What a viewer sees now, newest first.
     pub fn active_calls(&self, viewer: &Viewer) -> Vec<Arc<Call>> {
-        let shown = |call: &&Arc<Call>| call.status.visible() && viewer.may_see(call);
+        let shown = |call: &&Arc<Call>| call.status.visible() && viewer.can_read(call);
         let state = self.read();
         let mut calls: Vec<_> =
             state.calls.values().filter_map(|change| change.call()).filter(shown).cloned().collect();
@@ -336,10 +336,10 @@ impl Hub {
     /// Begins to tell a viewer, from `last_event_id` on where that is still possible: their cursor and first frames, in two
     /// parts of which the second may be shared.
     /// `None` when there are as many viewers as the process can hold.
-    pub fn open(&self, viewer: Viewer, naming: Naming, last_event_id: Option<&str>) -> Option<(Cursor, [Bytes; 2])> {
-        let place = Place::take(self)?;
+    pub fn open(&self, viewer: Viewer, names: EventNames, last_event_id: Option<&str>) -> Option<(Cursor, [Bytes; 2])> {
+        let place = ViewerPermit::take(self)?;
         self.0.metrics.streams.inc();
-        Some(Cursor::open(place, viewer, naming, last_event_id))
+        Some(Cursor::open(place, viewer, names, last_event_id))
     }
 
     /// Takes fewer viewers than [`MOST_VIEWERS`] where the process cannot hold so many.
@@ -353,15 +353,15 @@ impl Hub {
     }
 
     /// What each of these viewers is to be told now; most of the time the same bytes for all.
-    pub fn news<'a>(
+    pub fn pending_frames<'a>(
         &self,
         cursors: impl Iterator<Item = &'a mut Cursor>,
-        told: &mut Told,
+        cache: &mut FrameCache,
         mut tell: impl FnMut(usize, Bytes),
     ) {
         let state = self.read();
         for (index, cursor) in cursors.enumerate() {
-            if let Some(frames) = cursor.news(&state, &self.0, told) {
+            if let Some(frames) = cursor.pending_frames(&state, &self.0, cache) {
                 tell(index, frames);
             }
         }
@@ -371,14 +371,14 @@ impl Hub {
     pub fn heartbeat(&self) -> Heartbeat {
         let state = self.read();
         let id = format!("id: {}\n", state.id());
-        let bytes = [Naming::Named, Naming::Plain].map(|naming| frame::heartbeat(naming, &id));
+        let bytes = [EventNames::Typed, EventNames::MessageOnly].map(|names| frame::heartbeat(names, &id));
         Heartbeat { position: state.head, id_length: id.len(), bytes }
     }
 
     /// Whether there is anything new for a viewer, or anything on their screen.
-    pub fn outlook(&self, cursor: &Cursor) -> Outlook {
+    pub fn viewer_status(&self, cursor: &Cursor) -> ViewerStatus {
         let state = self.read();
-        Outlook { behind: cursor.is_behind(&state), has_calls: cursor.has_calls(&state) }
+        ViewerStatus { behind: cursor.is_behind(&state), has_calls: cursor.has_calls(&state) }
     }
 
     /// Observes how long ago the notifications behind the changes after `from`, up to `to`, arrived. Called once these
@@ -408,11 +408,11 @@ impl Hub {
         self.0.head.send_if_modified(|known| std::mem::replace(known, head) != head);
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    fn read(&self) -> RwLockReadGuard<'_, HubState> {
         self.0.state.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, HubState> {
         self.0.state.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

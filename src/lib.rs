@@ -41,7 +41,7 @@
 //!    JSON, within bounds; `Notification::of` turns that into [`call::CallEvent`]s: facts about legs, not states of calls.
 //! 2. In [`app::App::ingest`] facts wait their turn: those of one call, whichever of its sessions they name, are taken in
 //!    one after the other. Facts about an erased person are dropped there.
-//! 3. While [`store::Store::look`] asks for every call that the sessions lead to, the caller is looked up, for at most
+//! 3. While [`store::Store::load`] asks for every call that the sessions lead to, the caller is looked up, for at most
 //!    25 ms; a name that takes longer follows. A call that nobody can have told before is not looked for.
 //! 4. [`store::Store::apply_to`] lets [`call::Call::apply`] derive the next call and writes it if nobody else did
 //!    meanwhile. Two calls that turn out to be one are joined whenever they are met together.

@@ -74,7 +74,7 @@ pub struct Metrics {
 
 /// How things stand when somebody asks.
 #[derive(Default)]
-pub struct Standing {
+pub struct GaugeSnapshot {
     /// Viewers who listen.
     pub viewers: usize,
     /// The status of each call that goes on.
@@ -158,7 +158,7 @@ impl Metrics {
     }
 
     /// Everything, with the gauges as of `now`.
-    pub fn text(&self, now: &Standing) -> String {
+    pub fn text(&self, now: &GaugeSnapshot) -> String {
         self.viewers.set(now.viewers as i64);
         let going_on =
             [Status::Setup, Status::Ringing, Status::Connected, Status::OnHold, Status::Parked, Status::Voicemail];
@@ -293,7 +293,7 @@ mod tests {
         metrics.webhook(Kind::Unread, 401);
         metrics.ringcentral_request(Some(429));
         metrics.webhook_stored.observe(0.0007);
-        let text = metrics.text(&Standing {
+        let text = metrics.text(&GaugeSnapshot {
             viewers: 3,
             active_calls: vec![Status::Ringing, Status::Ringing],
             store_up: true,

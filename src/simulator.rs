@@ -60,7 +60,7 @@ scenarios![
 
 /// A line of the menu.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Choice {
+pub struct ScenarioSummary {
     /// What the command line and the API call it.
     pub name: &'static str,
     /// What a person reads.
@@ -110,10 +110,10 @@ struct Step {
 }
 
 /// The menu.
-pub fn scenarios() -> Vec<Choice> {
+pub fn scenarios() -> Vec<ScenarioSummary> {
     let choice = |(name, file): &(&'static str, &str)| {
         let Scenario { title, description, .. } = read(file);
-        Choice { name, title, description }
+        ScenarioSummary { name, title, description }
     };
     FILES.iter().map(choice).collect()
 }
@@ -127,7 +127,7 @@ impl Scenario {
     /// The notifications of a play that begins at `now`, each with the time after that at which it is due, in that
     /// order. Plays with different seeds are different calls, also when they begin together.
     pub fn notifications(&self, now: DateTime<Utc>, seed: u64) -> Vec<(Duration, Value)> {
-        let play = Play { now, seed };
+        let play = RunningSimulation { now, seed };
         let told = |(index, step): (usize, &Step)| {
             let mut notification = step.notification.clone();
             let at = now + TimeDelta::milliseconds(step.after_ms as i64);
@@ -139,12 +139,12 @@ impl Scenario {
 }
 
 /// One play of a scenario: what makes its ids its own.
-struct Play {
+struct RunningSimulation {
     now: DateTime<Utc>,
     seed: u64,
 }
 
-impl Play {
+impl RunningSimulation {
     fn value(&self, name: &str, step: usize, at: DateTime<Utc>) -> Option<String> {
         let (name, of) = name.split_once(':').unwrap_or((name, ""));
         let (session, party) = of.split_once('-').unwrap_or((of, ""));

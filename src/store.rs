@@ -4,11 +4,10 @@
 //! same: [`Store::apply_to`] takes in the facts of one session at a time as if nobody else wrote, and when it returns they
 //! are on disk. SQLite has one writer; MongoDB compares `rev` and tries again.
 
-pub mod advance;
 mod aside;
+pub mod call_merge;
 mod customer_watch;
 pub mod erasure;
-mod file;
 mod foreign;
 mod history;
 mod mongo;
@@ -17,7 +16,6 @@ mod private;
 mod sessions;
 mod spool;
 mod sqlite;
-mod watch;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,17 +26,17 @@ use crate::call::{Call, CallEvent};
 use crate::config::Config;
 use crate::customer::{Customer, CustomerDetails};
 use crate::phone::PhoneNumber;
-pub use advance::{Held, Known, Place, calls_of};
+pub use call_merge::{LoadedCalls, StoredCall, Table, calls_of};
 pub use customer_watch::{Changed, CustomerWatch};
 pub use erasure::Erased;
 use erasure::Erasure;
 pub use history::{HistoryPage, HistoryQuery, Position};
 use mongo::Mongo;
+pub use mongo::change_stream::{CallChangeStream, ChangeEvent};
 use person::Person;
 pub use sessions::{LONGEST_SESSION, NewSession, Revocation, Revocations, SessionLimits};
 pub use spool::{Spool, Spooled};
 use sqlite::Sqlite;
-pub use watch::{Seen, Watch};
 
 /// A service gives an attempt to store a call up after 2.2 s.
 pub const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
@@ -158,7 +156,7 @@ impl Store {
     /// Takes in what was learned of one session, durably. Answers every call that changed: none when all of it was
     /// known, two when the session turned out to belong to another call, which then took it in.
     pub async fn apply(&self, events: &[CallEvent]) -> Result<Vec<Call>> {
-        let known = self.look(events, None).await?;
+        let known = self.load(events, None).await?;
         let changed = Mutex::new(Vec::new());
         let tell = |call: Call| {
             let mut changed = changed.lock().expect("nobody panics while telling");
@@ -171,21 +169,21 @@ impl Store {
 
     /// The calls that `events` may change. Whoever has the active call at hand that these belong to, as far as they know,
     /// spares the store the look.
-    pub async fn look(&self, events: &[CallEvent], at_hand: Option<Arc<Call>>) -> Result<Known> {
+    pub async fn load(&self, events: &[CallEvent], at_hand: Option<Arc<Call>>) -> Result<LoadedCalls> {
         match self {
-            Self::Mongo(mongo) => mongo.look(events, at_hand).await,
+            Self::Mongo(mongo) => mongo.load(events, at_hand).await,
             // Its file has one writer, and looking there costs nothing.
-            Self::Sqlite(_) => Ok(Known::at_hand(events, at_hand)),
+            Self::Sqlite(_) => Ok(LoadedCalls::at_hand(events, at_hand)),
         }
     }
 
-    /// Like [`Store::apply`], after a [look](Store::look) at the calls concerned. A call that begins gets `new_id`. Every
+    /// Like [`Store::apply`], after [loading](Store::load) the calls concerned. A call that begins gets `new_id`. Every
     /// call that changed is told to `tell` as soon as it is on disk: a phone is ringing. The same call may be told again
     /// when there was more to it.
     pub async fn apply_to(
         &self,
         events: &[CallEvent],
-        known: Known,
+        known: LoadedCalls,
         new_id: &str,
         tell: impl Fn(Call) + Send + Sync,
     ) -> Result<()> {
@@ -239,7 +237,7 @@ impl Store {
     }
 
     /// Watches what others do to `active_calls`; `None` where only polling can.
-    pub async fn watch(&self) -> Result<Option<Watch>> {
+    pub async fn watch(&self) -> Result<Option<CallChangeStream>> {
         match self {
             Self::Mongo(mongo) => mongo.watch().await,
             Self::Sqlite(_) => Ok(None),
@@ -250,7 +248,7 @@ impl Store {
     pub async fn watch_customers(&self) -> Result<CustomerWatch> {
         match self {
             Self::Mongo(mongo) => mongo.watch_customers().await,
-            Self::Sqlite(sqlite) => Ok(CustomerWatch::File(sqlite.clone(), sqlite.customer_changes().await?)),
+            Self::Sqlite(sqlite) => Ok(CustomerWatch::Database(sqlite.clone(), sqlite.customer_changes().await?)),
         }
     }
 
@@ -347,18 +345,18 @@ impl Store {
     }
 
     /// Remembers it, durably.
-    pub async fn put_setting(&self, key: &str, value: &str) -> Result<()> {
+    pub async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
         match self {
-            Self::Mongo(mongo) => mongo.put_setting(key, value).await,
-            Self::Sqlite(sqlite) => sqlite.put_setting(key, value).await,
+            Self::Mongo(mongo) => mongo.set_setting(key, value).await,
+            Self::Sqlite(sqlite) => sqlite.set_setting(key, value).await,
         }
     }
 
     /// Remembers it unless something is remembered already; answers what is, the same to every instance.
-    pub async fn keep_setting(&self, key: &str, value: &str) -> Result<String> {
+    pub async fn get_or_insert_setting(&self, key: &str, value: &str) -> Result<String> {
         match self {
-            Self::Mongo(mongo) => mongo.keep_setting(key, value).await,
-            Self::Sqlite(sqlite) => sqlite.keep_setting(key, value).await,
+            Self::Mongo(mongo) => mongo.get_or_insert_setting(key, value).await,
+            Self::Sqlite(sqlite) => sqlite.get_or_insert_setting(key, value).await,
         }
     }
 

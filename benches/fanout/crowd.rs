@@ -41,7 +41,7 @@ pub struct Plan {
 
 /// What came of it; times in milliseconds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Tally {
+pub struct LogThrottle {
     pub received: u64,
     pub lost: u64,
     pub doubled: u64,
@@ -87,7 +87,7 @@ impl Crowd {
     }
 
     /// Waits for the last deliveries of `events` events.
-    pub fn report(&mut self, events: u32) -> Tally {
+    pub fn report(&mut self, events: u32) -> LogThrottle {
         writeln!(self.orders, "report {events}").expect("the viewers listen");
         serde_json::from_str(&self.answer()).expect("the viewers answer in JSON")
     }
@@ -263,7 +263,7 @@ impl<'a> Hall<'a> {
         Return { back: milliseconds(back - start), current: milliseconds(back.elapsed()) }
     }
 
-    fn report(&mut self, events: u32) -> Tally {
+    fn report(&mut self, events: u32) -> LogThrottle {
         let expected = u64::from(events) * (self.plan.viewers - self.plan.deaf) as u64;
         let deadline = Instant::now() + PATIENCE;
         while self.ears.received < expected && Instant::now() < deadline {
@@ -373,12 +373,12 @@ impl Ears {
         }
     }
 
-    fn tally(&self, expected: u64) -> Tally {
+    fn tally(&self, expected: u64) -> LogThrottle {
         let milliseconds = |micros: u64| micros as f64 / 1_000.0;
         let at = |share: f64| milliseconds(self.taken.value_at_quantile(share));
         let mut slowest = self.slowest.iter().skip(1).copied().collect::<Vec<_>>();
         slowest.sort_unstable();
-        Tally {
+        LogThrottle {
             received: self.received,
             lost: expected - self.received,
             doubled: self.doubled,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mongodb::bson::{Document, doc};
 
 use crate::Options;
-use crate::crowd::{Crowd, Return, Tally};
+use crate::crowd::{Crowd, LogThrottle, Return};
 use crate::payload::{Load, Payload};
 use crate::publisher::Publisher;
 use crate::report::median;
@@ -74,7 +74,7 @@ pub fn stall(options: &Options, percent: usize) {
 }
 
 struct Watched {
-    tally: Tally,
+    tally: LogThrottle,
     /// From the first event until only healthy viewers were left.
     gone: Option<Duration>,
     /// The most memory above that before the first event, in KiB.
@@ -152,7 +152,7 @@ pub fn reconnect(options: &Options) {
 }
 
 struct Cut {
-    tally: Tally,
+    tally: LogThrottle,
     back: Return,
     reads: Option<i64>,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::crowd::Tally;
+use crate::crowd::LogThrottle;
 use crate::server::Kind;
 
 /// One server in one run.
@@ -12,7 +12,7 @@ pub struct Row {
     pub cpu: Duration,
     /// KiB a viewer.
     pub memory: f64,
-    pub tally: Tally,
+    pub tally: LogThrottle,
 }
 
 impl Row {

@@ -4,9 +4,9 @@ use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use super::others::WATCH_AGAIN;
+use super::sync::WATCH_AGAIN;
 use super::{App, answered, fact};
-use crate::call::{Call, Direction, Fact};
+use crate::call::{Call, CallEventKind, Direction};
 use crate::phone::PhoneNumber;
 use crate::store::{Changed, CustomerWatch};
 
@@ -52,7 +52,9 @@ impl App {
             // Not observed: the histogram of lookups is of calls that begin to ring.
             let answer = self.0.store.customers_by_phone(&number).await;
             let Some(customers) = answered(answer).filter(|customers| *customers != call.customers) else { return };
-            if let Err(cause) = self.learn(vec![fact(&call.session_id, Fact::Customers(customers))]).await {
+            if let Err(cause) =
+                self.apply_events(vec![fact(&call.session_id, CallEventKind::Customers(customers))]).await
+            {
                 warn!(error = &cause as &dyn std::error::Error, "a customer was found and could not be stored");
             }
         });
@@ -61,7 +63,7 @@ impl App {
 
     /// The number of a caller whose customers are for us to tell: another program may have written them into the call.
     fn looked_up_number(&self, call: &Call) -> Option<PhoneNumber> {
-        let is_ours = call.ledger.looked_up || call.customer_id.is_none();
+        let is_ours = call.facts.looked_up || call.customer_id.is_none();
         let is_asked = is_ours && call.direction == Direction::Inbound && call.status.visible();
         PhoneNumber::parse(call.from_number.as_deref().filter(|_| is_asked)?, self.0.config.region)
     }

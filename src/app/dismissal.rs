@@ -5,11 +5,11 @@ use std::sync::Arc;
 use chrono::{TimeDelta, Utc};
 use tokio::time::timeout;
 
-use super::away::STORE_PATIENCE;
+use super::outage::STORE_PATIENCE;
 use super::{App, fact};
-use crate::call::{Call, CallEvent, Fact};
+use crate::call::{Call, CallEvent, CallEventKind};
 use crate::hub::Viewer;
-use crate::store::{Dismissal, Held, Place, Spool, StoreError};
+use crate::store::{Dismissal, Spool, StoreError, StoredCall, Table};
 
 /// Dismissals of calls that are over are kept so long, because a call may be known to another instance before this one.
 const KEPT: TimeDelta = TimeDelta::minutes(5);
@@ -17,8 +17,8 @@ const KEPT: TimeDelta = TimeDelta::minutes(5);
 impl App {
     /// A viewer dismisses a call, on all of their screens. `false` when there is no such call for them.
     pub async fn dismiss(&self, id: &str, viewer: &Viewer) -> Result<bool, StoreError> {
-        let Some(call) = self.find(id).await?.filter(|call| viewer.may_see(call)) else { return Ok(false) };
-        let event = fact(&call.session_id, Fact::Dismissed(viewer.id.clone()));
+        let Some(call) = self.find(id).await?.filter(|call| viewer.can_read(call)) else { return Ok(false) };
+        let event = fact(&call.session_id, CallEventKind::Dismissed(viewer.id.clone()));
         let _turn = self.turn(std::slice::from_ref(&event)).await;
         // It may have become part of another call meanwhile.
         let same = || self.0.hub.call(id).or_else(|| self.0.hub.call_of_session(&call.session_id));
@@ -41,7 +41,7 @@ impl App {
             let since = self.0.hub.head();
             let found = timeout(STORE_PATIENCE, self.0.store.active_call(id)).await.unwrap_or(Err(StoreError::Slow))?;
             if let Some(foreign) = found.and_then(|call| self.0.hub.compare(call, since)) {
-                self.adopt(foreign).await?;
+                self.import_foreign(foreign).await?;
             }
         }
         Ok(self.0.hub.call(id))
@@ -54,11 +54,11 @@ impl App {
         event: CallEvent,
     ) -> Result<(), StoreError> {
         let call_id = dismissal.call_id.clone();
-        if spool.depth() == 0 && !self.pulse().store_lost {
+        if spool.depth() == 0 && !self.status().store_lost {
             match timeout(STORE_PATIENCE, self.0.store.dismiss(dismissal)).await {
                 Ok(Ok(())) => return Ok(()),
-                Ok(Err(cause)) => self.lose_store(&cause),
-                Err(_) => self.lose_store(&StoreError::Slow),
+                Ok(Err(cause)) => self.mark_store_down(&cause),
+                Err(_) => self.mark_store_down(&StoreError::Slow),
             }
         }
         spool.push(&call_id, &[event]).await
@@ -66,18 +66,18 @@ impl App {
 
     /// Stores the dismissals among replayed events, of the active call that the store has for them: while it was away the
     /// call may have become part of another, or another instance may have begun it under an id of its own.
-    pub(super) async fn replay_dismissals(&self, events: &[CallEvent], held: &[Held]) -> Result<(), StoreError> {
-        let Some(active) = held.iter().find(|it| it.place == Place::Active) else { return Ok(()) };
+    pub(super) async fn replay_dismissals(&self, events: &[CallEvent], held: &[StoredCall]) -> Result<(), StoreError> {
+        let Some(active) = held.iter().find(|it| it.place == Table::Active) else { return Ok(()) };
         let call_id = &active.call.id;
         for event in events {
-            if let Fact::Dismissed(viewer) = &event.fact {
+            if let CallEventKind::Dismissed(viewer) = &event.kind {
                 let (call_id, viewer) = (call_id.clone(), viewer.clone());
                 self.0.store.dismiss(Dismissal { call_id, viewer, at: event.heard_at }).await?;
             }
         }
-        let viewers = events.iter().filter_map(|event| match &event.fact {
-            Fact::Dismissed(viewer) => Some(viewer),
-            Fact::Leg(_) | Fact::Customers(_) | Fact::Tick | Fact::Gone => None,
+        let viewers = events.iter().filter_map(|event| match &event.kind {
+            CallEventKind::Dismissed(viewer) => Some(viewer),
+            CallEventKind::Party(_) | CallEventKind::Customers(_) | CallEventKind::Tick | CallEventKind::Gone => None,
         });
         viewers.for_each(|viewer| self.0.hub.dismiss(call_id, viewer));
         Ok(())

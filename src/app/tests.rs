@@ -20,7 +20,7 @@ async fn service(folder: &std::path::Path) -> App {
 async fn away(folder: &std::path::Path) -> App {
     let mut app = service(folder).await;
     Arc::get_mut(&mut app.0).unwrap().spool = Some(Spool::open(folder).await.unwrap());
-    app.feel(|pulse| pulse.store_lost = true);
+    app.update_status(|status| status.store_lost = true);
     app
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Extension;
-use super::party::{Direction, Endpoint, LegState, Source};
+use super::party::{Direction, Endpoint, PartyState, Source};
 use crate::customer::Customer;
 
 /// A fact about one session, in our words.
@@ -15,14 +15,16 @@ pub struct CallEvent {
     /// When we learned it.
     pub heard_at: DateTime<Utc>,
     /// What we learned.
-    pub fact: Fact,
+    #[serde(rename = "fact")]
+    pub kind: CallEventKind,
 }
 
 /// What can be learned about a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Fact {
+pub enum CallEventKind {
     /// A leg changed.
-    Leg(Box<Leg>),
+    #[serde(rename = "Leg")]
+    Party(Box<PartyUpdate>),
     /// The customer lookup answered.
     Customers(Vec<Customer>),
     /// A viewer put the popup away.
@@ -35,7 +37,7 @@ pub enum Fact {
 
 /// What a notification says about one leg of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Leg {
+pub struct PartyUpdate {
     /// RingCentral's `telephonySessionId`, where told.
     pub telephony_session_id: Option<String>,
     /// Which family of notification told it.
@@ -53,7 +55,7 @@ pub struct Leg {
     /// Whose phone, when it is one of ours.
     pub extension: Option<Extension>,
     /// Where the leg stands.
-    pub state: LegState,
+    pub state: PartyState,
     /// The caller.
     pub from: Endpoint,
     /// The called line.
@@ -69,8 +71,8 @@ pub struct Leg {
 impl CallEvent {
     /// Every session it names: its own, and those it says are the same call.
     pub fn sessions(&self) -> impl Iterator<Item = &String> {
-        let linked = match &self.fact {
-            Fact::Leg(leg) => Some(leg.peers.iter().chain(&leg.telephony_session_id)),
+        let linked = match &self.kind {
+            CallEventKind::Party(leg) => Some(leg.peers.iter().chain(&leg.telephony_session_id)),
             _ => None,
         };
         std::iter::once(&self.session_id).chain(linked.into_iter().flatten())
@@ -78,9 +80,11 @@ impl CallEvent {
 
     /// RingCentral's other name of its session, where told.
     pub fn telephony_session_id(&self) -> Option<&String> {
-        match &self.fact {
-            Fact::Leg(leg) => leg.telephony_session_id.as_ref(),
-            Fact::Customers(_) | Fact::Dismissed(_) | Fact::Tick | Fact::Gone => None,
+        match &self.kind {
+            CallEventKind::Party(leg) => leg.telephony_session_id.as_ref(),
+            CallEventKind::Customers(_) | CallEventKind::Dismissed(_) | CallEventKind::Tick | CallEventKind::Gone => {
+                None
+            }
         }
     }
 
@@ -89,17 +93,19 @@ impl CallEvent {
     /// an unknown session is the end of nothing. Presence of a park location lists calls that rang elsewhere, often without
     /// their numbers, and a leg without a state is a detail of a call.
     pub fn can_begin_a_call(&self) -> bool {
-        match &self.fact {
-            Fact::Leg(leg) => {
-                let ended = matches!(leg.state, LegState::Ended(_));
+        match &self.kind {
+            CallEventKind::Party(leg) => {
+                let ended = matches!(leg.state, PartyState::Ended(_));
                 let bare = leg.from.number.is_none() && leg.to.number.is_none();
                 match leg.source {
                     Source::Guide => !ended,
-                    Source::Presence => leg.state != LegState::Parked && !(ended && bare) && !leg.state.is_unsaid(),
+                    Source::Presence => leg.state != PartyState::Parked && !(ended && bare) && !leg.state.is_unsaid(),
                     Source::Telephony => !leg.state.is_unsaid(),
                 }
             }
-            Fact::Customers(_) | Fact::Dismissed(_) | Fact::Tick | Fact::Gone => false,
+            CallEventKind::Customers(_) | CallEventKind::Dismissed(_) | CallEventKind::Tick | CallEventKind::Gone => {
+                false
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Leg;
+use super::PartyUpdate;
 use super::report::Report;
 use chrono::{DateTime, Utc};
 
@@ -56,7 +56,7 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum LegState {
+pub enum PartyState {
     /// Reached, rules are running; a menu stays here.
     Setup,
     /// A state we do not know; the leg is there, that is all.
@@ -71,7 +71,7 @@ pub enum LegState {
     Ended(EndReason),
 }
 
-impl LegState {
+impl PartyState {
     /// Where a notification names a leg and does not say where it stands.
     pub const UNSAID: Self = Self::Unknown(String::new());
 
@@ -118,7 +118,7 @@ pub struct Endpoint {
 
 /// Something told at a point of a source's sequence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Told<T> {
+pub struct Versioned<T> {
     /// Where in the order.
     pub sequence: i64,
     /// What.
@@ -148,7 +148,7 @@ pub struct Party {
     /// Ours by origin: RingOut, or dialled from one of our own numbers.
     pub ours: bool,
     /// The newest state.
-    pub state: Told<LegState>,
+    pub state: Versioned<PartyState>,
     /// When the newest state came about.
     pub changed_at: DateTime<Utc>,
     /// Where sequence and time disagree which state is the newest: the one that is not in `state`.
@@ -157,37 +157,37 @@ pub struct Party {
     /// When it was first heard of.
     pub began_at: DateTime<Utc>,
     /// When its phone first rang.
-    pub rang_at: Option<Told<DateTime<Utc>>>,
+    pub rang_at: Option<Versioned<DateTime<Utc>>>,
     /// When it was first answered.
-    pub answered_at: Option<Told<DateTime<Utc>>>,
+    pub answered_at: Option<Versioned<DateTime<Utc>>>,
     /// It reached a mailbox at some time.
     pub voicemail: bool,
     /// A fax was received there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fax: bool,
     /// The first caller's number told.
-    pub from_number: Option<Told<Number>>,
+    pub from_number: Option<Versioned<Number>>,
     /// The newest caller's name told: names come late.
-    pub from_name: Option<Told<String>>,
+    pub from_name: Option<Versioned<String>>,
     /// The first dialled number told.
-    pub to_number: Option<Told<Number>>,
+    pub to_number: Option<Versioned<Number>>,
     /// The newest name of the called line.
-    pub to_name: Option<Told<String>>,
+    pub to_name: Option<Versioned<String>>,
     /// The newest name of the person whose phone it is.
-    pub extension_name: Option<Told<String>>,
+    pub extension_name: Option<Versioned<String>>,
     /// The queue that distributes.
-    pub queue: Option<Told<String>>,
+    pub queue: Option<Versioned<String>>,
 }
 
 impl Party {
     /// What one notification tells, as a leg of which nothing else is known.
-    pub fn told(session_id: &str, leg: &Leg) -> Self {
-        let told = |text: &Option<String>| text.clone().map(|value| Told { sequence: leg.sequence, value });
+    pub fn told(session_id: &str, leg: &PartyUpdate) -> Self {
+        let told = |text: &Option<String>| text.clone().map(|value| Versioned { sequence: leg.sequence, value });
         let number = |end: &Endpoint| {
-            end.number.clone().map(|n| Told { sequence: leg.sequence, value: (n, end.display.clone()) })
+            end.number.clone().map(|n| Versioned { sequence: leg.sequence, value: (n, end.display.clone()) })
         };
-        let moment = |is: bool| is.then_some(Told { sequence: leg.sequence, value: leg.at });
-        let talking = matches!(leg.state, LegState::Connected | LegState::OnHold | LegState::Parked);
+        let moment = |is: bool| is.then_some(Versioned { sequence: leg.sequence, value: leg.at });
+        let talking = matches!(leg.state, PartyState::Connected | PartyState::OnHold | PartyState::Parked);
         Self {
             session_id: session_id.to_owned(),
             telephony_session_id: leg.telephony_session_id.clone(),
@@ -197,14 +197,14 @@ impl Party {
             extension_id: leg.extension.as_ref().map(|e| e.extension_id.clone()),
             from_us: leg.from.extension_id.is_some(),
             ours: leg.ours,
-            state: Told { sequence: leg.sequence, value: leg.state.clone() },
+            state: Versioned { sequence: leg.sequence, value: leg.state.clone() },
             changed_at: leg.at,
             other: None,
             began_at: leg.at,
-            rang_at: moment(leg.state == LegState::Ringing),
+            rang_at: moment(leg.state == PartyState::Ringing),
             answered_at: moment(talking),
-            voicemail: matches!(leg.state, LegState::Voicemail | LegState::Ended(EndReason::Voicemail)),
-            fax: leg.state == LegState::Fax,
+            voicemail: matches!(leg.state, PartyState::Voicemail | PartyState::Ended(EndReason::Voicemail)),
+            fax: leg.state == PartyState::Fax,
             from_number: number(&leg.from),
             from_name: told(&leg.from.name),
             to_number: number(&leg.to),
@@ -246,17 +246,17 @@ impl Party {
 
     /// Still part of the call.
     pub fn is_live(&self) -> bool {
-        !matches!(self.state.value, LegState::Ended(_))
+        !matches!(self.state.value, PartyState::Ended(_))
     }
 
     /// Its phone rings, or somebody or something talks there.
     pub fn is_busy(&self) -> bool {
-        self.is_live() && !matches!(self.state.value, LegState::Setup | LegState::Unknown(_))
+        self.is_live() && !matches!(self.state.value, PartyState::Setup | PartyState::Unknown(_))
     }
 
     /// It lives on elsewhere: handed on within this session, or moved to another.
     pub fn went_on(&self) -> bool {
-        matches!(self.state.value, LegState::Ended(EndReason::Transferred | EndReason::Moved))
+        matches!(self.state.value, PartyState::Ended(EndReason::Transferred | EndReason::Moved))
     }
 
     /// It ended, and with it whoever was there.
@@ -285,14 +285,14 @@ impl Party {
     }
 }
 
-fn earliest<T: Ord>(mine: &mut Option<Told<T>>, other: Option<Told<T>>) {
+fn earliest<T: Ord>(mine: &mut Option<Versioned<T>>, other: Option<Versioned<T>>) {
     *mine = mine.take().into_iter().chain(other).min();
 }
 
-fn first_in_time(mine: &mut Option<Told<DateTime<Utc>>>, other: Option<Told<DateTime<Utc>>>) {
+fn first_in_time(mine: &mut Option<Versioned<DateTime<Utc>>>, other: Option<Versioned<DateTime<Utc>>>) {
     *mine = mine.take().into_iter().chain(other).min_by_key(|told| (told.value, told.sequence));
 }
 
-fn latest<T: Ord>(mine: &mut Option<Told<T>>, other: Option<Told<T>>) {
+fn latest<T: Ord>(mine: &mut Option<Versioned<T>>, other: Option<Versioned<T>>) {
     *mine = mine.take().into_iter().chain(other).max();
 }

@@ -18,7 +18,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::party::{Direction, LegState, Source, Told};
+use super::party::{Direction, PartyState, Source, Versioned};
 
 /// Sequences are smaller and times greater: 2004 in milliseconds since 1970.
 const FIRST_TIME: i64 = 1 << 40;
@@ -30,7 +30,7 @@ const OVERTAKEN_BY: i64 = 3;
 /// A place in the order of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// As [`Leg::sequence`](super::Leg::sequence) has it.
+    /// As [`PartyUpdate::sequence`](super::PartyUpdate::sequence) has it.
     sequence: i64,
     at: DateTime<Utc>,
 }
@@ -39,7 +39,7 @@ pub struct Position {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Its place and the state.
-    pub state: Told<LegState>,
+    pub state: Versioned<PartyState>,
     /// When it came about.
     pub at: DateTime<Utc>,
     /// As seen from the company.

@@ -5,7 +5,7 @@ use caller_popup::app::known_verification;
 use caller_popup::config::Config;
 use caller_popup::doctor::{Findings, examine, is_healthy};
 use caller_popup::ringcentral::Client;
-use caller_popup::ringcentral::subscription::{Keeper, Verification, webhook_address};
+use caller_popup::ringcentral::subscription::{SubscriptionReconciler, WebhookSecret, webhook_address};
 use caller_popup::store::{HistoryQuery, Store};
 use chrono::Utc;
 
@@ -21,15 +21,20 @@ pub async fn run(config: Config) -> Result<()> {
         verifies |= known_verification(&config, store).await.is_ok_and(|known| known.is_some());
         let active = store.active().await.unwrap_or_default();
         let ended = store.history(newest).await.unwrap_or_default();
-        last_event = active.iter().chain(&ended.calls).map(|call| call.ledger.heard_at).max();
+        last_event = active.iter().chain(&ended.calls).map(|call| call.facts.heard_at).max();
         opened = Ok(store.name().to_owned());
     }
     let client = Client::new(&config.ringcentral).ok().filter(|_| config.ringcentral.credentials.is_some());
     let mut state = None;
     if let (Some(client), Some(url)) = (&client, &config.public_url) {
-        let verification = Verification::of(config.ringcentral.verification_token.as_deref(), None);
-        let keeper = Keeper::new(client.clone(), webhook_address(url), &config.ringcentral.account_id, verification);
-        state = Some(keeper.look(Utc::now()).await);
+        let verification = WebhookSecret::of(config.ringcentral.verification_token.as_deref(), None);
+        let keeper = SubscriptionReconciler::new(
+            client.clone(),
+            webhook_address(url),
+            &config.ringcentral.account_id,
+            verification,
+        );
+        state = Some(keeper.inspect(Utc::now()).await);
     }
     let findings = Findings { store: opened, verifies, last_event, subscription: state };
     let checks = examine(&config, client.as_ref(), &findings, Utc::now()).await;

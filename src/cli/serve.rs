@@ -29,35 +29,35 @@ pub async fn run(config: Config) -> Result<()> {
     let (bind, poll_interval) = (config.bind, config.poll_interval);
     let store = Store::open(&config).await.context(store_cure(&config))?;
     let app = App::start(config, store).await?;
-    let room = http::Room::make();
-    app.hub().take_at_most(room.viewers);
+    let capacity = http::ConnectionCapacity::make();
+    app.hub().take_at_most(capacity.viewers);
     let listener = http::listen(bind)
         .with_context(|| format!("BIND={bind} cannot be used; is another program listening there?"))?;
     let address = listener.local_addr().context("reading the bound address")?;
     info!(%address, store = app.store().name(), local_mode = app.config().is_local_mode(), "listening");
-    if app.believes_strangers() {
+    if app.accepts_unverified() {
         warn!("every webhook is believed, from any sender; set RINGCENTRAL_VERIFICATION_TOKEN");
     }
     for network in app.config().access.careless_proxies() {
         warn!(%network, "TRUSTED_PROXIES trusts so many that anybody can claim any address; name your proxies only");
     }
-    let gate = http::Gate::open(&app)?;
-    let sharing = gate.clone();
+    let authenticator = http::Authenticator::open(&app)?;
+    let sharing = authenticator.clone();
     let tasks = [
         tokio::spawn(every(poll_interval, app.clone(), async |app| app.poll().await)),
         tokio::spawn(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
         tokio::spawn(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
         tokio::spawn(every(poll_interval, app.clone(), async move |_| sharing.share_sign_outs().await)),
     ];
-    let writers = http::Writers::start(app.hub().clone(), poll_interval, http::LIFETIME);
+    let writers = http::SseWriters::start(app.hub().clone(), poll_interval, http::LIFETIME);
     let writers = writers.context("starting the threads that write to viewers")?;
     let stop = retire(app.clone(), stop_signal()?);
-    let door = http::Door::new(room, &app.config().access.trusted_proxies);
-    let serving = http::serve(listener, door, http::router(app.clone(), gate), writers, stop);
+    let limiter = http::ConnectionLimiter::new(capacity, &app.config().access.trusted_proxies);
+    let serving = http::serve(listener, limiter, http::router(app.clone(), authenticator), writers, stop);
     tokio::select! {
         () = serving => {}
-        () = app.keep_link() => {}
-        () = app.follow() => {}
+        () = app.run_integration() => {}
+        () = app.follow_changes() => {}
         () = app.follow_customers() => {}
     }
     tasks.iter().for_each(|task| task.abort());

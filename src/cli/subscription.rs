@@ -5,7 +5,7 @@ use caller_popup::app::App;
 use caller_popup::call::millis;
 use caller_popup::config::Config;
 use caller_popup::ringcentral::Client;
-use caller_popup::ringcentral::subscription::{Keeper, State, Verification, webhook_address};
+use caller_popup::ringcentral::subscription::{State, SubscriptionReconciler, WebhookSecret, webhook_address};
 use caller_popup::store::Store;
 use clap::Subcommand;
 
@@ -41,13 +41,21 @@ pub async fn run(config: Config, command: Command) -> Result<()> {
             let store = Store::open(&config).await.context(store_cure(&config))?;
             let app = App::start(config, store).await?;
             app.tend_subscription().await;
-            let state = app.link().and_then(|link| link.subscription()).context("another instance looks after it")?;
+            let state = app
+                .integration()
+                .and_then(|integration| integration.subscription())
+                .context("another instance looks after it")?;
             println!("{}", serde_json::to_string_pretty(&state)?);
             anyhow::ensure!(state.state == State::Active, "RingCentral does not deliver");
         }
         Command::Delete => {
             let address = webhook_address(&public_url?);
-            let keeper = Keeper::new(client, address, &config.ringcentral.account_id, Verification::of(None, None));
+            let keeper = SubscriptionReconciler::new(
+                client,
+                address,
+                &config.ringcentral.account_id,
+                WebhookSecret::of(None, None),
+            );
             println!("{} deleted", keeper.delete().await?);
         }
     }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 /// It was done; there is nothing to tell.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Success {
+pub struct StatusOk {
     /// Always `success`.
     status: Done,
 }
@@ -13,8 +13,8 @@ pub struct Success {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Done {
-    Success,
+    StatusOk,
 }
 
 /// `{"status":"success"}`.
-pub const SUCCESS: Success = Success { status: Done::Success };
+pub const STATUS_OK: StatusOk = StatusOk { status: Done::StatusOk };

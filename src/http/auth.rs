@@ -1,17 +1,17 @@
-//! Who may come in, and as whom.
+//! Authentication and authorization of requests.
 //!
-//! Every route stands in the table with [`Who`] it is for, and [`admit`] sees to it before the handler runs. What proves
+//! Every route is in the table with the [`Access`] it needs, and [`require_access`] checks it before the handler runs. What proves
 //! who somebody is, in this order: a bearer token ([`jwt`] or one of `API_TOKENS`), a one-time [`ticket`] where the route
 //! takes one, the cookie of a [`session`]. In [`local`] mode nobody has to prove anything.
 
-pub mod guesses;
+pub mod failed_attempts;
 pub mod jwt;
 pub mod limits;
 pub mod local;
 pub mod origin;
+pub mod revoked_sessions;
 pub mod session;
 pub mod sign_in;
-pub mod signed_out;
 pub mod ticket;
 
 use std::net::IpAddr;
@@ -33,14 +33,14 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tracing::debug;
 
-use self::guesses::{Credential, Guesses};
-use self::signed_out::{SignedOut, Visit, earliest_begin};
-use super::Edge;
+use self::failed_attempts::{Credential, FailedAttempts};
+use self::revoked_sessions::{RevokedSessions, SessionHandle, earliest_begin};
+use super::AppState;
 use super::client_address::client;
 use super::error::ApiError;
 use crate::app::App;
 use crate::config::JwtKey;
-use crate::hub::{Sees, Viewer};
+use crate::hub::{Scope, Viewer};
 use crate::ringcentral::Client;
 use crate::ringcentral::directory::Directory;
 use crate::secret::{digest, generate};
@@ -54,13 +54,13 @@ const DIRECTORY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whom a route is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum Access {
     /// Everybody: health, signing in and out.
-    Open,
+    Public,
     /// Whoever may see calls.
     Viewer,
     /// The same, also with a one-time ticket in the address, because an `EventSource` sends no headers.
-    Watcher,
+    StreamTicket,
     /// Whoever may see all calls.
     Admin,
     /// RingCentral, which proves itself in its own way.
@@ -69,7 +69,7 @@ pub enum Who {
 
 /// What the service needs to tell who somebody is. Cheap to clone.
 #[derive(Clone)]
-pub struct Gate(Arc<Inner>);
+pub struct Authenticator(Arc<Inner>);
 
 struct Inner {
     api_tokens: Vec<String>,
@@ -78,26 +78,26 @@ struct Inner {
     store: Store,
     /// Seals cookies; read when first needed, because the store may be away when the service starts.
     key: OnceCell<Key>,
-    signed_out: SignedOut,
-    guesses: Guesses,
+    revoked_sessions: RevokedSessions,
+    failed_attempts: FailedAttempts,
     /// Knows which extension a number in a JWT means; with RingCentral's credentials only.
     directory: Option<Directory>,
     /// Cookies travel over https only.
     secure: bool,
     /// Digests of the secrets in the settings; a session ends with the one that began it.
-    vouchers: Vec<String>,
+    credential_ids: Vec<String>,
     sign_in: Option<Client>,
 }
 
 /// Someone who proved who they are, and the digest of the secret that vouches for it.
-struct Proven {
+struct Authenticated {
     viewer: Viewer,
-    voucher: String,
+    credential_id: String,
 }
 
 /// A viewer, as cookies and tickets say it.
 #[derive(Serialize, Deserialize)]
-struct Badge {
+struct SessionClaims {
     id: String,
     /// `None`: an admin.
     extension_ids: Option<Vec<String>>,
@@ -121,12 +121,12 @@ pub struct Asked<'a> {
     pub address: IpAddr,
 }
 
-impl Gate {
+impl Authenticator {
     /// Reads the settings.
     pub fn open(app: &App) -> anyhow::Result<Self> {
         let (settings, ringcentral) = (&app.config().access, &app.config().ringcentral);
-        let client = || match app.link() {
-            Some(link) => Ok(link.client().clone()),
+        let client = || match app.integration() {
+            Some(integration) => Ok(integration.client().clone()),
             None => Client::counted(ringcentral, app.metrics().clone()),
         };
         let sign_in = ringcentral.has_sign_in().then(client).transpose().context("preparing to ask RingCentral")?;
@@ -135,16 +135,21 @@ impl Gate {
             (jwt::Verifier::new(key, settings.jwt_audience.as_deref()), digest(secret))
         });
         let tokens = settings.api_tokens.iter().map(digest);
-        let sign_in_voucher = sign_in.as_ref().map(|_| sign_in::voucher(ringcentral));
+        let sign_in_credential_id = sign_in.as_ref().map(|_| sign_in::credential_id(ringcentral));
         Ok(Self(Arc::new(Inner {
             api_tokens: settings.api_tokens.clone(),
             store: app.store().clone(),
             key: OnceCell::new(),
-            signed_out: SignedOut::new(app),
-            guesses: Guesses::new(app),
-            directory: app.link().map(|link| link.directory().clone()),
+            revoked_sessions: RevokedSessions::new(app),
+            failed_attempts: FailedAttempts::new(app),
+            directory: app.integration().map(|integration| integration.directory().clone()),
             secure: session::is_secure(app.config()),
-            vouchers: jwt.iter().map(|(_, voucher)| voucher.clone()).chain(tokens).chain(sign_in_voucher).collect(),
+            credential_ids: jwt
+                .iter()
+                .map(|(_, credential_id)| credential_id.clone())
+                .chain(tokens)
+                .chain(sign_in_credential_id)
+                .collect(),
             jwt,
             sign_in,
         })))
@@ -152,44 +157,46 @@ impl Gate {
 
     /// Learns which sessions were revoked at other instances, and records what could not be recorded before.
     pub async fn share_sign_outs(&self) {
-        if let Err(cause) = self.0.signed_out.share().await {
+        if let Err(cause) = self.0.revoked_sessions.share().await {
             // The poll logs it when the store is away; the next attempt makes up for this one.
             debug!(error = &cause as &dyn std::error::Error, "revoked sessions could not be shared");
         }
     }
 
-    /// Who has this badge, and the session they came with.
-    fn enter(&self, badge: Badge) -> (Viewer, Option<Visit>) {
-        let visit = badge.opened_by().map(|session| self.0.signed_out.visit(session));
-        (badge.into(), visit)
+    /// The viewer of these claims, and a handle of their session.
+    fn open_session(&self, claims: SessionClaims) -> (Viewer, Option<SessionHandle>) {
+        let session_handle = claims.opened_by().map(|session| self.0.revoked_sessions.session_handle(session));
+        (claims.into(), session_handle)
     }
 
-    /// The same as [`Gate::prove`] for a secret that a client sent: wrong ones are counted, logged and limited by address.
+    /// The same as [`Authenticator::verify_credential`] for a secret that a client sent: wrong ones are counted, logged and limited by address.
     /// A right one is accepted whatever came before.
-    fn check(&self, secret: &str, credential: Credential, address: IpAddr) -> Result<Proven, ApiError> {
-        let proven = self.prove(secret);
-        match proven {
-            Err(refusal) if refusal.is_wrong_credential() => Err(self.0.guesses.refuse(credential, address, refusal)),
-            proven => proven,
+    fn check(&self, secret: &str, credential: Credential, address: IpAddr) -> Result<Authenticated, ApiError> {
+        let authenticated = self.verify_credential(secret);
+        match authenticated {
+            Err(refusal) if refusal.is_wrong_credential() => {
+                Err(self.0.failed_attempts.refuse(credential, address, refusal))
+            }
+            authenticated => authenticated,
         }
     }
 
-    /// Who a bearer token or a JWT belongs to.
-    fn prove(&self, secret: &str) -> Result<Proven, ApiError> {
+    /// The viewer of a bearer token or a JWT.
+    fn verify_credential(&self, secret: &str) -> Result<Authenticated, ApiError> {
         // Every token is compared, so that the time taken tells nothing of which one came close.
         let is_known = |known, token: &String| known | bool::from(token.as_bytes().ct_eq(secret.as_bytes()));
         if self.0.api_tokens.iter().fold(false, is_known) {
             // Whoever shares a token shares what was dismissed with it.
-            let voucher = digest(secret);
-            let viewer = Viewer { id: format!("token-{}", &voucher[..16]), sees: Sees::All, until: None };
-            return Ok(Proven { viewer, voucher });
+            let credential_id = digest(secret);
+            let viewer = Viewer { id: format!("token-{}", &credential_id[..16]), scope: Scope::All, until: None };
+            return Ok(Authenticated { viewer, credential_id });
         }
-        let (jwt, voucher) = self.0.jwt.as_ref().ok_or_else(ApiError::unauthorized)?;
+        let (jwt, credential_id) = self.0.jwt.as_ref().ok_or_else(ApiError::unauthorized)?;
         let mut viewer = jwt.viewer(secret)?;
-        if let (Sees::Extensions(named), Some(directory)) = (&mut viewer.sees, &self.0.directory) {
+        if let (Scope::Extensions(named), Some(directory)) = (&mut viewer.scope, &self.0.directory) {
             named.iter_mut().for_each(|named| *named = directory.id_of(named));
         }
-        Ok(Proven { viewer, voucher: voucher.clone() })
+        Ok(Authenticated { viewer, credential_id: credential_id.clone() })
     }
 
     /// Waits until the directory can tell extension numbers from ids. A viewer who is let in before that, as after a restart,
@@ -202,27 +209,31 @@ impl Gate {
 }
 
 /// Lets a request through to a route that is `who`'s, with the [`Viewer`] in its extensions.
-pub async fn admit(
-    State((edge, who)): State<(Edge, Who)>,
+pub async fn require_access(
+    State((state, access)): State<(AppState, Access)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    let address = client(request.extensions().get(), headers, &edge.app);
-    let (viewer, visit) = identify(&edge, who, &Asked { method, uri, headers, address }).await?;
-    if who == Who::Admin && viewer.sees != Sees::All {
+    let address = client(request.extensions().get(), headers, &state.app);
+    let (viewer, session_handle) = authenticate(&state, access, &Asked { method, uri, headers, address }).await?;
+    if access == Access::Admin && viewer.scope != Scope::All {
         return Err(ApiError::forbidden("admins_only", "Only admins may do this."));
     }
-    let share = edge.limits.of(&viewer);
+    let share = state.limits.of(&viewer);
     let turn = share.turn().await?;
     request.extensions_mut().insert(viewer);
     request.extensions_mut().insert(share);
-    visit.into_iter().for_each(|visit| drop(request.extensions_mut().insert(visit)));
+    session_handle.into_iter().for_each(|session_handle| drop(request.extensions_mut().insert(session_handle)));
     Ok(limits::until_sent(next.run(request).await, turn))
 }
 
-/// Who is asking, and with which session.
-pub async fn identify(edge: &Edge, who: Who, asked: &Asked<'_>) -> Result<(Viewer, Option<Visit>), ApiError> {
+/// The viewer of a request, and their session.
+pub async fn authenticate(
+    state: &AppState,
+    access: Access,
+    asked: &Asked<'_>,
+) -> Result<(Viewer, Option<SessionHandle>), ApiError> {
     let &Asked { method, uri, headers, address } = asked;
     let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(uri).unwrap_or_default();
     if query.iter().any(|(name, _)| SECRETS_IN_ADDRESSES.contains(&name.to_ascii_lowercase().as_str())) {
@@ -231,21 +242,25 @@ pub async fn identify(edge: &Edge, who: Who, asked: &Asked<'_>) -> Result<(Viewe
             "Secrets do not belong in an address. Send an Authorization header, or get a ticket at /api/auth/ticket.",
         ));
     }
-    if edge.app.config().is_local_mode() {
-        return Ok((Viewer { id: "local".into(), sees: Sees::All, until: None }, None));
+    if state.app.config().is_local_mode() {
+        return Ok((Viewer { id: "local".into(), scope: Scope::All, until: None }, None));
     }
     if let Some(secret) = bearer(headers) {
-        edge.gate.know_extensions().await;
-        return edge.gate.check(secret, Credential::Bearer, address).map(|proven| (proven.viewer, None));
+        state.authenticator.know_extensions().await;
+        return state
+            .authenticator
+            .check(secret, Credential::Bearer, address)
+            .map(|authenticated| (authenticated.viewer, None));
     }
-    let ticket = query.iter().find(|(name, _)| who == Who::Watcher && name == "ticket");
+    let ticket = query.iter().find(|(name, _)| access == Access::StreamTicket && name == "ticket");
     if let Some((_, ticket)) = ticket {
-        let redeemed = ticket::redeem(edge, ticket, method).await?;
-        return redeemed
-            .ok_or_else(|| edge.gate.0.guesses.refuse(Credential::Ticket, address, ApiError::unauthorized()));
+        let redeemed = ticket::redeem(state, ticket, method).await?;
+        return redeemed.ok_or_else(|| {
+            state.authenticator.0.failed_attempts.refuse(Credential::Ticket, address, ApiError::unauthorized())
+        });
     }
-    let badge = edge.gate.session(headers).await?.ok_or_else(ApiError::unauthorized)?;
-    Ok(edge.gate.enter(badge))
+    let claims = state.authenticator.session(headers).await?.ok_or_else(ApiError::unauthorized)?;
+    Ok(state.authenticator.open_session(claims))
 }
 
 /// The secret of `Authorization: Bearer`. Other schemes are a proxy's business.
@@ -263,17 +278,17 @@ impl<S: Sync> FromRequestParts<S> for Viewer {
     }
 }
 
-impl From<Viewer> for Badge {
+impl From<Viewer> for SessionClaims {
     fn from(viewer: Viewer) -> Self {
-        let extension_ids = match viewer.sees {
-            Sees::All => None,
-            Sees::Extensions(ids) => Some(ids),
+        let extension_ids = match viewer.scope {
+            Scope::All => None,
+            Scope::Extensions(ids) => Some(ids),
         };
         Self { id: viewer.id, extension_ids, until: viewer.until, session: None, begun: None }
     }
 }
 
-impl Badge {
+impl SessionClaims {
     /// The session by which they came in.
     fn opened_by(&self) -> Option<NewSession> {
         let (id, until) = (self.session.clone()?, self.until?);
@@ -282,9 +297,9 @@ impl Badge {
     }
 }
 
-impl From<Badge> for Viewer {
-    fn from(badge: Badge) -> Self {
-        Self { id: badge.id, sees: badge.extension_ids.map_or(Sees::All, Sees::Extensions), until: badge.until }
+impl From<SessionClaims> for Viewer {
+    fn from(claims: SessionClaims) -> Self {
+        Self { id: claims.id, scope: claims.extension_ids.map_or(Scope::All, Scope::Extensions), until: claims.until }
     }
 }
 

@@ -10,13 +10,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{SUCCESS, Success};
+use super::answer::{STATUS_OK, StatusOk};
 use super::auth::limits::Share;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Path, Query};
 use crate::app::App;
 use crate::call::{Call, CallResult, Direction, Status, millis};
-use crate::hub::{Sees, Viewer};
+use crate::hub::{Scope, Viewer};
 use crate::phone::PhoneNumber;
 use crate::store::{Erased, HistoryPage, HistoryQuery, Position};
 
@@ -144,9 +144,9 @@ pub async fn history(
         direction: query.direction.as_deref().map(direction).transpose()?,
         number: query.number,
         customer_id: query.customer_id,
-        extension_ids: match viewer.sees {
-            Sees::All => None,
-            Sees::Extensions(ids) => Some(ids),
+        extension_ids: match viewer.scope {
+            Scope::All => None,
+            Scope::Extensions(ids) => Some(ids),
         },
         since,
     };
@@ -178,7 +178,7 @@ fn direction(word: &str) -> Result<Direction, ApiError> {
     tag = "calls",
     params(("id" = String, Path, description = "The call's `id`.")),
     responses(
-        (status = 200, description = "It is gone from their screens.", body = Success),
+        (status = 200, description = "It is gone from their screens.", body = StatusOk),
         (status = 404, description = "This viewer sees no such call now.", body = ErrorBody),
     ),
 )]
@@ -186,9 +186,9 @@ pub async fn dismiss(
     State(app): State<App>,
     viewer: Viewer,
     Path(id): Path<String>,
-) -> Result<Json<Success>, ApiError> {
+) -> Result<Json<StatusOk>, ApiError> {
     if app.dismiss(&id, &viewer).await? {
-        Ok(Json(SUCCESS))
+        Ok(Json(STATUS_OK))
     } else {
         Err(ApiError::not_found("There is no such call now."))
     }
@@ -223,7 +223,7 @@ pub async fn config(State(app): State<App>, viewer: Viewer) -> Json<PageSettings
     Json(PageSettings {
         customer_url: config.customer_url.clone(),
         poll_interval_ms: config.poll_interval.as_millis() as u64,
-        simulator: viewer.sees == Sees::All,
+        simulator: viewer.scope == Scope::All,
     })
 }
 

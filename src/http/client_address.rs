@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use ipnet::IpNet;
 
-use super::Edge;
+use super::AppState;
 use super::error::ApiError;
 use crate::app::App;
 
@@ -51,16 +51,16 @@ pub fn client(peer: Option<&Peer>, headers: &HeaderMap, app: &App) -> IpAddr {
 /// The same, for a handler.
 pub struct ClientAddress(pub IpAddr);
 
-impl FromRequestParts<Edge> for ClientAddress {
+impl FromRequestParts<AppState> for ClientAddress {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, ApiError> {
-        Ok(Self(client(parts.extensions.get(), &parts.headers, &edge.app)))
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        Ok(Self(client(parts.extensions.get(), &parts.headers, &state.app)))
     }
 }
 
 /// What one client of many is counted by: a household has a whole /64.
-pub fn household(address: IpAddr) -> IpAddr {
+pub fn client_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

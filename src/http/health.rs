@@ -9,10 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Edge;
-use super::auth::{Asked, Who, identify};
+use super::AppState;
+use super::auth::{Access, Asked, authenticate};
 use super::client_address::ClientAddress;
-use crate::app::Pulse;
+use crate::app::ServiceStatus;
 use crate::call::millis;
 use crate::ringcentral::subscription::{State as Delivery, SubscriptionState};
 
@@ -30,7 +30,7 @@ const RECENT: TimeDelta = TimeDelta::hours(1);
 
 /// The process runs.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Life {
+pub struct Liveness {
     /// Always `live`.
     status: &'static str,
 }
@@ -70,10 +70,10 @@ pub struct Readiness {
     get,
     path = "/health/live",
     tag = "operating",
-    responses((status = 200, description = "It runs.", body = Life)),
+    responses((status = 200, description = "It runs.", body = Liveness)),
 )]
-pub async fn live() -> Json<Life> {
-    Json(Life { status: "live" })
+pub async fn live() -> Json<Liveness> {
+    Json(Liveness { status: "live" })
 }
 
 /// Says whether the service can do its work, with the reasons when it cannot and what else somebody should look at.
@@ -90,37 +90,37 @@ pub async fn live() -> Json<Life> {
     ),
 )]
 pub async fn ready(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     ClientAddress(address): ClientAddress,
     (method, uri, headers): (Method, Uri, HeaderMap),
 ) -> (StatusCode, Json<Readiness>) {
-    let (app, now) = (&edge.app, Utc::now());
-    let pulse = app.pulse();
-    let mut subscription = app.link().and_then(|link| link.subscription());
+    let (app, now) = (&state.app, Utc::now());
+    let status = app.status();
+    let mut subscription = app.integration().and_then(|integration| integration.subscription());
     let asked = Asked { method: &method, uri: &uri, headers: &headers, address };
-    let may_read = identify(&edge, Who::Viewer, &asked).await.is_ok();
+    let may_read = authenticate(&state, Access::Viewer, &asked).await.is_ok();
     if let Some(detail) = subscription.as_mut().and_then(|found| found.detail.as_mut())
         && !may_read
     {
         *detail = FOR_READERS.into();
     }
-    let uptime = app.link().map(|_| app.metrics().uptime());
-    let lost = pulse.store_lost.then_some("The database does not answer.");
-    let reasons: Vec<_> = lost.into_iter().chain(pulse.retires.then_some("The service is stopping.")).collect();
-    let believes = app.believes_strangers().then_some("Every webhook is believed: there is no verification token.");
+    let uptime = app.integration().map(|_| app.metrics().uptime());
+    let lost = status.store_lost.then_some("The database does not answer.");
+    let reasons: Vec<_> = lost.into_iter().chain(status.retires.then_some("The service is stopping.")).collect();
+    let believes = app.accepts_unverified().then_some("Every webhook is believed: there is no verification token.");
     let aside = app.sets_aside().then_some(SET_ASIDE);
-    let warnings = warnings(&pulse, app.spooled(), subscription.as_ref(), uptime, now);
+    let warnings = warnings(&status, app.spooled(), subscription.as_ref(), uptime, now);
     let readiness = Readiness {
         ready: reasons.is_empty(),
         reasons,
         warnings: believes.into_iter().chain(aside).chain(warnings).collect(),
         store: app.store().name(),
-        changes: if pulse.follows { "at_once" } else { "polled" },
+        changes: if status.follows { "at_once" } else { "polled" },
         spooled: may_read.then(|| app.spooled()),
         viewers: may_read.then(|| app.hub().viewers()),
-        refused_webhooks: may_read.then_some(pulse.refused),
-        last_refused_at: pulse.refused_at.as_ref().map(millis::format),
-        last_event_at: pulse.last_event_at.as_ref().map(millis::format),
+        refused_webhooks: may_read.then_some(status.refused),
+        last_refused_at: status.refused_at.as_ref().map(millis::format),
+        last_event_at: status.last_event_at.as_ref().map(millis::format),
         subscription,
     };
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -128,8 +128,8 @@ pub async fn ready(
 }
 
 /// How long nothing was told by someone who should tell: whoever did before, or the account whose credentials we have.
-fn silence(pulse: &Pulse, linked_for: Option<Duration>, now: DateTime<Utc>) -> TimeDelta {
-    match (pulse.last_event_at, linked_for) {
+fn silence(status: &ServiceStatus, linked_for: Option<Duration>, now: DateTime<Utc>) -> TimeDelta {
+    match (status.last_event_at, linked_for) {
         (Some(at), _) => now - at,
         (None, Some(uptime)) => TimeDelta::from_std(uptime).unwrap_or(TimeDelta::MAX),
         (None, None) => TimeDelta::zero(),
@@ -137,7 +137,7 @@ fn silence(pulse: &Pulse, linked_for: Option<Duration>, now: DateTime<Utc>) -> T
 }
 
 fn warnings(
-    pulse: &Pulse,
+    status: &ServiceStatus,
     spooled: usize,
     subscription: Option<&SubscriptionState>,
     linked_for: Option<Duration>,
@@ -157,10 +157,10 @@ fn warnings(
         Some((Delivery::Blacklisted, _)) => warnings.push("RingCentral delivers nothing: it gave our address up."),
         Some((Delivery::Unknown, _)) => warnings.push("RingCentral could not be asked for the subscription."),
     }
-    if pulse.refused_at.is_some_and(|at| now - at < RECENT) {
+    if status.refused_at.is_some_and(|at| now - at < RECENT) {
         warnings.push("Deliveries with a wrong verification token were turned away within the last hour.");
     }
-    if silence(pulse, linked_for, now) >= LONG_SILENCE {
+    if silence(status, linked_for, now) >= LONG_SILENCE {
         warnings.push("RingCentral has told nothing for more than a day.");
     }
     warnings
@@ -180,18 +180,18 @@ mod tests {
             id: None,
             checked_at: now,
         };
-        let pulse = Pulse::default();
-        assert_eq!(warnings(&pulse, 0, Some(&ends_in(23)), None, now).len(), 1);
-        assert_eq!(warnings(&pulse, 0, Some(&ends_in(100)), None, now).len(), 0);
-        assert_eq!(warnings(&pulse, 3, None, Some(Duration::from_secs(90_000)), now).len(), 2);
+        let status = ServiceStatus::default();
+        assert_eq!(warnings(&status, 0, Some(&ends_in(23)), None, now).len(), 1);
+        assert_eq!(warnings(&status, 0, Some(&ends_in(100)), None, now).len(), 0);
+        assert_eq!(warnings(&status, 3, None, Some(Duration::from_secs(90_000)), now).len(), 2);
     }
 
     #[test]
     fn silence_concerns_only_those_somebody_should_tell() {
-        let (now, never) = (Utc::now(), Pulse::default());
+        let (now, never) = (Utc::now(), ServiceStatus::default());
         assert_eq!(silence(&never, None, now), TimeDelta::zero());
         assert_eq!(silence(&never, Some(Duration::from_secs(90_000)), now), TimeDelta::seconds(90_000));
-        let yesterday = Pulse { last_event_at: Some(now - TimeDelta::days(1)), ..Pulse::default() };
+        let yesterday = ServiceStatus { last_event_at: Some(now - TimeDelta::days(1)), ..ServiceStatus::default() };
         assert_eq!(silence(&yesterday, None, now), TimeDelta::days(1));
     }
 }

@@ -7,7 +7,7 @@ use axum::http::header::{self, HeaderName};
 use chrono::Utc;
 
 use crate::app::App;
-use crate::metrics::Standing;
+use crate::metrics::GaugeSnapshot;
 use crate::ringcentral::subscription::State as Subscription;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -20,18 +20,18 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
     responses((status = 200, description = "The numbers.", body = String, content_type = OPEN_METRICS)),
 )]
 pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], String) {
-    let (pulse, now) = (app.pulse(), Utc::now());
-    let subscription = app.link().and_then(|link| link.subscription());
-    let text = app.metrics().text(&Standing {
+    let (status, now) = (app.status(), Utc::now());
+    let subscription = app.integration().and_then(|integration| integration.subscription());
+    let text = app.metrics().text(&GaugeSnapshot {
         viewers: app.hub().viewers(),
         active_calls: app.hub().calls().iter().map(|call| call.status).collect(),
-        store_up: !pulse.store_lost,
-        store_follows: pulse.follows,
+        store_up: !status.store_lost,
+        store_follows: status.follows,
         spooled: app.spooled(),
         set_aside: app.store().set_aside().1,
         subscription: subscription
             .map(|found| (found.state == Subscription::Active, found.expires_at.map(|at| at.timestamp()))),
-        last_event_age: pulse.last_event_at.map(|at| (now - at).to_std().unwrap_or(Duration::ZERO)),
+        last_event_age: status.last_event_at.map(|at| (now - at).to_std().unwrap_or(Duration::ZERO)),
     });
     ([(header::CONTENT_TYPE, OPEN_METRICS)], text)
 }

@@ -10,21 +10,21 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
-use super::auth::Who;
+use super::auth::Access;
 use super::{ROUTES, auth, calls, customers, error, health, metrics, simulator, stream, webhook};
 
 /// What a client sends, where a field that is left out is fine; in answers nothing is left out.
-const SENT: [&str; 2] = ["Entry", "Wish"];
+const REQUEST_SCHEMAS: [&str; 2] = ["LoginRequest", "SimulateRequest"];
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Caller Popup",
-        description = "Shows who is calling on every dashboard the moment RingCentral says a phone rings.\n\n\
+        description = "Shows access is calling on every dashboard the moment RingCentral says a phone rings.\n\n\
             Times are RFC 3339 in UTC with milliseconds. Unknown values are `null`, never absent. Every answer carries \
             `x-request-id`, which the log knows too, and takes over the one of the request.\n\n\
             Without `API_TOKENS`, a JWT key or RingCentral sign-in in the settings the service answers only to this \
-            machine, and nobody has to say who they are."
+            machine, and nobody has to say access they are."
     ),
     paths(
         webhook::receive,
@@ -57,7 +57,7 @@ const SENT: [&str; 2] = ["Entry", "Wish"];
         (name = "signing in", description = "Who somebody is."),
         (name = "operating", description = "For those who run the service."),
     ),
-    modifiers(&Promises),
+    modifiers(&SecurityModifier),
 )]
 struct Description;
 
@@ -79,9 +79,9 @@ pub async fn show() -> ([(HeaderName, &'static str); 1], &'static str) {
 }
 
 /// What holds for every route, said once.
-struct Promises;
+struct SecurityModifier;
 
-impl Modify for Promises {
+impl Modify for SecurityModifier {
     fn modify(&self, document: &mut Document) {
         let components = document.components.get_or_insert_default();
         let token = HttpBuilder::new()
@@ -97,15 +97,15 @@ impl Modify for Promises {
         components.add_security_scheme("verification", SecurityScheme::ApiKey(ApiKey::Header(verification)));
         for (name, schema) in &mut components.schemas {
             if let RefOr::T(Schema::Object(object)) = schema
-                && !SENT.contains(&name.as_str())
+                && !REQUEST_SCHEMAS.contains(&name.as_str())
             {
                 object.required = object.properties.keys().cloned().collect();
             }
         }
         for (method, path, operation) in document.paths.paths.iter_mut().flat_map(operations) {
             let route = ROUTES.iter().find(|route| route.path == path && route.method == method);
-            operation.security = route.map(|route| ways_in(route.who));
-            if route.is_some_and(|route| route.who == Who::Admin) {
+            operation.security = route.map(|route| ways_in(route.access));
+            if route.is_some_and(|route| route.access == Access::Admin) {
                 let more = operation.description.take().unwrap_or_default();
                 operation.description = Some(format!("Only for admins.\n\n{more}"));
             }
@@ -117,12 +117,12 @@ impl Modify for Promises {
 }
 
 /// What opens a route, any one of them; nothing where it is open.
-fn ways_in(who: Who) -> Vec<SecurityRequirement> {
-    let names: &[&str] = match who {
-        Who::Open => &[],
-        Who::Viewer | Who::Admin => &["token", "cookie"],
-        Who::Watcher => &["token", "cookie", "ticket"],
-        Who::Webhook => &["verification"],
+fn ways_in(access: Access) -> Vec<SecurityRequirement> {
+    let names: &[&str] = match access {
+        Access::Public => &[],
+        Access::Viewer | Access::Admin => &["token", "cookie"],
+        Access::StreamTicket => &["token", "cookie", "ticket"],
+        Access::Webhook => &["verification"],
     };
     names.iter().map(|name| SecurityRequirement::new(*name, [""; 0])).collect()
 }

@@ -24,8 +24,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::client_address::Peer;
-use super::door::{Door, Inside};
-use super::writer::{Opening, Writers, watch_for_silence};
+use super::connection_limit::{ConnectionLimiter, ConnectionPermit};
+use super::sse_writer::{SseWriters, StreamHandoff, watch_for_silence};
 
 /// A client that has not sent its first request's head by then is not one of ours.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
@@ -47,12 +47,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A handler's way to turn its connection into a stream.
 #[derive(Clone)]
-pub struct Handover(mpsc::Sender<Opening>);
+pub struct Upgrade(mpsc::Sender<StreamHandoff>);
 
-impl Handover {
+impl Upgrade {
     /// The connection's task takes the socket over and drops the request; nothing after this runs.
-    pub async fn take_over(&self, opening: Opening) {
-        let _ = self.0.send(opening).await;
+    pub async fn hijack(&self, handoff: StreamHandoff) {
+        let _ = self.0.send(handoff).await;
     }
 }
 
@@ -68,9 +68,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stop`, then ends the streams, lets requests finish, and returns.
 pub async fn serve(
     listener: TcpListener,
-    door: Door,
+    limiter: ConnectionLimiter,
     router: Router,
-    writers: Writers,
+    writers: SseWriters,
     stop: impl Future<Output = ()>,
 ) {
     let (closing, closed) = watch::channel(false);
@@ -83,12 +83,12 @@ pub async fn serve(
         };
         match accepted {
             Ok((socket, peer)) => {
-                let Some(inside) = door.enter(peer.ip()) else { continue };
+                let Some(permit) = limiter.enter(peer.ip()) else { continue };
                 let (router, writers, closed) = (router.clone(), writers.clone(), closed.clone());
                 tracker.spawn(async move {
                     let head_by = Instant::now() + FIRST_HEAD;
-                    if says_something(&socket, head_by, closed.clone()).await {
-                        Box::pin(connection(socket, head_by, Peer(peer), inside, router, writers, closed)).await;
+                    if wait_for_first_byte(&socket, head_by, closed.clone()).await {
+                        Box::pin(connection(socket, head_by, Peer(peer), permit, router, writers, closed)).await;
                     }
                 });
             }
@@ -119,7 +119,7 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 
 /// Waits for the first byte. Until then a connection costs no more than its socket: browsers open some that they never
 /// use, and when thousands come back at once most of them are still on their way.
-async fn says_something(socket: &TcpStream, by: Instant, mut closed: watch::Receiver<bool>) -> bool {
+async fn wait_for_first_byte(socket: &TcpStream, by: Instant, mut closed: watch::Receiver<bool>) -> bool {
     // `readable` would say at once that an accepted socket is, because Tokio believes so until somebody has tried.
     let mut first = [0];
     tokio::select! {
@@ -133,18 +133,18 @@ async fn connection(
     socket: TcpStream,
     head_by: Instant,
     peer: Peer,
-    inside: Inside,
+    permit: ConnectionPermit,
     router: Router,
-    writers: Writers,
+    writers: SseWriters,
     mut closed: watch::Receiver<bool>,
 ) {
-    let (handover, mut taken_over) = mpsc::channel(1);
+    let (upgrade, mut taken_over) = mpsc::channel(1);
     let known = Arc::new(AtomicBool::new(false));
     let asked = known.clone();
     let routes = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(Handover(handover.clone()));
+        request.extensions_mut().insert(Upgrade(upgrade.clone()));
         request.extensions_mut().insert(peer);
         routes.call(request)
     });
@@ -155,7 +155,7 @@ async fn connection(
         .serve_connection(TokioIo::new(socket), service);
     let mut first_head = std::pin::pin!(sleep_until(head_by));
     let mut waits = true;
-    let opening = loop {
+    let handoff = loop {
         tokio::select! {
             // In this order a request for a stream is read and handed over in one go. When thousands come at once, what
             // hyper keeps for each is then given back before the next is read.
@@ -173,12 +173,12 @@ async fn connection(
                 }
                 return;
             }
-            Some(opening) = taken_over.recv() => break opening,
+            Some(handoff) = taken_over.recv() => break handoff,
             Ok(()) = closed.changed() => std::pin::Pin::new(&mut connection).graceful_shutdown(),
         }
     };
     let socket = connection.into_parts().io.into_inner();
-    writers.seat(socket, opening, inside);
+    writers.accept(socket, handoff, permit);
 }
 
 #[cfg(test)]
@@ -194,10 +194,10 @@ mod tests {
         let (socket, _) = accept(&listener).await.unwrap();
         let (_closing, closed) = watch::channel(false);
         let start = Instant::now();
-        assert!(!says_something(&socket, start + FIRST_HEAD, closed.clone()).await);
+        assert!(!wait_for_first_byte(&socket, start + FIRST_HEAD, closed.clone()).await);
         assert!(start.elapsed() >= FIRST_HEAD, "nobody waited for the first byte");
         browser.write_all(b"G").await.unwrap();
-        assert!(says_something(&socket, Instant::now() + FIRST_HEAD, closed).await);
+        assert!(wait_for_first_byte(&socket, Instant::now() + FIRST_HEAD, closed).await);
     }
 
     #[tokio::test]

@@ -13,14 +13,14 @@ use utoipa::IntoParams;
 
 use super::auth::limits::Share;
 use super::auth::origin::allowed_page;
-use super::auth::signed_out::Visit;
+use super::auth::revoked_sessions::SessionHandle;
 use super::error::ApiError;
 use super::extract::Query;
-use super::request::Name;
-use super::serve::Handover;
-use super::writer::Opening;
+use super::request_id::RequestId;
+use super::serve::Upgrade;
+use super::sse_writer::StreamHandoff;
 use crate::app::App;
-use crate::hub::{Naming, Viewer, farewell};
+use crate::hub::{EventNames, Viewer, farewell};
 
 /// The answer's head, but for what depends on who asks. Nothing says how long the answer is: it ends when the connection
 /// does.
@@ -30,7 +30,7 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-
 /// How a viewer wants to be told.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Wishes {
+pub struct StreamQuery {
     /// `message` leaves the events' names out.
     events: Option<String>,
     /// Where the client was, for those that cannot send `Last-Event-ID`.
@@ -55,35 +55,35 @@ pub struct Wishes {
     get,
     path = "/api/ringcentral/call-stream",
     tag = "calls",
-    params(Wishes, ("Last-Event-ID" = Option<String>, Header, description = "Where the client was.")),
+    params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "Where the client was.")),
     responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream")),
 )]
 // Hands the socket over to the writers and never answers; the accept loop then drops this future.
 pub async fn open(
     State(app): State<App>,
     method: Method,
-    (viewer, visit, Extension(share)): (Viewer, Option<Extension<Visit>>, Extension<Arc<Share>>),
-    Query(wishes): Query<Wishes>,
-    Extension(handover): Extension<Handover>,
-    Extension(Name(name)): Extension<Name>,
+    (viewer, session_handle, Extension(share)): (Viewer, Option<Extension<SessionHandle>>, Extension<Arc<Share>>),
+    Query(query): Query<StreamQuery>,
+    Extension(upgrade): Extension<Upgrade>,
+    Extension(RequestId(name)): Extension<RequestId>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let naming = match wishes.events.as_deref() {
-        None | Some("named") => Naming::Named,
-        Some("message") => Naming::Plain,
+    let names = match query.events.as_deref() {
+        None | Some("named") => EventNames::Typed,
+        Some("message") => EventNames::MessageOnly,
         Some(_) => return Err(ApiError::bad_request("unknown_events", "events is \"message\" or left out.")),
     };
     if method == Method::HEAD {
         return Ok(event_stream().into_response());
     }
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let position = header.or(wishes.last_event_id.as_deref());
+    let position = header.or(query.last_event_id.as_deref());
     // Any status but 200 would make a browser give up for good.
-    let refuse = |code, message| Ok((event_stream(), farewell(naming, code, message)).into_response());
+    let refuse = |code, message| Ok((event_stream(), farewell(names, code, message)).into_response());
     let Some(place) = share.stream() else {
         return refuse("too_many_streams", "You have too many dashboards open; this one tries again.");
     };
-    let Some((cursor, [frames, rest])) = app.hub().open(viewer, naming, position) else {
+    let Some((cursor, [frames, rest])) = app.hub().open(viewer, names, position) else {
         return refuse("too_many_viewers", "Too many dashboards are open; this one tries again.");
     };
     debug!(resumes = position.is_some(), "a stream opens");
@@ -97,8 +97,8 @@ pub async fn open(
     }
     bytes.put(&b"\r\n"[..]);
     bytes.put(frames);
-    let visit = visit.map(|Extension(visit)| visit);
-    handover.take_over(Opening { cursor, bytes: bytes.freeze(), rest, visit, place }).await;
+    let session_handle = session_handle.map(|Extension(session_handle)| session_handle);
+    upgrade.hijack(StreamHandoff { cursor, bytes: bytes.freeze(), rest, session_handle, place }).await;
     std::future::pending().await
 }
 

@@ -1,5 +1,7 @@
 //! What RingCentral posts.
 
+pub mod rate_limit;
+
 use std::time::Instant;
 
 use axum::body::Bytes;
@@ -11,14 +13,14 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 
-use super::answer::{SUCCESS, Success};
+use super::answer::{STATUS_OK, StatusOk};
 use super::error::{ApiError, ErrorBody};
-use super::strangers::{Strangers, VALIDATION, presented};
 use crate::app::App;
-use crate::call::{Fact, Source};
+use crate::call::{CallEventKind, Source};
 use crate::metrics;
-use crate::ringcentral::notification::{Body, Kind, NotJson, Notification};
+use crate::ringcentral::notification::{Body, NotJson, Notification, NotificationKind};
 use crate::store::StoreError;
+use rate_limit::{UnauthenticatedLimits, VALIDATION, presented};
 
 /// A notification of a conference with dozens of parties stays far below.
 pub const LARGEST_BODY: usize = 1024 * 1024;
@@ -44,7 +46,7 @@ const LONGEST_VALIDATION: usize = 512;
         ("Validation-Token" = Option<String>, Header, description = "A handshake: comes back in the answer."),
     ),
     responses(
-        (status = 200, description = "It is on disk, or the handshake is answered.", body = Success),
+        (status = 200, description = "It is on disk, or the handshake is answered.", body = StatusOk),
         (status = 400, description = "The body is not JSON.", body = ErrorBody),
         (status = 401, description = "The token is missing or wrong.", body = ErrorBody),
         (status = 413, description = "The body is larger than 1 MiB.", body = ErrorBody),
@@ -54,7 +56,7 @@ const LONGEST_VALIDATION: usize = 512;
 )]
 pub async fn receive(
     State(app): State<App>,
-    State(strangers): State<Strangers>,
+    State(limits): State<UnauthenticatedLimits>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
@@ -69,8 +71,8 @@ pub async fn receive(
     if matches!(&parsed, Some(read) if !read.as_ref().is_ok_and(Body::is_notification)) {
         return Ok(success(validation, metrics::Kind::Handshake));
     }
-    if !app.is_authentic(presented(&headers)).await {
-        return Err(strangers.refuse(&app));
+    if !app.verify_delivery(presented(&headers)).await {
+        return Err(limits.reject(&app));
     }
     let (now, region) = (now(), app.config().region);
     let read = move |raw: &[u8]| {
@@ -110,20 +112,20 @@ pub async fn count(State(app): State<App>, request: Request, next: Next) -> Resp
 
 fn kind(notification: &Notification) -> metrics::Kind {
     match &notification.kind {
-        Kind::Calls(events) => {
-            let flat = |fact: &Fact| matches!(fact, Fact::Leg(leg) if leg.source == Source::Guide);
-            let is_flat = events.first().is_some_and(|event| flat(&event.fact));
+        NotificationKind::Calls(events) => {
+            let flat = |kind: &CallEventKind| matches!(kind, CallEventKind::Party(leg) if leg.source == Source::Guide);
+            let is_flat = events.first().is_some_and(|event| flat(&event.kind));
             if is_flat { metrics::Kind::Guide } else { metrics::Kind::Telephony }
         }
-        Kind::Presence(..) => metrics::Kind::Presence,
-        Kind::RenewalReminder => metrics::Kind::Reminder,
-        Kind::Known(_) => metrics::Kind::Other,
-        Kind::Other(_) => metrics::Kind::Unknown,
+        NotificationKind::Presence(..) => metrics::Kind::Presence,
+        NotificationKind::RenewalReminder => metrics::Kind::Reminder,
+        NotificationKind::Known(_) => metrics::Kind::Other,
+        NotificationKind::Other(_) => metrics::Kind::Unknown,
     }
 }
 
 fn success(validation: Option<HeaderValue>, kind: metrics::Kind) -> Response {
-    let mut response = (Extension(kind), Json(SUCCESS)).into_response();
+    let mut response = (Extension(kind), Json(STATUS_OK)).into_response();
     if let Some(token) = validation {
         response.headers_mut().insert(VALIDATION, token);
     }

@@ -6,8 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::event_id::EventId;
 use super::frame::{self, Event};
-use super::state::{Change, Kind, LOG_LENGTH, State};
-use super::{Place, Sees, Shared, Viewer};
+use super::state::{ChangeKind, HubState, LOG_LENGTH, LogEntry};
+use super::{Scope, Shared, Viewer, ViewerPermit};
 use crate::call::{Call, Status};
 
 /// When to come back after a dropped line, in milliseconds; spread so that everyone does not come at once.
@@ -20,28 +20,28 @@ const AWAY_MS: std::ops::Range<u64> = 10_000..30_000;
 /// Whether frames carry `event: NAME`; clients that only use `onmessage` want none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub enum Naming {
+pub enum EventNames {
     #[default]
-    Named,
-    Plain,
+    Typed,
+    MessageOnly,
 }
 
 /// What one viewer is told, from where they are in the log.
 #[derive(Debug)]
 pub struct Cursor {
     viewer: Viewer,
-    naming: Naming,
+    names: EventNames,
     position: u64,
     /// The place among dismissals up to which this viewer was sent their own.
     dismissals: u64,
-    _place: Place,
+    _place: ViewerPermit,
 }
 
 /// What an admin was told last, so that thousands who are behind by the same changes share one copy. Admins differ in
 /// nothing but what they dismissed.
 #[derive(Debug, Default)]
-pub struct Told {
-    span: Option<(u64, u64, Naming)>,
+pub struct FrameCache {
+    span: Option<(u64, u64, EventNames)>,
     frames: Option<Bytes>,
 }
 
@@ -50,50 +50,50 @@ impl Cursor {
     /// where that is known, or else the calls on their screen.
     /// The second part is the same for every admin, and one copy.
     pub(super) fn open(
-        place: Place,
+        place: ViewerPermit,
         viewer: Viewer,
-        naming: Naming,
+        names: EventNames,
         last_event_id: Option<&str>,
     ) -> (Self, [Bytes; 2]) {
         let hub = place.0.clone();
         let state = hub.read();
         let start = state.start(last_event_id);
         let retry = rand::random_range(RETRY_MS);
-        let resumes = || BytesMut::from(frame::connected(naming, true, &ids(&state.shown(&viewer)), retry).as_bytes());
+        let resumes = || BytesMut::from(frame::connected(names, true, &ids(&state.shown(&viewer)), retry).as_bytes());
         let (position, frames) = match start {
-            Start::Log(position) => {
+            ResumePoint::Log(position) => {
                 let mut out = resumes();
                 let since = state.dismissed(&viewer, 0).into_iter().filter(|(_, at)| *at >= position);
                 // Without a position: what the log says is still to come.
-                since.for_each(|(change, _)| out.put(change.frames.snapshot(Event::Ended, naming)));
-                state.troubles(naming, &mut out);
+                since.for_each(|(change, _)| out.put(change.frames.snapshot(Event::Ended, names)));
+                state.incidents(names, &mut out);
                 (position, [out.freeze(), Bytes::new()])
             }
-            Start::Changed(changes) => {
+            ResumePoint::Changed(changes) => {
                 let mut out = resumes();
-                let dismissed: Vec<&Change> =
+                let dismissed: Vec<&LogEntry> =
                     state.dismissed(&viewer, 0).into_iter().map(|(change, _)| change).collect();
                 let others =
                     changes.into_iter().filter(|change| !dismissed.iter().any(|it| std::ptr::eq(*it, *change)));
                 let changed = others.filter_map(|change| state.catch_up(&viewer, change));
-                state.told(changed.chain(dismissed.iter().map(|change| (Event::Ended, *change))), naming, &mut out);
+                state.told(changed.chain(dismissed.iter().map(|change| (Event::Ended, *change))), names, &mut out);
                 (state.head, [out.freeze(), Bytes::new()])
             }
-            Start::Anew => {
-                let anew = Anew::of(&viewer, naming, &state, &hub.0);
-                let connected = frame::connected(naming, false, &anew.active, retry);
-                (state.head, [connected.into(), anew.calls()])
+            ResumePoint::Snapshot => {
+                let snapshot = Snapshot::of(&viewer, names, &state, &hub.0);
+                let connected = frame::connected(names, false, &snapshot.active, retry);
+                (state.head, [connected.into(), snapshot.calls()])
             }
         };
         let dismissals = state.dismissals.head();
         drop(state);
-        (Self { viewer, naming, position, dismissals, _place: place }, frames)
+        (Self { viewer, names, position, dismissals, _place: place }, frames)
     }
 
     /// Frames for what happened since, if any of it concerns this viewer. The cursor moves to the log's end.
-    pub(super) fn news(&mut self, state: &State, hub: &Shared, told: &mut Told) -> Option<Bytes> {
+    pub(super) fn pending_frames(&mut self, state: &HubState, hub: &Shared, cache: &mut FrameCache) -> Option<Bytes> {
         let place = std::mem::replace(&mut self.dismissals, state.dismissals.head());
-        let changes = self.changes(state, hub, told);
+        let changes = self.changes(state, hub, cache);
         let dismissed = state.dismissed(&self.viewer, place);
         if dismissed.is_empty() {
             return changes;
@@ -101,33 +101,33 @@ impl Cursor {
         let mut all = BytesMut::from(changes.as_deref().unwrap_or_default());
         for (change, _) in dismissed {
             all.put(format!("id: {}\n", state.id()).as_bytes());
-            all.put(change.frames.snapshot(Event::Ended, self.naming));
+            all.put(change.frames.snapshot(Event::Ended, self.names));
         }
         Some(all.freeze())
     }
 
-    fn changes(&mut self, state: &State, hub: &Shared, told: &mut Told) -> Option<Bytes> {
+    fn changes(&mut self, state: &HubState, hub: &Shared, cache: &mut FrameCache) -> Option<Bytes> {
         let from = std::mem::replace(&mut self.position, state.head);
         if from == state.head {
             return None;
         }
         let Some(changes) = state.since(from) else {
             hub.metrics.resyncs.inc();
-            return Some(Anew::of(&self.viewer, self.naming, state, hub).frames.clone());
+            return Some(Snapshot::of(&self.viewer, self.names, state, hub).frames.clone());
         };
-        let (span, is_admin) = ((from, state.head, self.naming), self.viewer.sees == Sees::All);
-        if is_admin && told.span == Some(span) {
-            return told.frames.clone();
+        let (span, is_admin) = ((from, state.head, self.names), self.viewer.scope == Scope::All);
+        if is_admin && cache.span == Some(span) {
+            return cache.frames.clone();
         }
         let frames = self.frames(state, changes);
         if is_admin && !state.anyone_dismissed(from) {
-            *told = Told { span: Some(span), frames: frames.clone() };
+            *cache = FrameCache { span: Some(span), frames: frames.clone() };
         }
         frames
     }
 
-    fn frames<'a>(&self, state: &State, changes: impl Iterator<Item = &'a Arc<Change>>) -> Option<Bytes> {
-        let mut frames = changes.filter_map(|change| self.tell(state, change));
+    fn frames<'a>(&self, state: &HubState, changes: impl Iterator<Item = &'a Arc<LogEntry>>) -> Option<Bytes> {
+        let mut frames = changes.filter_map(|change| self.frame_for(state, change));
         let first = frames.next()?;
         // Nearly always there is one change, and then everyone shares its bytes.
         let Some(second) = frames.next() else { return Some(first) };
@@ -138,7 +138,7 @@ impl Cursor {
     }
 
     /// Whether the log has moved on.
-    pub(super) fn is_behind(&self, state: &State) -> bool {
+    pub(super) fn is_behind(&self, state: &HubState) -> bool {
         self.position < state.head || !state.dismissed(&self.viewer, self.dismissals).is_empty()
     }
 
@@ -148,7 +148,7 @@ impl Cursor {
     }
 
     /// Whether a call stands on this viewer's screen.
-    pub(super) fn has_calls(&self, state: &State) -> bool {
+    pub(super) fn has_calls(&self, state: &HubState) -> bool {
         state.calls.values().filter_map(|change| change.call()).any(|call| state.is_shown(&self.viewer, call))
     }
 
@@ -158,13 +158,13 @@ impl Cursor {
     }
 
     /// How this viewer wants frames.
-    pub fn naming(&self) -> Naming {
-        self.naming
+    pub fn names(&self) -> EventNames {
+        self.names
     }
 
-    fn tell(&self, state: &State, change: &Change) -> Option<Bytes> {
-        let Kind::Call { before, after, ever_shown } = &change.kind else {
-            return Some(change.frames.live(Event::Updated, self.naming));
+    fn frame_for(&self, state: &HubState, change: &LogEntry) -> Option<Bytes> {
+        let ChangeKind::Call { before, after, ever_shown } = &change.kind else {
+            return Some(change.frames.live(Event::Updated, self.names));
         };
         let was = before.as_ref().filter(|call| state.is_shown(&self.viewer, call));
         let is = state.is_shown(&self.viewer, after);
@@ -172,7 +172,7 @@ impl Cursor {
         // the same: lists of what was missed wait for it.
         let may_not_know =
             before.as_ref().is_none_or(|call| !call.status.visible() && !call.is_over() && after.is_over());
-        let was_elsewhere = may_not_know && *ever_shown && self.viewer.may_see(after);
+        let was_elsewhere = may_not_know && *ever_shown && self.viewer.can_read(after);
         let event = match was {
             None if !is && !was_elsewhere => return None,
             _ if !is => Event::Ended,
@@ -181,13 +181,13 @@ impl Cursor {
             Some(was) if was.status != Status::Ringing => arrival(after),
             Some(_) => Event::Updated,
         };
-        Some(change.frames.live(event, self.naming))
+        Some(change.frames.live(event, self.names))
     }
 }
 
 /// What whoever starts over is told. Admins who dismissed none of the calls share one copy, however long each was away.
 #[derive(Debug)]
-pub(super) struct Anew {
+pub(super) struct Snapshot {
     position: u64,
     /// The ids of these calls.
     active: Vec<String>,
@@ -196,26 +196,26 @@ pub(super) struct Anew {
     resync_length: usize,
 }
 
-impl Anew {
-    fn of(viewer: &Viewer, naming: Naming, state: &State, hub: &Shared) -> Arc<Self> {
-        if viewer.sees != Sees::All || !state.dismissed(viewer, 0).is_empty() {
-            return Arc::new(Self::make(viewer, naming, state));
+impl Snapshot {
+    fn of(viewer: &Viewer, names: EventNames, state: &HubState, hub: &Shared) -> Arc<Self> {
+        if viewer.scope != Scope::All || !state.dismissed(viewer, 0).is_empty() {
+            return Arc::new(Self::make(viewer, names, state));
         }
-        let mut shared = hub.anew.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let shared = &mut shared[naming as usize];
+        let mut shared = hub.snapshots.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let shared = &mut shared[names as usize];
         match shared {
-            Some(anew) if anew.position == state.head => anew.clone(),
-            _ => shared.insert(Arc::new(Self::make(viewer, naming, state))).clone(),
+            Some(snapshot) if snapshot.position == state.head => snapshot.clone(),
+            _ => shared.insert(Arc::new(Self::make(viewer, names, state))).clone(),
         }
     }
 
-    fn make(viewer: &Viewer, naming: Naming, state: &State) -> Self {
+    fn make(viewer: &Viewer, names: EventNames, state: &HubState) -> Self {
         let shown = state.shown(viewer);
         let active = ids(&shown);
-        let mut frames = BytesMut::from(frame::resync(naming, &active).as_bytes());
+        let mut frames = BytesMut::from(frame::resync(names, &active).as_bytes());
         let resync_length = frames.len();
         let calls = shown.iter().filter_map(|change| Some((arrival(change.call()?), *change)));
-        state.told(calls, naming, &mut frames);
+        state.told(calls, names, &mut frames);
         Self { position: state.head, active, frames: frames.freeze(), resync_length }
     }
 
@@ -226,23 +226,23 @@ impl Anew {
 }
 
 /// Where a viewer begins.
-enum Start<'a> {
+enum ResumePoint<'a> {
     /// At this position of the log.
     Log(u64),
     /// With what changed meanwhile.
-    Changed(Vec<&'a Change>),
+    Changed(Vec<&'a LogEntry>),
     /// With everything.
-    Anew,
+    Snapshot,
 }
 
-impl State {
-    fn start(&self, last_event_id: Option<&str>) -> Start<'_> {
-        let Some(id) = last_event_id.and_then(EventId::parse) else { return Start::Anew };
+impl HubState {
+    fn start(&self, last_event_id: Option<&str>) -> ResumePoint<'_> {
+        let Some(id) = last_event_id.and_then(EventId::parse) else { return ResumePoint::Snapshot };
         if id.epoch == self.epoch && self.since(id.position).is_some() {
-            return Start::Log(id.position);
+            return ResumePoint::Log(id.position);
         }
-        let changes = id.mark.and_then(|mark| self.changed_since(mark));
-        changes.filter(|changes| changes.len() <= LOG_LENGTH).map_or(Start::Anew, Start::Changed)
+        let changes = id.watermark.and_then(|watermark| self.changed_since(watermark));
+        changes.filter(|changes| changes.len() <= LOG_LENGTH).map_or(ResumePoint::Snapshot, ResumePoint::Changed)
     }
 
     /// Whether what is told from here on depends on who dismissed what.
@@ -252,37 +252,37 @@ impl State {
     }
 
     /// What is wrong now.
-    fn troubles(&self, naming: Naming, out: &mut BytesMut) {
-        self.troubles.values().for_each(|change| out.put(change.frames.snapshot(Event::Updated, naming)));
+    fn incidents(&self, names: EventNames, out: &mut BytesMut) {
+        self.incidents.values().for_each(|change| out.put(change.frames.snapshot(Event::Updated, names)));
     }
 
     /// These changes, what is wrong, then the position they are as of: a viewer who breaks off before that comes back as from before.
-    fn told<'a>(&self, changes: impl Iterator<Item = (Event, &'a Change)>, naming: Naming, out: &mut BytesMut) {
-        changes.for_each(|(event, change)| out.put(change.frames.snapshot(event, naming)));
-        self.troubles(naming, out);
+    fn told<'a>(&self, changes: impl Iterator<Item = (Event, &'a LogEntry)>, names: EventNames, out: &mut BytesMut) {
+        changes.for_each(|(event, change)| out.put(change.frames.snapshot(event, names)));
+        self.incidents(names, out);
         out.put(format!("id: {}\n\n", self.id()).as_bytes());
     }
 
     /// What a viewer is told of a call that changed while they were elsewhere: how it stands, or that it left their screen
     /// if it was ever on it.
-    fn catch_up<'a>(&self, viewer: &Viewer, change: &'a Change) -> Option<(Event, &'a Change)> {
-        let Kind::Call { before, after, ever_shown } = &change.kind else { return None };
+    fn catch_up<'a>(&self, viewer: &Viewer, change: &'a LogEntry) -> Option<(Event, &'a LogEntry)> {
+        let ChangeKind::Call { before, after, ever_shown } = &change.kind else { return None };
         if self.is_shown(viewer, after) {
             return Some((arrival(after), change));
         }
-        let concerned = viewer.may_see(after) || before.as_ref().is_some_and(|call| viewer.may_see(call));
+        let concerned = viewer.can_read(after) || before.as_ref().is_some_and(|call| viewer.can_read(call));
         (*ever_shown && concerned).then_some((Event::Ended, change))
     }
 }
 
 /// A last word to someone who cannot be served now, and when to come back.
-pub fn farewell(naming: Naming, code: &str, message: &str) -> Bytes {
-    frame::farewell(naming, code, message, rand::random_range(AWAY_MS))
+pub fn farewell(names: EventNames, code: &str, message: &str) -> Bytes {
+    frame::farewell(names, code, message, rand::random_range(AWAY_MS))
 }
 
 /// The same to someone who was served and can go on elsewhere, or here when the service has restarted.
-pub fn goodbye(naming: Naming, code: &str, message: &str) -> Bytes {
-    frame::farewell(naming, code, message, rand::random_range(RETRY_MS))
+pub fn goodbye(names: EventNames, code: &str, message: &str) -> Bytes {
+    frame::farewell(names, code, message, rand::random_range(RETRY_MS))
 }
 
 /// Nothing is wrong, only the line is to be a new one.
@@ -294,6 +294,6 @@ fn arrival(call: &Call) -> Event {
     if call.status == Status::Ringing { Event::Call } else { Event::Updated }
 }
 
-fn ids(shown: &[&Change]) -> Vec<String> {
+fn ids(shown: &[&LogEntry]) -> Vec<String> {
     shown.iter().filter_map(|change| change.call()).map(|call| call.id.clone()).collect()
 }

@@ -10,7 +10,7 @@ pub struct EventId<'a> {
     /// A place in that run's log.
     pub position: u64,
     /// Everything up to this cluster time was told; it means the same to every instance.
-    pub mark: Option<u64>,
+    pub watermark: Option<u64>,
 }
 
 impl<'a> EventId<'a> {
@@ -18,15 +18,15 @@ impl<'a> EventId<'a> {
     pub fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(3, '-');
         let (epoch, position) = (parts.next()?, parts.next()?.parse().ok()?);
-        let mark = parts.next().map(|mark| u64::from_str_radix(mark, 16)).transpose().ok()?;
-        Some(Self { epoch, position, mark })
+        let watermark = parts.next().map(|watermark| u64::from_str_radix(watermark, 16)).transpose().ok()?;
+        Some(Self { epoch, position, watermark })
     }
 }
 
 impl fmt::Display for EventId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.epoch, self.position)?;
-        self.mark.map_or(Ok(()), |mark| write!(f, "-{mark:x}"))
+        self.watermark.map_or(Ok(()), |watermark| write!(f, "-{watermark:x}"))
     }
 }
 
@@ -36,8 +36,8 @@ mod tests {
 
     #[test]
     fn an_id_reads_back_as_it_was_written() {
-        for mark in [None, Some(0), Some(u64::MAX)] {
-            let id = EventId { epoch: "5eed", position: 7, mark };
+        for watermark in [None, Some(0), Some(u64::MAX)] {
+            let id = EventId { epoch: "5eed", position: 7, watermark };
             assert_eq!(EventId::parse(&id.to_string()), Some(id));
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use serde_json::json;
 
-use super::Naming;
+use super::EventNames;
 use crate::call::{Call, millis};
 
 /// The events that carry a call.
@@ -22,14 +22,14 @@ pub enum Event {
 
 /// What keeps the service from its work. Viewers are told when it begins, and whoever comes before it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
+pub enum Incident {
     /// The database does not answer.
     StoreLost,
     /// What other instances do is found out by the poll only.
     ChangesDelayed,
 }
 
-impl Trouble {
+impl Incident {
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::StoreLost => ("store_unavailable", "The database does not answer; what is shown may be incomplete."),
@@ -41,13 +41,13 @@ impl Trouble {
 /// The frames of one change, made when first asked for.
 pub struct Frames {
     id: String,
-    source: Source,
+    source: Content,
     made: [OnceLock<Frame>; 6],
 }
 
-enum Source {
+enum Content {
     Call(Arc<Call>),
-    Trouble(Trouble),
+    Incident(Incident),
 }
 
 /// A frame, and where it begins when the `id:` line is left out.
@@ -58,40 +58,40 @@ struct Frame {
 
 impl Frames {
     pub fn call(id: String, call: Arc<Call>) -> Self {
-        Self { id, source: Source::Call(call), made: Default::default() }
+        Self { id, source: Content::Call(call), made: Default::default() }
     }
 
-    pub fn trouble(id: String, trouble: Trouble) -> Self {
-        Self { id, source: Source::Trouble(trouble), made: Default::default() }
+    pub fn trouble(id: String, incident: Incident) -> Self {
+        Self { id, source: Content::Incident(incident), made: Default::default() }
     }
 
     /// The frame with its position, for a viewer who follows the log.
-    pub fn live(&self, event: Event, naming: Naming) -> Bytes {
-        self.frame(event, naming).bytes.clone()
+    pub fn live(&self, event: Event, names: EventNames) -> Bytes {
+        self.frame(event, names).bytes.clone()
     }
 
     /// The frame without a position, for a snapshot, whose own end is the position.
-    pub fn snapshot(&self, event: Event, naming: Naming) -> Bytes {
-        let frame = self.frame(event, naming);
+    pub fn snapshot(&self, event: Event, names: EventNames) -> Bytes {
+        let frame = self.frame(event, names);
         frame.bytes.slice(frame.id_length..)
     }
 
-    fn frame(&self, event: Event, naming: Naming) -> &Frame {
-        let slot = event as usize * 2 + naming as usize;
+    fn frame(&self, event: Event, names: EventNames) -> &Frame {
+        let slot = event as usize * 2 + names as usize;
         self.made[slot].get_or_init(|| {
             let (name, data) = match &self.source {
-                Source::Trouble(trouble) => {
-                    let (code, message) = trouble.words();
+                Content::Incident(incident) => {
+                    let (code, message) = incident.words();
                     ("error", error(code, message))
                 }
-                Source::Call(call) => {
+                Content::Call(call) => {
                     let name = event.name();
                     let call = serde_json::to_string(call).expect("a call has text keys and finite numbers only");
                     (name, format!(r#"{{"type":"{name}","call":{call}}}"#))
                 }
             };
             let id = format!("id: {}\n", self.id);
-            let bytes = Bytes::from(format!("{id}{}", block(name, &data, naming)));
+            let bytes = Bytes::from(format!("{id}{}", block(name, &data, names)));
             Frame { bytes, id_length: id.len() }
         })
     }
@@ -112,28 +112,28 @@ impl Event {
 const NOWHERE: &str = "id: anew\n";
 
 /// `connected`, which comes first: `active` names the calls on this viewer's screen.
-pub fn connected(naming: Naming, resumed: bool, active: &[String], retry_ms: u64) -> String {
+pub fn connected(names: EventNames, resumed: bool, active: &[String], retry_ms: u64) -> String {
     let data = json!({
         "type": "connected", "resumed": resumed, "server_time": millis::format(&Utc::now()), "active": active,
     });
     let id = if resumed { "" } else { NOWHERE };
-    format!("retry: {retry_ms}\n{id}{}", block("connected", &data.to_string(), naming))
+    format!("retry: {retry_ms}\n{id}{}", block("connected", &data.to_string(), names))
 }
 
 /// `resync`: drop everything but `active`; the calls follow.
-pub fn resync(naming: Naming, active: &[String]) -> String {
-    format!("{NOWHERE}{}", block("resync", &json!({ "type": "resync", "active": active }).to_string(), naming))
+pub fn resync(names: EventNames, active: &[String]) -> String {
+    format!("{NOWHERE}{}", block("resync", &json!({ "type": "resync", "active": active }).to_string(), names))
 }
 
 /// `heartbeat`, after this `id:` line.
-pub fn heartbeat(naming: Naming, id: &str) -> Bytes {
+pub fn heartbeat(names: EventNames, id: &str) -> Bytes {
     let data = json!({ "type": "heartbeat", "server_time": millis::format(&Utc::now()) }).to_string();
-    Bytes::from(format!("{id}{}", block("heartbeat", &data, naming)))
+    Bytes::from(format!("{id}{}", block("heartbeat", &data, names)))
 }
 
 /// A last word and when to come back: browsers give up for good on any other answer than a stream.
-pub fn farewell(naming: Naming, code: &str, message: &str, retry_ms: u64) -> Bytes {
-    Bytes::from(format!("retry: {retry_ms}\n{}", block("error", &error(code, message), naming)))
+pub fn farewell(names: EventNames, code: &str, message: &str, retry_ms: u64) -> Bytes {
+    Bytes::from(format!("retry: {retry_ms}\n{}", block("error", &error(code, message), names)))
 }
 
 fn error(code: &str, message: &str) -> String {
@@ -141,9 +141,9 @@ fn error(code: &str, message: &str) -> String {
 }
 
 /// JSON has no raw line breaks, so one `data:` line carries it whole.
-fn block(name: &str, data: &str, naming: Naming) -> String {
-    match naming {
-        Naming::Named => format!("event: {name}\ndata: {data}\n\n"),
-        Naming::Plain => format!("data: {data}\n\n"),
+fn block(name: &str, data: &str, names: EventNames) -> String {
+    match names {
+        EventNames::Typed => format!("event: {name}\ndata: {data}\n\n"),
+        EventNames::MessageOnly => format!("data: {data}\n\n"),
     }
 }

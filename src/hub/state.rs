@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Viewer;
 use super::dismissals::Dismissals;
 use super::event_id::EventId;
-use super::frame::{Frames, Trouble};
+use super::frame::{Frames, Incident};
 use crate::call::Call;
 
 /// Changes a viewer may be behind, each with a frame of 1 KiB or so that is copied for whoever is behind by as many. At
@@ -20,29 +20,29 @@ pub(super) const LOG_LENGTH: usize = 256;
 /// instance can be told.
 pub(super) const REMEMBERED_ENDS: usize = 2_000;
 
-pub(super) struct State {
+pub(super) struct HubState {
     /// Tells positions of this run from those of another.
     pub epoch: String,
     /// Calls that have not ended, by id, with the change that brought them to where they are.
-    pub calls: HashMap<String, Arc<Change>>,
+    pub calls: HashMap<String, Arc<LogEntry>>,
     /// The call of each session, whichever of its names was told: the live one, or the last whose end is remembered.
     pub sessions: HashMap<String, String>,
     /// Calls that have ended, the oldest first.
-    pub ends: VecDeque<Arc<Change>>,
-    pub ended: HashMap<String, Arc<Change>>,
+    pub ends: VecDeque<Arc<LogEntry>>,
+    pub ended: HashMap<String, Arc<LogEntry>>,
     /// Who dismissed which of these.
     pub dismissals: Dismissals,
     /// The newest changes; the last one's position is `head`, unless everyone was made to start over since.
-    pub log: VecDeque<Arc<Change>>,
+    pub log: VecDeque<Arc<LogEntry>>,
     pub head: u64,
     /// What is wrong now.
-    pub troubles: BTreeMap<Trouble, Arc<Change>>,
+    pub incidents: BTreeMap<Incident, Arc<LogEntry>>,
     /// Calls shown from memory, of which the store has not spoken yet: another instance may know them by another id.
     unstored: HashSet<String>,
     /// The newest cluster time up to which everything was told.
-    pub mark: Option<u64>,
+    pub watermark: Option<u64>,
     /// The cluster time since which the change stream tells everything; `None` while it does not.
-    pub covered_since: Option<u64>,
+    pub watermark_source: Option<u64>,
     /// The newest cluster time of an end that is no longer remembered.
     forgotten: u64,
 }
@@ -51,33 +51,33 @@ pub(super) struct State {
 const CLOCKS: TimeDelta = TimeDelta::seconds(2);
 
 /// One entry of the log.
-pub(super) struct Change {
+pub(super) struct LogEntry {
     pub position: u64,
-    pub kind: Kind,
+    pub kind: ChangeKind,
     pub frames: Frames,
     /// When the notification behind it arrived, if one did.
     pub heard: Option<Instant>,
     /// The cluster time of its echo from the change stream, 0 before that came.
-    confirmed: AtomicU64,
+    acknowledged: AtomicU64,
 }
 
 /// Where a call's state comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Origin {
     /// It is stored.
     Store,
     /// The store does not take it now; it waits on this machine.
     Memory,
 }
 
-pub(super) enum Kind {
+pub(super) enum ChangeKind {
     /// A call, before (if it was known) and after, and whether it may have been on anyone's screen at any time.
     Call { before: Option<Arc<Call>>, after: Arc<Call>, ever_shown: bool },
     /// The service is in trouble or out of it: told to everyone as it is.
     Notice,
 }
 
-impl State {
+impl HubState {
     pub fn new(epoch: String) -> Self {
         Self {
             epoch,
@@ -88,25 +88,25 @@ impl State {
             dismissals: Dismissals::default(),
             log: VecDeque::new(),
             head: 0,
-            troubles: BTreeMap::new(),
+            incidents: BTreeMap::new(),
             unstored: HashSet::new(),
-            mark: None,
-            covered_since: None,
+            watermark: None,
+            watermark_source: None,
             forgotten: 0,
         }
     }
 
     /// Takes in a call's state if it is news.
-    pub fn publish(&mut self, call: Call, source: Source, heard: Option<Instant>) {
+    pub fn publish(&mut self, call: Call, source: Origin, heard: Option<Instant>) {
         let known = self.known(&call.id).and_then(|change| change.call());
         let is_news = known.is_none_or(|known| known.rev < call.rev);
-        if source == Source::Store && (is_news || known.is_some_and(|known| **known == call)) {
+        if source == Origin::Store && (is_news || known.is_some_and(|known| **known == call)) {
             self.unstored.remove(&call.id);
         }
         if !is_news {
             return;
         }
-        if source == Source::Memory {
+        if source == Origin::Memory {
             self.unstored.insert(call.id.clone());
         }
         let known = self.known(&call.id);
@@ -117,7 +117,7 @@ impl State {
         let ever_shown = call.status.visible() || known.map_or(call.rev > 1, |change| change.ever_shown());
         let after = Arc::new(call);
         let frames = Frames::call(self.next_id(), after.clone());
-        let change = self.append(Kind::Call { before, after: after.clone(), ever_shown }, frames, heard);
+        let change = self.append(ChangeKind::Call { before, after: after.clone(), ever_shown }, frames, heard);
         if after.is_over() {
             self.end(&after, change);
         } else {
@@ -134,7 +134,7 @@ impl State {
                 }
             }
             // Stored by an earlier version, which kept dismissals in the call.
-            for viewer in &after.ledger.dismissed_by {
+            for viewer in &after.facts.dismissed_by {
                 self.dismissals.add(&after.id, viewer, self.head);
             }
             self.calls.insert(after.id.clone(), change);
@@ -142,18 +142,18 @@ impl State {
     }
 
     /// The newest change of a call that goes on or whose end is remembered.
-    pub fn known(&self, id: &str) -> Option<&Arc<Change>> {
+    pub fn known(&self, id: &str) -> Option<&Arc<LogEntry>> {
         self.calls.get(id).or_else(|| self.ended.get(id))
     }
 
     /// Whether every call that began at `at` or later is known here, also those that have ended since.
     pub fn knows_all_since(&self, at: DateTime<Utc>) -> bool {
         // The upper half of a cluster time is seconds since 1970.
-        let since = self.covered_since.map(|since| (since.max(self.forgotten) >> 32) as i64);
+        let since = self.watermark_source.map(|since| (since.max(self.forgotten) >> 32) as i64);
         since.and_then(DateTime::from_timestamp_secs).is_some_and(|since| since + CLOCKS <= at)
     }
 
-    fn end(&mut self, call: &Call, change: Arc<Change>) {
+    fn end(&mut self, call: &Call, change: Arc<LogEntry>) {
         self.calls.remove(&call.id);
         self.unstored.remove(&call.id);
         for session in call.sessions() {
@@ -178,16 +178,16 @@ impl State {
                     }
                 }
             }
-            self.forgotten = self.forgotten.max(oldest.confirmed().unwrap_or(0));
+            self.forgotten = self.forgotten.max(oldest.acknowledged().unwrap_or(0));
         }
     }
 
     /// Forgets calls that were erased and ends that are touched by it, and the whole log.
     pub fn erase(&mut self, erased: impl Fn(&Call) -> bool, touched: impl Fn(&Call) -> bool) {
-        let is = |change: &Arc<Change>, what: &dyn Fn(&Call) -> bool| change.call().is_some_and(|call| what(call));
+        let is = |change: &Arc<LogEntry>, what: &dyn Fn(&Call) -> bool| change.call().is_some_and(|call| what(call));
         self.calls.retain(|_, change| !is(change, &erased));
-        let gone = |change: &Arc<Change>| is(change, &erased) || is(change, &touched);
-        let forgotten = self.ends.iter().filter(|end| gone(end)).filter_map(|end| end.confirmed()).max();
+        let gone = |change: &Arc<LogEntry>| is(change, &erased) || is(change, &touched);
+        let forgotten = self.ends.iter().filter(|end| gone(end)).filter_map(|end| end.acknowledged()).max();
         self.forgotten = self.forgotten.max(forgotten.unwrap_or(0));
         self.ends.retain(|end| !gone(end));
         self.ended.retain(|_, end| !gone(end));
@@ -198,12 +198,12 @@ impl State {
         self.head += 1;
     }
 
-    pub fn append(&mut self, kind: Kind, frames: Frames, heard: Option<Instant>) -> Arc<Change> {
+    pub fn append(&mut self, kind: ChangeKind, frames: Frames, heard: Option<Instant>) -> Arc<LogEntry> {
         if self.log.len() == LOG_LENGTH {
             self.log.pop_front();
         }
         self.head += 1;
-        let change = Change { position: self.head, kind, frames, heard, confirmed: AtomicU64::new(0) };
+        let change = LogEntry { position: self.head, kind, frames, heard, acknowledged: AtomicU64::new(0) };
         let change = Arc::new(change);
         self.log.push_back(change.clone());
         change
@@ -221,36 +221,37 @@ impl State {
 
     /// Whoever saw a call that is in memory only begins anew elsewhere, because nobody there could tell them of its end.
     fn id_at(&self, position: u64) -> String {
-        EventId { epoch: &self.epoch, position, mark: self.mark.filter(|_| self.unstored.is_empty()) }.to_string()
+        EventId { epoch: &self.epoch, position, watermark: self.watermark.filter(|_| self.unstored.is_empty()) }
+            .to_string()
     }
 
     /// The change stream told what happened to this call at `at`: it got this `rev`, or it left.
-    pub fn confirm(&mut self, id: &str, rev: Option<i64>, at: u64) {
+    pub fn acknowledge(&mut self, id: &str, rev: Option<i64>, at: u64) {
         let known = self.known(id);
         match (known.and_then(|change| Some((change, change.call()?.rev))), rev) {
             // The echo of an older change; the one that is known has its own to come.
             (Some((_, known)), Some(rev)) if rev < known => {}
             (Some((change, _)), _) => {
-                change.confirmed.fetch_max(at, Ordering::Relaxed);
+                change.acknowledged.fetch_max(at, Ordering::Relaxed);
             }
             (None, Some(_)) => {}
             // The end of a call that is remembered no longer.
             (None, None) => self.forgotten = self.forgotten.max(at),
         }
-        self.mark = self.mark.max(Some(at));
+        self.watermark = self.watermark.max(Some(at));
     }
 
     /// What came after `position`, or `None` when the log no longer reaches back to it.
-    pub fn since(&self, position: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
+    pub fn since(&self, position: u64) -> Option<impl Iterator<Item = &Arc<LogEntry>>> {
         let behind = self.head.checked_sub(position)? as usize;
         (behind <= self.log.len()).then(|| self.log.range(self.log.len() - behind..))
     }
 
     /// Calls that changed or ended at or after this cluster time, or may have, in the order they did; `None` when some
     /// are unknown here. One too many does no harm.
-    pub fn changed_since(&self, mark: u64) -> Option<Vec<&Change>> {
-        let knows_all = self.covered_since.is_some_and(|since| since <= mark) && self.forgotten <= mark;
-        let changed = |change: &&Change| change.confirmed().is_none_or(|at| at >= mark);
+    pub fn changed_since(&self, watermark: u64) -> Option<Vec<&LogEntry>> {
+        let knows_all = self.watermark_source.is_some_and(|since| since <= watermark) && self.forgotten <= watermark;
+        let changed = |change: &&LogEntry| change.acknowledged().is_none_or(|at| at >= watermark);
         if !knows_all {
             return None;
         }
@@ -262,19 +263,19 @@ impl State {
 
     /// Whether a call is on this viewer's screen.
     pub fn is_shown(&self, viewer: &Viewer, call: &Call) -> bool {
-        call.status.visible() && viewer.may_see(call) && !self.dismissals.has(&call.id, &viewer.id)
+        call.status.visible() && viewer.can_read(call) && !self.dismissals.has(&call.id, &viewer.id)
     }
 
     /// The calls that would be on a viewer's screen, had they not dismissed them after this place among dismissals.
-    pub fn dismissed(&self, viewer: &Viewer, place: u64) -> Vec<(&Change, u64)> {
-        let would_be_shown = |call: &Call| call.status.visible() && viewer.may_see(call);
+    pub fn dismissed(&self, viewer: &Viewer, place: u64) -> Vec<(&LogEntry, u64)> {
+        let would_be_shown = |call: &Call| call.status.visible() && viewer.can_read(call);
         let dismissed = self.dismissals.since(&viewer.id, place);
         let live = dismissed.filter_map(|it| Some((&**self.calls.get(&it.call_id)?, it.position)));
         live.filter(|(change, _)| change.call().is_some_and(|call| would_be_shown(call))).collect()
     }
 
     /// The calls on a viewer's screen, in the order they came to be as they are.
-    pub fn shown(&self, viewer: &Viewer) -> Vec<&Change> {
+    pub fn shown(&self, viewer: &Viewer) -> Vec<&LogEntry> {
         let calls = self.calls.values().map(|change| &**change);
         let mut shown: Vec<_> =
             calls.filter(|change| change.call().is_some_and(|call| self.is_shown(viewer, call))).collect();
@@ -283,19 +284,19 @@ impl State {
     }
 }
 
-impl Change {
+impl LogEntry {
     pub fn call(&self) -> Option<&Arc<Call>> {
         match &self.kind {
-            Kind::Call { after, .. } => Some(after),
-            Kind::Notice => None,
+            ChangeKind::Call { after, .. } => Some(after),
+            ChangeKind::Notice => None,
         }
     }
 
     fn ever_shown(&self) -> bool {
-        matches!(self.kind, Kind::Call { ever_shown: true, .. })
+        matches!(self.kind, ChangeKind::Call { ever_shown: true, .. })
     }
 
-    fn confirmed(&self) -> Option<u64> {
-        Some(self.confirmed.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    fn acknowledged(&self) -> Option<u64> {
+        Some(self.acknowledged.load(Ordering::Relaxed)).filter(|at| *at > 0)
     }
 }

@@ -13,11 +13,11 @@ fn hub() -> Hub {
 }
 
 fn admin() -> Viewer {
-    Viewer { id: "admin".into(), sees: Sees::All, until: None }
+    Viewer { id: "admin".into(), scope: Scope::All, until: None }
 }
 
 fn agent(extension: &str) -> Viewer {
-    Viewer { id: extension.into(), sees: Sees::Extensions(vec![extension.into()]), until: None }
+    Viewer { id: extension.into(), scope: Scope::Extensions(vec![extension.into()]), until: None }
 }
 
 fn call(id: &str, rev: i64, status: Status) -> Call {
@@ -30,7 +30,7 @@ fn rings(id: &str, rev: i64) -> Call {
 
 fn ended(id: &str, rev: i64) -> Call {
     let mut call = call(id, rev, Status::Ended);
-    call.ledger.over = true;
+    call.facts.over = true;
     call
 }
 
@@ -38,7 +38,7 @@ fn ended(id: &str, rev: i64) -> Call {
 fn echo(hub: &Hub, call: Call, at: u64) {
     let (id, rev) = (call.id.clone(), if call.is_over() { None } else { Some(call.rev) });
     hub.publish(call, None);
-    hub.confirm(&id, rev, at);
+    hub.acknowledge(&id, rev, at);
 }
 
 /// What a viewer reads: the data of each event, and the last id.
@@ -51,7 +51,7 @@ fn read(bytes: &[u8]) -> (Vec<Value>, Option<String>) {
 
 /// Opens a stream: whether it resumes, and what is told then, each as its kind, call and `rev`.
 fn open(hub: &Hub, viewer: Viewer, id: &str) -> (bool, Vec<String>) {
-    let (_, frames) = hub.open(viewer, Naming::Named, Some(id)).unwrap();
+    let (_, frames) = hub.open(viewer, EventNames::Typed, Some(id)).unwrap();
     let (events, _) = read(&frames.concat());
     let told = |event: &Value| format!("{} {} {}", event["type"], event["call"]["id"], event["call"]["rev"]);
     let told = events[1..].iter().map(|event| told(event).replace('"', "")).collect();
@@ -67,7 +67,7 @@ fn id_of(hub: &Hub) -> String {
 fn who_comes_from_another_instance_is_told_what_changed_since() {
     let (here, there) = (hub(), hub());
     for hub in [&here, &there] {
-        hub.cover(5);
+        hub.set_watermark_source(5);
         echo(hub, rings("changes", 1), 10);
         echo(hub, rings("ends", 1), 11);
         echo(hub, rings("stays", 1), 12);
@@ -86,17 +86,17 @@ fn who_comes_from_another_instance_is_told_what_changed_since() {
 #[test]
 fn a_mark_from_before_the_change_stream_was_followed_is_not_enough() {
     let (here, there) = (hub(), hub());
-    here.cover(5);
+    here.set_watermark_source(5);
     echo(&here, rings("a", 1), 10);
     let id = id_of(&here);
     echo(&there, rings("a", 1), 10);
     assert!(!open(&there, admin(), &id).0, "nothing was covered there");
-    there.cover(11);
+    there.set_watermark_source(11);
     assert!(!open(&there, admin(), &id).0, "what happened between 10 and 11 is not known there");
     echo(&here, rings("b", 1), 12);
     echo(&there, rings("b", 1), 12);
     assert!(open(&there, admin(), &id_of(&here)).0);
-    there.uncover();
+    there.clear_watermark_source();
     assert!(!open(&there, admin(), &id_of(&here)).0, "the change stream is lost");
     assert!(open(&there, admin(), &id_of(&there)).0, "the log still holds everything");
 }
@@ -105,7 +105,7 @@ fn a_mark_from_before_the_change_stream_was_followed_is_not_enough() {
 fn who_breaks_off_while_they_start_over_starts_over_again() {
     let (here, there) = (hub(), hub());
     here.publish(rings("known here only", 1), None);
-    let (_, frames) = there.open(admin(), Naming::Named, Some(&id_of(&here))).unwrap();
+    let (_, frames) = there.open(admin(), EventNames::Typed, Some(&id_of(&here))).unwrap();
     let bytes = frames.concat();
     let connected = bytes.windows(2).position(|two| two == b"\n\n").unwrap();
     let position = read(&bytes[..connected]).1.unwrap();
@@ -126,15 +126,15 @@ fn without_a_change_stream_only_the_same_run_resumes() {
 #[test]
 fn the_mark_follows_what_was_told_and_never_leads() {
     let hub = hub();
-    hub.cover(5);
-    let (mut cursor, _) = hub.open(admin(), Naming::Named, None).unwrap();
+    hub.set_watermark_source(5);
+    let (mut cursor, _) = hub.open(admin(), EventNames::Typed, None).unwrap();
     hub.publish(rings("a", 1), None);
     let mut told = None;
-    hub.news([&mut cursor].into_iter(), &mut Told::default(), |_, frames| told = read(&frames).1);
-    let mark = |id: Option<String>| event_id::EventId::parse(&id.unwrap()).unwrap().mark;
-    assert_eq!(mark(told), Some(5), "a call's own frame cannot know the time of its echo");
-    hub.confirm("a", Some(1), 10);
-    assert_eq!(mark(read(&hub.heartbeat().of(&cursor)).1), Some(10));
+    hub.pending_frames([&mut cursor].into_iter(), &mut FrameCache::default(), |_, frames| told = read(&frames).1);
+    let watermark = |id: Option<String>| event_id::EventId::parse(&id.unwrap()).unwrap().watermark;
+    assert_eq!(watermark(told), Some(5), "a call's own frame cannot know the time of its echo");
+    hub.acknowledge("a", Some(1), 10);
+    assert_eq!(watermark(read(&hub.heartbeat().of(&cursor)).1), Some(10));
     hub.publish(rings("b", 1), None);
     assert_eq!(read(&hub.heartbeat().of(&cursor)).1, None, "there is something to be told first");
 }
@@ -142,21 +142,21 @@ fn the_mark_follows_what_was_told_and_never_leads() {
 #[test]
 fn the_echo_of_an_older_change_confirms_no_newer_one() {
     let hub = hub();
-    hub.cover(5);
+    hub.set_watermark_source(5);
     hub.publish(rings("a", 2), None);
-    hub.confirm("a", Some(1), 10);
-    hub.confirm("b", Some(1), 20);
+    hub.acknowledge("a", Some(1), 10);
+    hub.acknowledge("b", Some(1), 20);
     let id = id_of(&hub);
     let elsewhere = format!("elsewhere-1-{}", id.rsplit('-').next().unwrap());
     assert_eq!(open(&hub, admin(), &elsewhere), (true, vec!["call a 2".to_owned()]));
-    hub.confirm("a", Some(2), 15);
+    hub.acknowledge("a", Some(2), 15);
     assert_eq!(open(&hub, admin(), &elsewhere), (true, vec![]));
 }
 
 #[test]
 fn ends_that_are_forgotten_make_older_marks_useless() {
     let hub = hub();
-    hub.cover(1);
+    hub.set_watermark_source(1);
     for n in 0..=REMEMBERED_ENDS as u64 {
         let id = n.to_string();
         hub.publish(rings(&id, 1), None);
@@ -171,7 +171,7 @@ fn ends_that_are_forgotten_make_older_marks_useless() {
     assert!(resumed && told.len() == LOG_LENGTH, "{}", told.len());
     assert!(!open(&hub, admin(), &format!("elsewhere-1-{newest:x}")).0);
     // Nobody knows which call this was.
-    hub.confirm("never seen", None, 100_000);
+    hub.acknowledge("never seen", None, 100_000);
     assert!(!open(&hub, admin(), "elsewhere-1-186").0);
 }
 
@@ -181,22 +181,22 @@ fn a_session_is_new_where_nothing_is_known_of_it_and_nothing_can_have_been_misse
     let at = |seconds| DateTime::from_timestamp_secs(seconds).unwrap();
     let is_new = |name: &str, seconds| hub.is_new(&format!("session of {name}"), at(seconds));
     assert!(!is_new("a", 2_000), "another instance may have begun it");
-    hub.cover(1_000 << 32 | 7);
+    hub.set_watermark_source(1_000 << 32 | 7);
     assert!(is_new("a", 2_000));
     assert!(!is_new("a", 1_001), "clocks differ, and it may have been over before");
     let mut linked = rings("a", 1);
-    linked.ledger.linked.push("session of b".into());
+    linked.facts.linked.push("session of b".into());
     hub.publish(linked.clone(), None);
     assert!(!is_new("a", 2_000) && !is_new("b", 2_000));
     hub.publish(Call { rev: 2, status: Status::Ended, ..linked }, None);
-    hub.confirm("a", None, 3_000 << 32);
+    hub.acknowledge("a", None, 3_000 << 32);
     assert!(!is_new("a", 2_000) && !is_new("b", 2_000), "it is over");
     for n in 0..REMEMBERED_ENDS as u64 {
         hub.publish(ended(&n.to_string(), 2), None);
     }
     assert!(!is_new("b", 3_001), "that end is remembered no longer");
     assert!(is_new("b", 3_002));
-    hub.uncover();
+    hub.clear_watermark_source();
     assert!(!is_new("b", 3_002));
 }
 
@@ -226,12 +226,12 @@ fn a_session_that_had_two_calls_is_remembered_for_the_second_one() {
 fn who_saw_a_call_that_is_not_stored_yet_begins_anew_elsewhere() {
     let (here, there) = (hub(), hub());
     for hub in [&here, &there] {
-        hub.cover(5);
+        hub.set_watermark_source(5);
         echo(hub, rings("before", 1), 10);
     }
     // The store is slow, and each takes its own notification of one session in.
-    here.publish_from(Source::Memory, rings("shown here", 1), None);
-    there.publish_from(Source::Memory, rings("shown there", 1), None);
+    here.publish_from(Origin::Memory, rings("shown here", 1), None);
+    there.publish_from(Origin::Memory, rings("shown there", 1), None);
     assert!(!open(&there, admin(), &id_of(&here)).0, "nobody would tell them that what was shown here is over");
     assert!(open(&here, admin(), &id_of(&here)).0, "here it is told");
     // The store takes one of them, and the other is over.
@@ -249,30 +249,30 @@ fn who_saw_a_call_that_is_not_stored_yet_begins_anew_elsewhere() {
 fn a_call_that_is_ahead_of_the_store_is_not_stored_before_the_store_catches_up() {
     let (here, there) = (hub(), hub());
     for hub in [&here, &there] {
-        hub.cover(5);
+        hub.set_watermark_source(5);
         echo(hub, rings("a", 1), 10);
     }
-    here.publish_from(Source::Memory, call("a", 2, Status::Connected), None);
+    here.publish_from(Origin::Memory, call("a", 2, Status::Connected), None);
     echo(&here, rings("a", 1), 11);
     assert!(!open(&there, admin(), &id_of(&here)).0);
     echo(&here, rings("a", 2), 12);
     assert!(!open(&there, admin(), &id_of(&here)).0, "the same rev, and not the same");
     echo(&here, call("a", 2, Status::Connected), 13);
     assert!(open(&there, admin(), &id_of(&here)).0);
-    here.publish_from(Source::Memory, ended("a", 3), None);
-    here.publish_from(Source::Memory, rings("a", 2), None);
+    here.publish_from(Origin::Memory, ended("a", 3), None);
+    here.publish_from(Origin::Memory, rings("a", 2), None);
     assert!(open(&there, admin(), &id_of(&here)).0, "what is over and told is nobody's ghost");
 }
 
 #[test]
 fn an_agent_is_told_of_their_own_calls_only_and_of_what_they_dismissed() {
     let hub = hub();
-    hub.cover(1);
+    hub.set_watermark_source(1);
     let of = |id: &str, extension: &str| Call { extension_ids: vec![extension.into()], ..rings(id, 1) };
     hub.publish(of("mine", "101"), None);
     hub.publish(of("other", "102"), None);
     let mut dismissed = of("dismissed", "101");
-    dismissed.ledger.dismissed_by.push("101".into());
+    dismissed.facts.dismissed_by.push("101".into());
     hub.publish(dismissed, None);
     hub.publish(Call { extension_ids: vec!["101".into()], ..call("never shown", 1, Status::Setup) }, None);
     let (_, told) = open(&hub, agent("101"), "elsewhere-1-5");
@@ -283,10 +283,10 @@ fn an_agent_is_told_of_their_own_calls_only_and_of_what_they_dismissed() {
 fn admins_who_are_behind_by_the_same_share_the_bytes_unless_somebody_dismissed_a_call() {
     let hub = hub();
     let viewer = |id: &str| Viewer { id: id.into(), ..admin() };
-    let mut cursors = ["one", "other"].map(|id| hub.open(viewer(id), Naming::Named, None).unwrap().0);
+    let mut cursors = ["one", "other"].map(|id| hub.open(viewer(id), EventNames::Typed, None).unwrap().0);
     let mut news = |hub: &Hub| {
         let mut all = Vec::new();
-        hub.news(cursors.iter_mut(), &mut Told::default(), |_, frames| all.push(frames));
+        hub.pending_frames(cursors.iter_mut(), &mut FrameCache::default(), |_, frames| all.push(frames));
         all
     };
     hub.publish(rings("a", 1), None);
@@ -308,11 +308,13 @@ fn admins_who_are_behind_by_the_same_share_the_bytes_unless_somebody_dismissed_a
 #[test]
 fn a_call_that_left_the_screen_before_it_ended_ends_all_the_same() {
     let hub = hub();
-    let (mut cursor, _) = hub.open(admin(), Naming::Named, None).unwrap();
+    let (mut cursor, _) = hub.open(admin(), EventNames::Typed, None).unwrap();
     let mut told = |call: Call| {
         hub.publish(call, None);
         let mut events = Vec::new();
-        hub.news([&mut cursor].into_iter(), &mut Told::default(), |_, frames| events.extend(read(&frames).0));
+        hub.pending_frames([&mut cursor].into_iter(), &mut FrameCache::default(), |_, frames| {
+            events.extend(read(&frames).0)
+        });
         events.iter().map(|event| format!("{} {}", event["type"], event["call"]["status"]).replace('"', "")).collect()
     };
     let mut history: Vec<Vec<String>> = vec![told(rings("a", 1)), told(call("a", 2, Status::Setup))];
@@ -325,19 +327,19 @@ fn a_call_that_left_the_screen_before_it_ended_ends_all_the_same() {
 #[test]
 fn admins_who_start_over_share_one_copy_whenever_they_fell_behind() {
     let hub = hub();
-    let open = |id: &str| hub.open(Viewer { id: id.into(), ..admin() }, Naming::Named, None).unwrap();
+    let open = |id: &str| hub.open(Viewer { id: id.into(), ..admin() }, EventNames::Typed, None).unwrap();
     let mut dismissed = rings("put away", 1);
-    dismissed.ledger.dismissed_by.push("dismisser".into());
+    dismissed.facts.dismissed_by.push("dismisser".into());
     hub.publish(dismissed, None);
     let (mut early, _) = open("early");
     let (mut dismisser, _) = open("dismisser");
     hub.publish(rings("a", 1), None);
     let (mut late, _) = open("late");
     let (mut steady, _) = open("steady");
-    let mut told = Told::default();
+    let mut told = FrameCache::default();
     let mut news = |cursor: &mut Cursor| {
         let mut frames = Bytes::new();
-        hub.news([cursor].into_iter(), &mut told, |_, told| frames = told);
+        hub.pending_frames([cursor].into_iter(), &mut told, |_, told| frames = told);
         frames
     };
     for rev in 2..=LOG_LENGTH as i64 + 1 {
@@ -359,11 +361,11 @@ fn what_is_wrong_is_told_until_it_is_over() {
     let hub = hub();
     let told = |hub: &Hub| open(hub, admin(), "").1.len();
     assert_eq!(told(&hub), 0);
-    hub.trouble(Trouble::StoreLost);
-    hub.trouble(Trouble::ChangesDelayed);
+    hub.begin_incident(Incident::StoreLost);
+    hub.begin_incident(Incident::ChangesDelayed);
     assert_eq!(told(&hub), 2);
-    hub.recover(Trouble::StoreLost);
+    hub.end_incident(Incident::StoreLost);
     assert_eq!(told(&hub), 1);
-    hub.recover(Trouble::ChangesDelayed);
+    hub.end_incident(Incident::ChangesDelayed);
     assert_eq!(told(&hub), 0);
 }

@@ -18,10 +18,10 @@ use tokio::time::sleep;
 
 use super::Error;
 use super::Refusal;
-use super::directory::{Entry, id};
+use super::directory::{DirectoryEntry, id};
 use super::limits::{Group, Limits};
-use super::oauth::{Person, Session};
-use super::subscription::{Order, Subscription};
+use super::oauth::{AccessToken, Person};
+use super::subscription::{NewSubscription, Subscription};
 use crate::config::RingCentralConfig;
 use crate::metrics::Metrics;
 
@@ -51,7 +51,7 @@ pub struct Client(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) http: reqwest::Client,
     pub(super) config: RingCentralConfig,
-    pub(super) session: Mutex<Session>,
+    pub(super) session: Mutex<AccessToken>,
     pub(super) limits: Limits,
     metrics: Arc<Metrics>,
     own_account: OnceCell<String>,
@@ -78,7 +78,7 @@ pub(super) struct Request<'a> {
 }
 
 /// What came back, whatever its status.
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -127,7 +127,7 @@ impl Client {
     }
 
     /// Creates a subscription. RingCentral calls the address while this waits.
-    pub async fn create_subscription(&self, order: &Order<'_>) -> Result<Subscription, Error> {
+    pub async fn create_subscription(&self, order: &NewSubscription<'_>) -> Result<Subscription, Error> {
         let body = json!({
             "eventFilters": order.filters,
             "deliveryMode": {
@@ -182,10 +182,10 @@ impl Client {
     }
 
     /// Every extension of the account: people, queues, menus.
-    pub async fn extensions(&self) -> Result<Vec<Entry>, Error> {
+    pub async fn extensions(&self) -> Result<Vec<DirectoryEntry>, Error> {
         let path = ["restapi", "v1.0", "account", &self.0.config.account_id, "extension"];
         let records = self.pages(Group::Medium, &path, Vec::new()).await?;
-        Ok(records.iter().filter_map(Entry::read).collect())
+        Ok(records.iter().filter_map(DirectoryEntry::read).collect())
     }
 
     /// Every phone number of the account, as RingCentral writes them.
@@ -331,7 +331,7 @@ impl Inner {
         }
     }
 
-    pub(super) async fn deliver(&self, request: RequestBuilder) -> Result<Answer, Error> {
+    pub(super) async fn deliver(&self, request: RequestBuilder) -> Result<ApiResponse, Error> {
         let sent = request.send().await;
         self.metrics.ringcentral_request(sent.as_ref().ok().map(|response| response.status().as_u16()));
         let mut response = sent?;
@@ -342,7 +342,7 @@ impl Inner {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status: response.status(), headers: response.headers().clone(), body: body.freeze() })
+        Ok(ApiResponse { status: response.status(), headers: response.headers().clone(), body: body.freeze() })
     }
 }
 
@@ -361,7 +361,7 @@ impl<'a> Request<'a> {
     }
 }
 
-impl Answer {
+impl ApiResponse {
     pub(super) fn refusal(&self) -> Refusal {
         Refusal::read(self.status.as_u16(), &self.body)
     }

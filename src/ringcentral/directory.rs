@@ -16,7 +16,7 @@ pub const REFRESH_EVERY: Duration = Duration::from_secs(3_600);
 
 /// One extension of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct DirectoryEntry {
     /// RingCentral's id.
     pub id: String,
     /// What people dial inside the company.
@@ -24,20 +24,20 @@ pub struct Entry {
     /// As RingCentral shows it.
     pub name: Option<String>,
     /// Who or what answers there.
-    pub kind: Kind,
+    pub kind: ExtensionKind,
     /// Disabled and never activated extensions do not ring.
     pub enabled: bool,
 }
 
 /// Who or what answers an extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ExtensionKind {
     /// A person, or a phone that people share.
     User,
     /// A call queue.
     Queue,
     /// An IVR menu.
-    Menu,
+    ScenarioList,
     /// Anything else, by RingCentral's word.
     Unknown(String),
 }
@@ -55,7 +55,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Listing {
-    extensions: HashMap<String, Entry>,
+    extensions: HashMap<String, DirectoryEntry>,
     numbers: HashSet<PhoneNumber>,
 }
 
@@ -95,7 +95,7 @@ impl Directory {
     }
 
     /// An extension by its id.
-    pub fn extension(&self, id: &str) -> Option<Entry> {
+    pub fn extension(&self, id: &str) -> Option<DirectoryEntry> {
         self.read().extensions.get(id).cloned()
     }
 
@@ -116,7 +116,7 @@ impl Directory {
     /// The ids of everyone whose phone may ring, in a lasting order.
     pub fn user_ids(&self) -> Vec<String> {
         let listing = self.read();
-        let users = listing.extensions.values().filter(|entry| entry.enabled && entry.kind == Kind::User);
+        let users = listing.extensions.values().filter(|entry| entry.enabled && entry.kind == ExtensionKind::User);
         let mut ids: Vec<String> = users.map(|entry| entry.id.clone()).collect();
         ids.sort();
         ids
@@ -127,24 +127,24 @@ impl Directory {
     }
 }
 
-impl Entry {
+impl DirectoryEntry {
     pub(super) fn read(json: &Value) -> Option<Self> {
         Some(Self {
             id: id(&json["id"])?,
             number: id(&json["extensionNumber"]),
             name: name(json),
-            kind: Kind::from_word(json["type"].as_str().unwrap_or_default()),
+            kind: ExtensionKind::from_word(json["type"].as_str().unwrap_or_default()),
             enabled: json["status"] == "Enabled",
         })
     }
 }
 
-impl Kind {
+impl ExtensionKind {
     fn from_word(word: &str) -> Self {
         match word {
             "User" | "DigitalUser" | "FlexibleUser" | "VirtualUser" | "FaxUser" | "Limited" => Self::User,
             "Department" => Self::Queue,
-            "IvrMenu" => Self::Menu,
+            "IvrMenu" => Self::ScenarioList,
             other => Self::Unknown(other.to_owned()),
         }
     }
@@ -177,11 +177,11 @@ mod tests {
     fn extensions_are_read_with_either_kind_of_id_and_any_type() {
         let queue =
             json!({"id": 203, "extensionNumber": "203", "name": "Sales", "type": "Department", "status": "Enabled"});
-        let entry = Entry::read(&queue).unwrap();
-        assert_eq!((entry.id.as_str(), entry.kind, entry.enabled), ("203", Kind::Queue, true));
+        let entry = DirectoryEntry::read(&queue).unwrap();
+        assert_eq!((entry.id.as_str(), entry.kind, entry.enabled), ("203", ExtensionKind::Queue, true));
         let new = json!({"id": "7", "type": "Hologram", "contact": {"firstName": "Ann", "lastName": "Lee"}});
-        let entry = Entry::read(&new).unwrap();
-        assert_eq!((entry.name.as_deref(), entry.kind), (Some("Ann Lee"), Kind::Unknown("Hologram".into())));
-        assert!(Entry::read(&json!({"name": "nobody"})).is_none());
+        let entry = DirectoryEntry::read(&new).unwrap();
+        assert_eq!((entry.name.as_deref(), entry.kind), (Some("Ann Lee"), ExtensionKind::Unknown("Hologram".into())));
+        assert!(DirectoryEntry::read(&json!({"name": "nobody"})).is_none());
     }
 }

@@ -6,24 +6,24 @@
 
 mod body;
 mod bounded;
-mod census;
+mod codes;
 mod ends;
+mod fingerprint;
 mod flat;
 mod presence;
+mod presence_snapshot;
 mod ring_out;
-mod shape;
 mod telephony;
-mod words;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::call::{CallEvent, Fact, Leg, MOST_PARTIES};
+use crate::call::{CallEvent, CallEventKind, MOST_PARTIES, PartyUpdate};
 use crate::phone::Region;
 pub use body::{Body, NotJson};
-pub use census::Census;
+use codes::{extension_id, list, session_id, text, time};
+pub use presence_snapshot::PresenceSnapshot;
 pub use ring_out::pair_with_known;
-use words::{extension_id, list, session_id, text, time};
 
 /// Calls that are read of one presence body. Each is a write of its own.
 pub const MOST_CALLS: usize = 64;
@@ -32,7 +32,7 @@ pub const MOST_CALLS: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
     /// What it is about.
-    pub kind: Kind,
+    pub kind: NotificationKind,
     /// The shape of a notification about calls of which a part could not be read, or that lists more
     /// parties or calls than are read; the rest is in `kind`.
     pub unread: Option<String>,
@@ -40,11 +40,11 @@ pub struct Notification {
 
 /// What a notification is about.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum NotificationKind {
     /// Calls changed.
     Calls(Vec<CallEvent>),
     /// One extension's presence: its calls, and that it has no others.
-    Presence(Vec<CallEvent>, Census),
+    Presence(Vec<CallEvent>, PresenceSnapshot),
     /// The subscription wants to be renewed.
     RenewalReminder,
     /// A kind we know and have no use for: a text message, voicemail, a list of monitored lines.
@@ -104,7 +104,7 @@ impl<'a> Envelope<'a> {
         let calls = self.calls();
         let complete = calls.as_ref().is_none_or(|read| read.complete);
         let kind = calls.map_or_else(|| self.without_calls(), |read| read.found);
-        Notification { kind, unread: (!complete || self.has_excess()).then(|| shape::of(self.json)) }
+        Notification { kind, unread: (!complete || self.has_excess()).then(|| fingerprint::of(self.json)) }
     }
 
     /// Whether the body lists more than is read.
@@ -114,42 +114,42 @@ impl<'a> Envelope<'a> {
     }
 
     /// The three families of bodies that tell of calls.
-    fn calls(&self) -> Option<Read<Kind>> {
+    fn calls(&self) -> Option<Read<NotificationKind>> {
         let body = self.body;
         if self.is_reminder() {
             return None;
         }
         if let Some(parties) = list(&body["parties"]) {
             let Read { found, complete } = self.telephony(parties)?;
-            return Some(Read { found: Kind::Calls(found), complete });
+            return Some(Read { found: NotificationKind::Calls(found), complete });
         }
         let of_extension = extension_id(body).is_some() && session_id(body).is_none();
         if (list(&body["activeCalls"]).is_some() || of_extension)
-            && let Some(Read { found: (events, census), complete }) = self.presence()
+            && let Some(Read { found: (events, snapshot), complete }) = self.presence()
         {
-            return Some(Read { found: Kind::Presence(events, census), complete });
+            return Some(Read { found: NotificationKind::Presence(events, snapshot), complete });
         }
         let event = self.flat()?;
-        Some(Read { found: Kind::Calls(vec![event]), complete: true })
+        Some(Read { found: NotificationKind::Calls(vec![event]), complete: true })
     }
 
-    fn without_calls(&self) -> Kind {
+    fn without_calls(&self) -> NotificationKind {
         let path = self.path.split('?').next().unwrap_or_default();
         if self.is_reminder() {
-            return Kind::RenewalReminder;
+            return NotificationKind::RenewalReminder;
         }
         let known = [("/voicemail", "voicemail"), ("/presence/line", "lines"), ("/presence/dnd", "do not disturb")];
         if let Some((_, name)) = known.iter().find(|(end, _)| path.ends_with(end)) {
-            return Kind::Known(name);
+            return NotificationKind::Known(name);
         }
         if path.contains("/message-store") {
-            return Kind::Known("message");
+            return NotificationKind::Known("message");
         }
         let idle = self.body["telephonyStatus"].is_string() || extension_id(self.body).is_some();
         if path.ends_with("/presence") && (idle || self.body["records"].is_array()) {
-            return Kind::Known("presence without calls");
+            return NotificationKind::Known("presence without calls");
         }
-        Kind::Other(shape::of(self.json))
+        NotificationKind::Other(fingerprint::of(self.json))
     }
 
     fn is_reminder(&self) -> bool {
@@ -161,8 +161,8 @@ impl<'a> Envelope<'a> {
         self.sent_at.unwrap_or(self.heard_at)
     }
 
-    fn event(&self, session_id: Option<String>, leg: Leg) -> Option<CallEvent> {
-        Some(CallEvent { session_id: session_id?, heard_at: self.heard_at, fact: Fact::Leg(Box::new(leg)) })
+    fn event(&self, session_id: Option<String>, leg: PartyUpdate) -> Option<CallEvent> {
+        Some(CallEvent { session_id: session_id?, heard_at: self.heard_at, kind: CallEventKind::Party(Box::new(leg)) })
     }
 
     fn path_extension(&self) -> Option<String> {

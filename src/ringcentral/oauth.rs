@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::Error;
-use super::client::{Answer, Client};
+use super::client::{ApiResponse, Client};
 use super::limits::Group;
 
 const JWT_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -27,7 +27,7 @@ const FAILED_FOR: Duration = Duration::from_secs(5);
 
 /// The service's token, and why there is none.
 #[derive(Default)]
-pub(super) struct Session {
+pub(super) struct AccessToken {
     token: Option<Token>,
     failed: Option<(Instant, Error)>,
 }
@@ -171,7 +171,7 @@ impl Client {
         }
     }
 
-    async fn fresh<'s>(&self, session: &'s mut Session) -> Result<&'s Token, Error> {
+    async fn fresh<'s>(&self, session: &'s mut AccessToken) -> Result<&'s Token, Error> {
         let now = Instant::now();
         if session.token.as_ref().is_none_or(|token| token.renew_at <= now) {
             if let Some((_, error)) = session.failed.as_ref().filter(|(until, _)| *until > now) {
@@ -214,7 +214,7 @@ impl Client {
         answer.issued()
     }
 
-    async fn request_token(&self, group: Group, form: &[(&str, &str)]) -> Result<Answer, Error> {
+    async fn request_token(&self, group: Group, form: &[(&str, &str)]) -> Result<ApiResponse, Error> {
         let answer = self.post_form("token", form).await?;
         if answer.status.as_u16() == 429 {
             return Err(Error::Busy(self.inner().limits.penalise(group, &answer.headers)));
@@ -231,7 +231,7 @@ impl Client {
     }
 
     /// An app with a secret proves itself by it; one without only says who it is.
-    async fn post_form(&self, endpoint: &str, form: &[(&str, &str)]) -> Result<Answer, Error> {
+    async fn post_form(&self, endpoint: &str, form: &[(&str, &str)]) -> Result<ApiResponse, Error> {
         let config = &self.inner().config;
         let client_id = config.client_id.as_deref().ok_or(Error::NoCredentials)?;
         let request = self.inner().http.post(self.inner().url(&["restapi", "oauth", endpoint]));
@@ -243,7 +243,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl ApiResponse {
     fn issued(&self) -> Result<Issued, Error> {
         match self.status.as_u16() {
             200..=299 => serde_json::from_slice(&self.body).map_err(|_| Error::Unreadable("no token in the answer")),

@@ -2,11 +2,11 @@
 //!
 //! Subscriptions die in silence: they expire, or RingCentral blacklists an address that failed for some minutes. So
 //! what RingCentral lists is compared with what we want ([`plan`]), at start and every few minutes, and only the
-//! difference is carried out ([`Keeper::tick`]). Creating blindly would bring every event as often as we started.
+//! difference is carried out ([`SubscriptionReconciler::reconcile`]). Creating blindly would bring every event as often as we started.
 
-mod keeper;
 mod plan;
-mod verification;
+mod reconciler;
+mod webhook_secret;
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use utoipa::ToSchema;
 
 use super::Error;
 use crate::call::millis;
-pub use keeper::{Keeper, keep};
-pub use plan::{Ours, Step, plan};
-pub use verification::{Digests, Verification};
+pub use plan::{DesiredSubscription, Step, plan};
+pub use reconciler::{SubscriptionReconciler, keep};
+pub use webhook_secret::{SecretDigests, WebhookSecret};
 
 /// RingCentral's own default. Long enough to survive a long weekend without us, as it is renewed at half of it; short
 /// enough that the subscription of a service that is gone for good does not outlive it by years.
@@ -56,7 +56,7 @@ pub enum Status {
 
 /// What a new subscription is asked to be.
 #[derive(Clone, Copy, Debug)]
-pub struct Order<'a> {
+pub struct NewSubscription<'a> {
     /// What to deliver.
     pub filters: &'a [String],
     /// Where to.

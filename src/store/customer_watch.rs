@@ -21,7 +21,7 @@ const PACE: Duration = Duration::from_secs(1);
 /// Follows the customers.
 pub enum CustomerWatch {
     /// MongoDB tells each change, on a connection of its own.
-    Told {
+    Versioned {
         /// What it tells.
         changes: Box<ChangeStream<ChangeStreamEvent<Document>>>,
         /// Whose fields hold numbers.
@@ -30,7 +30,7 @@ pub enum CustomerWatch {
         _client: Client,
     },
     /// The embedded file counts what is written of customers.
-    File(Sqlite, i64),
+    Database(Sqlite, i64),
     /// A MongoDB that is no replica set, or whose role may not watch: the number of customers, which the collection's
     /// metadata has. A number that is added to a customer is not found out.
     Count(Mongo, u64),
@@ -69,14 +69,14 @@ impl CustomerWatch {
     /// Waits for the next change. After an error another watch is needed, and what lies between is not known.
     pub async fn next(&mut self) -> Result<Changed> {
         match self {
-            Self::Told { changes, mongo, .. } => {
+            Self::Versioned { changes, mongo, .. } => {
                 let change = changes.next().await.ok_or(StoreError::Closed)??;
                 // Without a document it is the collection itself that was dropped or renamed.
                 let key = change.document_key.ok_or(StoreError::Closed)?;
                 let phones = change.full_document.map_or_else(Vec::new, |document| mongo.phones(&document));
                 Ok(Changed::One { id: id_text(key.get("_id")), phones, region: mongo.region() })
             }
-            Self::File(sqlite, seen) => loop {
+            Self::Database(sqlite, seen) => loop {
                 sleep(PACE).await;
                 let now = sqlite.customer_changes().await?;
                 if std::mem::replace(seen, now) != now {

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::call::{Call, CallEvent, Fact, LegState, Source};
+use crate::call::{Call, CallEvent, CallEventKind, PartyState, Source};
 use crate::phone::{PhoneNumber, Region};
 use crate::secret;
 
@@ -97,12 +97,12 @@ impl Erasures {
     /// Whether a call in memory has an erased number and is older than the erasure. The store may never have had it, and then there
     /// is no digest of its sessions.
     pub fn has_number_of(&self, call: &Call, region: Region) -> bool {
-        let parties = call.ledger.parties.iter().flat_map(|party| {
+        let parties = call.facts.parties.iter().flat_map(|party| {
             let numbers = [&party.from_number, &party.to_number].into_iter().flatten().map(|it| &it.value.0);
             numbers.chain([&party.from_name, &party.to_name].into_iter().flatten().map(|it| &it.value))
         });
         let own = [&call.from_number, &call.from_name, &call.to_number, &call.to_name].into_iter().flatten();
-        self.has_number(own.chain(parties), call.ledger.heard_at, region)
+        self.has_number(own.chain(parties), call.facts.heard_at, region)
     }
 
     /// Whether this call names an erased customer, but is with another number of theirs.
@@ -120,7 +120,7 @@ impl Erasures {
         if let Some(erased_at) = erased {
             return !begins_again(event, *erased_at);
         }
-        let Fact::Leg(leg) = &event.fact else { return false };
+        let CallEventKind::Party(leg) = &event.kind else { return false };
         let texts = [&leg.from.number, &leg.from.name, &leg.to.number, &leg.to.name].into_iter().flatten();
         self.has_number(texts, event.heard_at, region)
     }
@@ -140,6 +140,6 @@ impl Erasures {
 
 /// The guide's body has session ids that people make up and use again: a phone that rings later is another call.
 fn begins_again(event: &CallEvent, erased_at: DateTime<Utc>) -> bool {
-    let Fact::Leg(leg) = &event.fact else { return false };
-    leg.source == Source::Guide && leg.state == LegState::Ringing && event.heard_at > erased_at
+    let CallEventKind::Party(leg) = &event.kind else { return false };
+    leg.source == Source::Guide && leg.state == PartyState::Ringing && event.heard_at > erased_at
 }

@@ -49,7 +49,7 @@ const MOST_PARTIES: usize = 10_000;
 impl HistoryPage {
     /// Adds the next call, if there is room for it; `false` when the page is full.
     pub(super) fn add(&mut self, call: Call, limit: usize) -> bool {
-        let parties: usize = self.calls.iter().map(|call| call.ledger.parties.len()).sum();
+        let parties: usize = self.calls.iter().map(|call| call.facts.parties.len()).sum();
         self.more = self.calls.len() >= limit || parties >= MOST_PARTIES;
         if !self.more {
             self.calls.push(call);

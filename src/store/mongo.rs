@@ -7,6 +7,7 @@
 mod active;
 mod batch;
 mod calls;
+pub(super) mod change_stream;
 mod customers;
 mod dismissals;
 mod document;
@@ -29,14 +30,14 @@ use mongodb::bson::{Bson, DateTime as BsonDateTime, Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
-use super::advance::{Change, Held, Known, Place, no_more, settle};
 use super::aside::Asides;
-use super::watch::Watch;
+use super::call_merge::{LoadedCalls, StoredCall, Table, WritePlan, plan_write, tombstones};
 use super::{HistoryPage, HistoryQuery, Position, Result, StoreError};
-use crate::call::{Call, CallEvent, Fact};
+use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::Region;
 use calls::{Calls, Written, as_found};
+use change_stream::CallChangeStream;
 pub(super) use customers::matched;
 pub(super) use dismissals::{DISMISSALS, dismissal, is_unauthorized};
 pub(super) use document::{fields, from_document};
@@ -113,7 +114,7 @@ impl Mongo {
         })
     }
 
-    /// Sees to the indexes, once.
+    /// Creates the indexes, once.
     pub async fn prepare(&self) -> Result<()> {
         if self.prepared.load(Ordering::Acquire) {
             return Ok(());
@@ -153,21 +154,21 @@ impl Mongo {
         Ok(())
     }
 
-    pub async fn look(&self, events: &[CallEvent], at_hand: Option<Arc<Call>>) -> Result<Known> {
+    pub async fn load(&self, events: &[CallEvent], at_hand: Option<Arc<Call>>) -> Result<LoadedCalls> {
         // What is at hand is tried once; if it is no longer so, the comparison of `rev` says it. A tick looks all the
         // same, so that what somebody left twice is met and mended.
-        let ticks = events.iter().any(|event| matches!(event.fact, Fact::Tick));
-        let known = Known::at_hand(events, at_hand.filter(|call| !call.is_over() && !ticks));
+        let ticks = events.iter().any(|event| matches!(event.kind, CallEventKind::Tick));
+        let known = LoadedCalls::at_hand(events, at_hand.filter(|call| !call.is_over() && !ticks));
         if !known.held.is_empty() {
             return Ok(known);
         }
-        Ok(Known { held: self.calls.look(&known.sessions).await?, ..known })
+        Ok(LoadedCalls { held: self.calls.load(&known.sessions).await?, ..known })
     }
 
     pub async fn apply(
         &self,
         events: &[CallEvent],
-        known: Known,
+        known: LoadedCalls,
         new_id: &str,
         tell: impl Fn(Call) + Send + Sync,
     ) -> Result<()> {
@@ -177,15 +178,15 @@ impl Mongo {
         };
         // The session's document is another program's and cannot be changed. If its session is in a form of its own, there
         // is room for a document of ours beside it.
-        let held = self.look(events, None).await?.held;
-        let theirs = held.iter().find(|it| it.call.id == id && it.place == Place::Active);
+        let held = self.load(events, None).await?.held;
+        let theirs = held.iter().find(|it| it.call.id == id && it.place == Table::Active);
         if let Some(theirs) = theirs {
             self.set_aside(&theirs.call, code).await?;
         }
         if theirs.is_none() || id == new_id || !events.first().is_some_and(CallEvent::can_begin_a_call) {
             return Err(StoreError::Refused { code, id: Some(id) });
         }
-        self.apply_beside(Some(&id), events, Known::at_hand(events, None), new_id, &tell).await
+        self.apply_beside(Some(&id), events, LoadedCalls::at_hand(events, None), new_id, &tell).await
     }
 
     /// Takes events in, as if the call `barred` did not exist.
@@ -193,17 +194,17 @@ impl Mongo {
         &self,
         barred: Option<&str>,
         events: &[CallEvent],
-        mut known: Known,
+        mut known: LoadedCalls,
         new_id: &str,
         tell: &(impl Fn(Call) + Send + Sync),
     ) -> Result<()> {
         let (mut told, mut lost, mut leaving, mut duplicates) = (false, false, Vec::new(), 0);
         let end = |leaving| {
-            no_more(leaving).into_iter().for_each(tell);
+            tombstones(leaving).into_iter().for_each(tell);
             Ok(())
         };
         for _ in 0..MOST_ATTEMPTS {
-            let Some(change) = self.settle(barred, &mut known, events, new_id).await? else {
+            let Some(change) = self.plan_write(barred, &mut known, events, new_id).await? else {
                 // After a race that was lost, or may have been, whoever won wrote this, and it is news all the same.
                 if lost && !told {
                     as_found(known.held).into_iter().for_each(tell);
@@ -233,28 +234,28 @@ impl Mongo {
             // two sees the other.
             known.held = self.look_beside(barred, &known.sessions).await?;
             // Changed by somebody else while it was to be removed, so it is still there to be joined.
-            leaving.retain(|gone: &Held| known.held.iter().all(|it| it.call.id != gone.call.id));
+            leaving.retain(|gone: &StoredCall| known.held.iter().all(|it| it.call.id != gone.call.id));
         }
         Err(StoreError::Contention)
     }
 
-    async fn look_beside(&self, barred: Option<&str>, names: &BTreeSet<String>) -> Result<Vec<Held>> {
-        let mut held = self.calls.look(names).await?;
+    async fn look_beside(&self, barred: Option<&str>, names: &BTreeSet<String>) -> Result<Vec<StoredCall>> {
+        let mut held = self.calls.load(names).await?;
         held.retain(|it| Some(it.call.id.as_str()) != barred);
         Ok(held)
     }
 
     /// What has to be written, once every call was looked at that those held or the change lead to.
-    async fn settle(
+    async fn plan_write(
         &self,
         barred: Option<&str>,
-        known: &mut Known,
+        known: &mut LoadedCalls,
         events: &[CallEvent],
         new_id: &str,
-    ) -> Result<Option<Change>> {
-        let Known { held, sessions } = known;
+    ) -> Result<Option<WritePlan>> {
+        let LoadedCalls { held, sessions } = known;
         loop {
-            let change = settle(held, events, new_id);
+            let change = plan_write(held, events, new_id);
             let news = change.iter().flat_map(|change| &change.news);
             let names = held.iter().flat_map(|it| it.call.sessions()).chain(news);
             let unknown: BTreeSet<String> = names.filter(|name| !sessions.contains(*name)).cloned().collect();
@@ -275,10 +276,10 @@ impl Mongo {
     }
 
     /// Watches what others do to `active_calls`.
-    pub async fn watch(&self) -> Result<Option<Watch>> {
+    pub async fn watch(&self) -> Result<Option<CallChangeStream>> {
         // The stream before may have ended because somebody dropped the collection, and its indexes with it.
         self.prepared.store(false, Ordering::Release);
-        Watch::open((*self.options).clone(), self.database.name()).await
+        CallChangeStream::open((*self.options).clone(), self.database.name()).await
     }
 
     /// How a call ended that was known as this one.
@@ -351,12 +352,12 @@ impl Mongo {
         Ok(setting.and_then(|setting| setting.get_str("value").ok().map(str::to_owned)))
     }
 
-    pub async fn put_setting(&self, key: &str, value: &str) -> Result<()> {
+    pub async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
         self.settings().replace_one(doc! { "_id": key }, doc! { "value": value }).upsert(true).await?;
         Ok(())
     }
 
-    pub async fn keep_setting(&self, key: &str, value: &str) -> Result<String> {
+    pub async fn get_or_insert_setting(&self, key: &str, value: &str) -> Result<String> {
         let settings = self.settings();
         let keep = || {
             let ours = doc! { "$setOnInsert": { "value": value } };

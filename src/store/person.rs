@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::call::{Call, CallEvent, Fact};
+use crate::call::{Call, CallEvent, CallEventKind};
 use crate::phone::{PhoneNumber, Region, digit_runs};
 
 /// A person who is to be erased, by number.
@@ -32,7 +32,7 @@ impl Person {
 
     /// Whether a call holds the number: in its session ids, names or numbers.
     pub fn is_in(&self, call: &Call) -> bool {
-        let parties = call.ledger.parties.iter().flat_map(|party| {
+        let parties = call.facts.parties.iter().flat_map(|party| {
             let numbers = [&party.from_number, &party.to_number].into_iter().flatten().map(|told| &told.value.0);
             let names = [&party.from_name, &party.to_name, &party.extension_name, &party.queue];
             numbers.chain(names.into_iter().flatten().map(|told| &told.value)).chain([&party.id, &party.session_id])
@@ -46,7 +46,7 @@ impl Person {
     /// The same for what is about to change a call.
     pub fn is_in_event(&self, event: &CallEvent) -> bool {
         let mut texts: Vec<&String> = event.sessions().collect();
-        if let Fact::Leg(leg) = &event.fact {
+        if let CallEventKind::Party(leg) = &event.kind {
             let queue = leg.queue.iter().filter_map(|queue| queue.name.as_ref());
             texts.extend(
                 [&leg.from.number, &leg.from.name, &leg.to.number, &leg.to.name].into_iter().flatten().chain(queue),
@@ -85,7 +85,7 @@ impl Call {
         self.customer_email = first.and_then(|customer| customer.email.clone());
         self.matched = first.map(|customer| customer.matched);
         self.from_name = None;
-        self.ledger.parties.iter_mut().for_each(|party| party.from_name = None);
+        self.facts.parties.iter_mut().for_each(|party| party.from_name = None);
         self.rev += 1;
         true
     }

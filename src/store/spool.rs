@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::file::File;
 use super::person::Person;
+use super::sqlite::database::Database;
 use super::{Result, Revocation, StoreError};
 use crate::call::{CallEvent, millis};
 
@@ -52,7 +52,7 @@ const SCHEMA: &str = "
 /// The spool. Cheap to clone.
 #[derive(Clone)]
 pub struct Spool {
-    file: File,
+    file: Database,
     depth: Arc<AtomicUsize>,
 }
 
@@ -70,7 +70,7 @@ pub struct Spooled {
 impl Spool {
     /// Opens or creates the spool in `folder`.
     pub async fn open(folder: &Path) -> Result<Self> {
-        let file = File::open(&folder.join("spool.sqlite"), &[SCHEMA])?;
+        let file = Database::open(&folder.join("spool.sqlite"), &[SCHEMA])?;
         let depth: i64 = file.read(|db| db.query_row("SELECT count(*) FROM spool", [], |row| row.get(0))).await?;
         Ok(Self { file, depth: Arc::new(AtomicUsize::new(depth as usize)) })
     }
@@ -277,7 +277,7 @@ fn put_aside(db: &Connection, position: i64) -> rusqlite::Result<usize> {
 mod tests {
     use chrono::TimeDelta;
 
-    use crate::call::Fact;
+    use crate::call::CallEventKind;
 
     use super::*;
 
@@ -286,7 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path()).await.unwrap();
         let heard_at = Utc::now() - TimeDelta::days(3);
-        spool.push("a", &[CallEvent { session_id: "s".into(), heard_at, fact: Fact::Tick }]).await.unwrap();
+        spool.push("a", &[CallEvent { session_id: "s".into(), heard_at, kind: CallEventKind::Tick }]).await.unwrap();
         let position = spool.oldest(1).await.unwrap()[0].position;
         while !spool.refuse(position).await.unwrap() {}
         let aside = async || {

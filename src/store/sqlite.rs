@@ -1,9 +1,10 @@
 //! The embedded store: the default, so that the program runs with no server at all.
 
+mod customers;
+pub(super) mod database;
 mod dismissals;
 mod erasing;
 mod history;
-mod people;
 mod phone_keys;
 mod row;
 mod sessions;
@@ -17,17 +18,17 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::OnceCell;
 
-use super::advance::{Held, Known, Place, no_more, settle};
 use super::aside::{Asides, Why, hash};
+use super::call_merge::{LoadedCalls, StoredCall, Table, plan_write, tombstones};
 use super::erasure::Erasure;
-use super::file::File;
 use super::person::Person;
 use super::{CustomerRecord, Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Result};
 use crate::call::{Call, CallEvent, millis};
 use crate::customer::{Customer, CustomerDetails};
 use crate::phone::{PhoneNumber, Region};
+use customers::import;
+use database::Database;
 use erasing::Search;
-use people::import;
 use row::{more_of, read_call, time};
 
 /// What brings the file from each version to the next. A migration that was released is never changed. The first one is also run
@@ -44,7 +45,7 @@ const CUSTOMERS_AT_A_TIME: usize = 500;
 /// The embedded store. Cheap to clone.
 #[derive(Clone)]
 pub struct Sqlite {
-    file: File,
+    file: Database,
     region: Region,
     /// Set when the keys of customers' numbers are those of this version and region.
     phone_keys: Arc<OnceCell<()>>,
@@ -56,11 +57,11 @@ impl Sqlite {
     pub fn open(folder: &Path, region: Region) -> Result<Self> {
         let path = folder.join("caller-popup.sqlite");
         phone_keys::check(&path)?;
-        let file = File::open(&path, MIGRATIONS)?;
+        let file = Database::open(&path, MIGRATIONS)?;
         Ok(Self { file, region, phone_keys: Arc::default(), asides: Asides::default() })
     }
 
-    pub async fn apply(&self, events: &[CallEvent], known: Known, new_id: &str) -> Result<Vec<Call>> {
+    pub async fn apply(&self, events: &[CallEvent], known: LoadedCalls, new_id: &str) -> Result<Vec<Call>> {
         let (events, new_id) = (events.to_vec(), new_id.to_owned());
         self.file.write(move |db| apply(db, &events, known.clone(), &new_id)).await
     }
@@ -114,7 +115,7 @@ impl Sqlite {
 
     pub async fn customer_by_id(&self, id: &str) -> Result<Option<CustomerDetails>> {
         let (id, region) = (id.to_owned(), self.region);
-        self.file.read(move |db| people::by_id(db, &id, region)).await
+        self.file.read(move |db| customers::by_id(db, &id, region)).await
     }
 
     /// Brings the keys of customers' numbers in line with what reads numbers now, once.
@@ -150,7 +151,7 @@ impl Sqlite {
             .await
     }
 
-    pub async fn put_setting(&self, key: &str, value: &str) -> Result<()> {
+    pub async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.file
             .write(move |db| {
@@ -159,7 +160,7 @@ impl Sqlite {
             .await
     }
 
-    pub async fn keep_setting(&self, key: &str, value: &str) -> Result<String> {
+    pub async fn get_or_insert_setting(&self, key: &str, value: &str) -> Result<String> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.file
             .write(move |db| {
@@ -246,21 +247,21 @@ fn record_shape(db: &Connection, shape: &str, at: &str) -> rusqlite::Result<()> 
     .map(drop)
 }
 
-fn apply(db: &Connection, events: &[CallEvent], known: Known, new_id: &str) -> rusqlite::Result<Vec<Call>> {
-    let Known { mut held, sessions: mut looked } = known;
+fn apply(db: &Connection, events: &[CallEvent], known: LoadedCalls, new_id: &str) -> rusqlite::Result<Vec<Call>> {
+    let LoadedCalls { mut held, sessions: mut looked } = known;
     match held.first() {
         Some(it) if is_held(db, &it.call)? => {}
-        _ => held = look(db, &looked)?,
+        _ => held = load(db, &looked)?,
     }
     let change = loop {
-        let Some(change) = settle(&held, events, new_id) else { return Ok(Vec::new()) };
+        let Some(change) = plan_write(&held, events, new_id) else { return Ok(Vec::new()) };
         let unknown: BTreeSet<String> = change.news.iter().filter(|name| !looked.contains(*name)).cloned().collect();
         if unknown.is_empty() {
             break change;
         }
-        let found = look(db, &unknown)?;
+        let found = load(db, &unknown)?;
         let more = found.into_iter().filter(|it| held.iter().all(|known| known.call.id != it.call.id));
-        let more: Vec<Held> = more.collect();
+        let more: Vec<StoredCall> = more.collect();
         held.extend(more);
         looked.extend(unknown);
     };
@@ -269,21 +270,21 @@ fn apply(db: &Connection, events: &[CallEvent], known: Known, new_id: &str) -> r
         forget(db, &gone.call.id)?;
     }
     let call = &change.call;
-    match Place::of(call) {
-        Place::Active => put_active(db, call)?,
-        Place::History => {
-            if change.held_in(Place::Active).is_some() {
+    match Table::of(call) {
+        Table::Active => put_active(db, call)?,
+        Table::History => {
+            if change.held_in(Table::Active).is_some() {
                 db.prepare_cached("DELETE FROM active_calls WHERE id = ?1")?.execute([&call.id])?;
             }
             put_ended(db, call)?;
         }
     }
-    let linked = call.ledger.linked.iter().filter(|_| !change.news.is_empty());
+    let linked = call.facts.linked.iter().filter(|_| !change.news.is_empty());
     for name in linked {
         db.prepare_cached("INSERT OR IGNORE INTO call_sessions VALUES (?1, ?2)")?.execute([name, &call.id])?;
     }
     let mut changed = vec![change.call];
-    changed.extend(no_more(change.gone));
+    changed.extend(tombstones(change.gone));
     Ok(changed)
 }
 
@@ -312,14 +313,14 @@ fn is_held(db: &Connection, known: &Call) -> rusqlite::Result<bool> {
 }
 
 /// Every call that these sessions lead to, and of those that ended the newest.
-fn look(db: &Connection, names: &BTreeSet<String>) -> rusqlite::Result<Vec<Held>> {
-    const LOOKS: [(Place, &str); 4] = [
-        (Place::Active, "SELECT * FROM active_calls WHERE session_id = ?1"),
-        (Place::Active, "SELECT active_calls.* FROM call_sessions JOIN active_calls ON id = call_id WHERE key = ?1"),
-        (Place::History, "SELECT * FROM call_history WHERE session_id = ?1 ORDER BY timestamp DESC, id DESC LIMIT 8"),
-        (Place::History, "SELECT call_history.* FROM call_sessions JOIN call_history ON id = call_id WHERE key = ?1"),
+fn load(db: &Connection, names: &BTreeSet<String>) -> rusqlite::Result<Vec<StoredCall>> {
+    const LOOKS: [(Table, &str); 4] = [
+        (Table::Active, "SELECT * FROM active_calls WHERE session_id = ?1"),
+        (Table::Active, "SELECT active_calls.* FROM call_sessions JOIN active_calls ON id = call_id WHERE key = ?1"),
+        (Table::History, "SELECT * FROM call_history WHERE session_id = ?1 ORDER BY timestamp DESC, id DESC LIMIT 8"),
+        (Table::History, "SELECT call_history.* FROM call_sessions JOIN call_history ON id = call_id WHERE key = ?1"),
     ];
-    let mut held: Vec<Held> = Vec::new();
+    let mut held: Vec<StoredCall> = Vec::new();
     for (name, (place, sql)) in names.iter().flat_map(|name| LOOKS.iter().map(move |look| (name, look))) {
         let mut statement = db.prepare_cached(sql)?;
         let mut rows = statement.query([name])?;
@@ -329,7 +330,7 @@ fn look(db: &Connection, names: &BTreeSet<String>) -> rusqlite::Result<Vec<Held>
             if held.iter().all(|it| it.call.id != id)
                 && let Ok(call) = read_call(row)?
             {
-                held.push(Held { place: *place, call: Arc::new(call) });
+                held.push(StoredCall { place: *place, call: Arc::new(call) });
             }
         }
     }
@@ -425,7 +426,7 @@ fn adopt(db: &Connection, found: &Call, next: &Call) -> rusqlite::Result<Option<
     if current.rev == 0 {
         // Where its own time cannot be read, it is that of the reading.
         let mut row = db.prepare_cached("SELECT timestamp FROM active_calls WHERE id = ?1")?;
-        current.ledger.heard_at = found.ledger.heard_at;
+        current.facts.heard_at = found.facts.heard_at;
         if row.query_row([&found.id], time)?.is_none() {
             current.timestamp = found.timestamp;
         }

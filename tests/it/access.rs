@@ -1,4 +1,4 @@
-//! Who may come in where: every route and every kind of caller; and who sees which calls.
+//! Access by route: every route and every kind of caller; and who sees which calls.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -149,8 +149,8 @@ async fn an_agent_sees_and_dismisses_only_calls_of_their_extension(store: Store)
 
     let active = read(&app, "/api/ringcentral/active-calls", &dana).await;
     let id = active["calls"][0]["id"].as_str().expect("a call has an id");
-    for (who, status) in [(&kim, 404), (&dana, 200)] {
-        let dismissal = app.request(Method::POST, &format!("/api/ringcentral/calls/{id}/dismiss")).bearer_auth(who);
+    for (access, status) in [(&kim, 404), (&dana, 200)] {
+        let dismissal = app.request(Method::POST, &format!("/api/ringcentral/calls/{id}/dismiss")).bearer_auth(access);
         assert_eq!(dismissal.send().await.unwrap().status(), status);
     }
     told(of_dana, "call_ended", "of-dana", &["of-dana"]).await;

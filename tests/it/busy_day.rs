@@ -160,16 +160,16 @@ fn decides(notification: &Value) -> bool {
 /// Who plays the parts of a scenario: five of the account's people and somebody outside.
 fn people(random: &mut SmallRng) -> Vec<(String, String)> {
     let extensions = rand::seq::index::sample(random, EXTENSIONS as usize, 5);
-    let inside = extensions.iter().enumerate().map(|(part, who)| {
+    let inside = extensions.iter().enumerate().map(|(part, access)| {
         let part = 900_200_101 + part;
-        (part.to_string(), (900_201_000 + who).to_string())
+        (part.to_string(), (900_201_000 + access).to_string())
     });
     let number = format!("+1416555{:04}", random.random_range(0..10_000));
     inside.chain([("+14165551234".to_owned(), number)]).collect()
 }
 
 fn replace(text: &str, people: &[(String, String)]) -> String {
-    people.iter().fold(text.to_owned(), |text, (part, who)| text.replace(part, who))
+    people.iter().fold(text.to_owned(), |text, (part, access)| text.replace(part, access))
 }
 
 fn cast(expect: &Expect, people: &[(String, String)]) -> Expect {

@@ -40,7 +40,8 @@ async fn a_busy_day(kind: support::Store, instances: usize) {
         apps.push(App::start(config, store).await.unwrap());
     }
     let store = apps[0].store().clone();
-    let following: Vec<_> = apps.iter().cloned().map(|app| tokio::spawn(async move { app.follow().await })).collect();
+    let following: Vec<_> =
+        apps.iter().cloned().map(|app| tokio::spawn(async move { app.follow_changes().await })).collect();
 
     let start: DateTime<Utc> = "2026-03-02T08:00:00Z".parse().unwrap();
     let day = Day::new(start, 11);
@@ -77,10 +78,10 @@ async fn a_busy_day(kind: support::Store, instances: usize) {
         if !call.lost {
             whole += 1;
             let row = mine.first().unwrap_or_else(|| panic!("{} is not in the history", call.scenario));
-            let answered_by = row.answered_by.as_ref().map(|who| &who.extension_id);
+            let answered_by = row.answered_by.as_ref().map(|agent| &agent.extension_id);
             let ended = (row.result, row.direction, answered_by);
             let meant = (Some(call.expect.result), call.expect.direction, call.expect.answered_by.as_ref());
-            assert_eq!(ended, meant, "{}: {:?}", call.scenario, row.ledger.parties);
+            assert_eq!(ended, meant, "{}: {:?}", call.scenario, row.facts.parties);
         }
     }
     assert!(whole > day.calls.len() / 2, "most calls are told whole: {whole}");

@@ -29,7 +29,7 @@ on_both_stores!(every_200_outlives_kill_9);
 async fn every_200_outlives_kill_9(store: Store) {
     let mut app = TestApp::start(store).await;
     let kills = if is_long() { 50 } else { 2 };
-    let mut told = Told::default();
+    let mut told = Versioned::default();
     for round in 0..kills {
         // A different moment each time, under way between a request and its commit; however busy the machine is, not
         // before the load runs.
@@ -102,7 +102,7 @@ async fn a_replica_set_that_loses_its_primary_and_then_everything_loses_no_call(
     });
     let (stop, stopped) = watch::channel(false);
     let (address, client) = (app.url("/api/webhooks/ringcentral"), app.client.clone());
-    let load = tokio::spawn(async move { call_at(100, &client, &address, stopped, Told::default()).await });
+    let load = tokio::spawn(async move { call_at(100, &client, &address, stopped, Versioned::default()).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
     if nodes > 1 {
         for kill in 0..kills {
@@ -161,7 +161,7 @@ fn is_long() -> bool {
 
 /// What was answered with 200.
 #[derive(Default)]
-struct Told {
+struct Versioned {
     next: usize,
     rang: HashSet<String>,
     /// How many those are, for who watches.
@@ -174,7 +174,13 @@ struct Told {
 
 /// Posts this many webhooks a second until told to stop, without waiting for answers: phones do not wait either. Every
 /// other one is a new call; the others hang up an older one.
-async fn call_at(rate: u64, client: &reqwest::Client, url: &str, stop: watch::Receiver<bool>, mut told: Told) -> Told {
+async fn call_at(
+    rate: u64,
+    client: &reqwest::Client,
+    url: &str,
+    stop: watch::Receiver<bool>,
+    mut told: Versioned,
+) -> Versioned {
     let mut beat = tokio::time::interval(Duration::from_micros(1_000_000 / rate));
     let mut under_way = FuturesUnordered::new();
     loop {

@@ -262,8 +262,8 @@ async fn a_customer_is_read_by_admins_and_by_agents_who_have_a_call_with_them(st
     let customers = [("Sarah Customer", "sarah@example.com", "416-555-1234"), ("Other", "", "+14165550100")];
     let app = setup.with_customers(&customers).await.start().await;
     let (dana, kim) = (token::agent("dana", &["101"]), token::agent("kim", &["102"]));
-    let read = async |who: &str, path: &str| {
-        let answer = app.request(Method::GET, path).bearer_auth(who).send().await.expect("an answer comes");
+    let read = async |access: &str, path: &str| {
+        let answer = app.request(Method::GET, path).bearer_auth(access).send().await.expect("an answer comes");
         (answer.status().as_u16(), answer.json::<Value>().await.expect("it is JSON"))
     };
     app.ring_at("101", "of-dana").await;

@@ -4,10 +4,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use caller_popup::call::{Call, CallEvent, Fact, GRACE, Ledger};
+use caller_popup::call::{Call, CallEvent, CallEventKind, CallFacts, GRACE};
 use caller_popup::phone::Region;
-use caller_popup::ringcentral::notification::{Kind, Notification};
-use caller_popup::store::advance::{Held, Place, calls_of, keys, settle};
+use caller_popup::ringcentral::notification::{Notification, NotificationKind};
+use caller_popup::store::call_merge::{StoredCall, Table, calls_of, keys, plan_write};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
@@ -27,14 +27,14 @@ pub struct Keeper {
 pub fn read(notification: &Value, now: DateTime<Utc>) -> Vec<Vec<CallEvent>> {
     let body = notification.to_string();
     match Notification::parse(body.as_bytes(), now, Region::default()).unwrap().kind {
-        Kind::Calls(events) | Kind::Presence(events, _) => calls_of(events),
+        NotificationKind::Calls(events) | NotificationKind::Presence(events, _) => calls_of(events),
         other => panic!("no scenario tells of {other:?}"),
     }
 }
 
 /// What clients see of a call, but for what only says how often it changed.
 pub fn public(call: &Call) -> Call {
-    Call { id: String::new(), rev: 0, ledger: Ledger::default(), ..call.clone() }
+    Call { id: String::new(), rev: 0, facts: CallFacts::default(), ..call.clone() }
 }
 
 impl Keeper {
@@ -50,7 +50,7 @@ impl Keeper {
     pub fn sweep(&mut self, now: DateTime<Utc>) {
         let due: Vec<_> = self.active().filter(|call| call.is_due(now)).map(|call| call.session_id.clone()).collect();
         for session_id in due {
-            self.apply(&[CallEvent { session_id, heard_at: now, fact: Fact::Tick }]);
+            self.apply(&[CallEvent { session_id, heard_at: now, kind: CallEventKind::Tick }]);
         }
     }
 
@@ -73,20 +73,20 @@ impl Keeper {
         self.made += 1;
         let id = format!("{:024}", self.made);
         let mut held = self.look(&keys(events));
-        let change = loop {
-            let Some(change) = settle(&held, events, &id) else { return };
-            let found = self.look(&change.news);
-            let more: Vec<Held> =
+        let plan = loop {
+            let Some(plan) = plan_write(&held, events, &id) else { return };
+            let found = self.look(&plan.news);
+            let more: Vec<StoredCall> =
                 found.into_iter().filter(|it| held.iter().all(|known| known.call.id != it.call.id)).collect();
             if more.is_empty() {
-                break change;
+                break plan;
             }
             held.extend(more);
         };
-        for gone in &change.gone {
+        for gone in &plan.gone {
             self.calls.remove(&gone.call.id);
         }
-        let call = change.call;
+        let call = plan.call;
         self.watch(&call);
         for key in call.sessions() {
             match self.index.get_mut(key) {
@@ -99,10 +99,10 @@ impl Keeper {
     }
 
     /// Every call that `names` lead to.
-    fn look<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<Held> {
+    fn look<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<StoredCall> {
         let ids: BTreeSet<&String> = names.into_iter().filter_map(|name| self.index.get(name)).flatten().collect();
         let calls = ids.into_iter().filter_map(|id| self.calls.get(id));
-        calls.map(|call| Held { place: Place::of(call), call: Arc::new(call.clone()) }).collect()
+        calls.map(|call| StoredCall { place: Table::of(call), call: Arc::new(call.clone()) }).collect()
     }
 
     /// A call that ended stays ended, whatever is told of it later.

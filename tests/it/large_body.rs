@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use caller_popup::call::{Call, CallEvent, MOST_PARTIES, MOST_SESSIONS};
 use caller_popup::phone::Region;
-use caller_popup::ringcentral::notification::{Kind, MOST_CALLS, Notification};
+use caller_popup::ringcentral::notification::{MOST_CALLS, Notification, NotificationKind};
 use caller_popup::store::calls_of;
 use chrono::Utc;
 use futures_util::TryStreamExt;
@@ -82,7 +82,7 @@ async fn sessions_beyond_the_most_are_not_linked(store: Store) {
         }
     }
     let call = store.active().await.unwrap().remove(0);
-    assert_eq!((call.ledger.parties.len(), call.ledger.linked.len()), (500, MOST_SESSIONS));
+    assert_eq!((call.facts.parties.len(), call.facts.linked.len()), (500, MOST_SESSIONS));
 }
 
 /// Eight times the parties must not cost 64 times as much; each call is derived once, by one pass.
@@ -121,7 +121,7 @@ fn cost(bodies: &[Value]) -> Duration {
         let mut call = Call::new("id".into(), "7001".into(), now);
         let begin = Instant::now();
         assert!(call.apply_all(&events));
-        assert_eq!(call.ledger.parties.len(), events.len());
+        assert_eq!(call.facts.parties.len(), events.len());
         begin.elapsed()
     };
     (0..7).map(apply).min().unwrap()
@@ -130,7 +130,7 @@ fn cost(bodies: &[Value]) -> Duration {
 fn events(body: &Value) -> Vec<CallEvent> {
     let told = Notification::parse(body.to_string().as_bytes(), Utc::now(), Region::default()).unwrap();
     match told.kind {
-        Kind::Calls(events) | Kind::Presence(events, _) => events,
+        NotificationKind::Calls(events) | NotificationKind::Presence(events, _) => events,
         other => panic!("no calls: {other:?}"),
     }
 }

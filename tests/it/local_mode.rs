@@ -131,9 +131,9 @@ async fn a_page_elsewhere_reads_nothing_through_this_machines_browser() {
         assert_eq!(answer.headers()["cross-origin-resource-policy"], "same-origin");
     }
     for path in ["/", "/demo.html", "/api/openapi.json", "/health/live"] {
-        let link = app.request(Method::GET, path).header("Sec-Fetch-Site", "cross-site");
-        let link = link.header("Sec-Fetch-Mode", "navigate").header("Sec-Fetch-Dest", "document");
-        assert_eq!(link.send().await.unwrap().status(), StatusCode::OK, "a link leads to {path}");
+        let integration = app.request(Method::GET, path).header("Sec-Fetch-Site", "cross-site");
+        let integration = integration.header("Sec-Fetch-Mode", "navigate").header("Sec-Fetch-Dest", "document");
+        assert_eq!(integration.send().await.unwrap().status(), StatusCode::OK, "a link leads to {path}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caller_popup::call::{Call, Status};
 use caller_popup::config::Config;
-use caller_popup::hub::{Hub, Naming, Sees, Told, Viewer};
+use caller_popup::hub::{EventNames, FrameCache, Hub, Scope, Viewer};
 use caller_popup::metrics::Metrics;
 use caller_popup::phone::{PhoneNumber, Region};
 use caller_popup::ringcentral::notification::Notification;
@@ -136,9 +136,9 @@ proptest! {
         cuts in vec(1_usize..50, 1..20),
     ) {
         let hub = Hub::new(Arc::new(Metrics::default()));
-        let naming = if plain { Naming::Plain } else { Naming::Named };
-        let viewer = Viewer { id: "one".into(), sees: Sees::All, until: None };
-        let (mut cursor, first) = hub.open(viewer, naming, None).expect("there is a place");
+        let event_names = if plain { EventNames::MessageOnly } else { EventNames::Typed };
+        let viewer = Viewer { id: "one".into(), scope: Scope::All, until: None };
+        let (mut cursor, first) = hub.open(viewer, event_names, None).expect("there is a place");
         let mut written = first.concat();
         let mut told = Vec::new();
         for (n, name) in names.iter().enumerate() {
@@ -146,7 +146,7 @@ proptest! {
             (call.status, call.rev, call.from_name) = (Status::Ringing, 1, Some(name.clone()));
             told.push(serde_json::to_value(&call).unwrap());
             hub.publish(call, None);
-            hub.news(std::iter::once(&mut cursor), &mut Told::default(), |_, frames| written.extend_from_slice(&frames));
+            hub.pending_frames(std::iter::once(&mut cursor), &mut FrameCache::default(), |_, frames| written.extend_from_slice(&frames));
         }
         let (mut whole, mut pieces) = (EventStream::default(), EventStream::default());
         whole.feed(&written);

@@ -169,11 +169,11 @@ async fn sessions_that_a_version_before_revoked_stay_revoked(store: Store) {
     let id = contents(&app, &copied).await["badge"]["session"].as_str().unwrap().to_owned();
     app.kill().await;
     let blob = json!({ id: Utc::now() + TimeDelta::hours(1) }).to_string();
-    app.open_store().await.put_setting("signed_out", &blob).await.unwrap();
+    app.open_store().await.set_setting("signed_out", &blob).await.unwrap();
     app.restart().await;
     assert_eq!((status(&app, &copied).await, status(&app, &open).await), (401, 200));
     app.kill().await;
-    app.open_store().await.put_setting("signed_out", "{}").await.unwrap();
+    app.open_store().await.set_setting("signed_out", "{}").await.unwrap();
     app.restart().await;
     assert_eq!((status(&app, &copied).await, status(&app, &open).await), (401, 200), "it was taken over");
     leave(&app, SESSION, &open).await;
@@ -184,8 +184,8 @@ async fn a_session_longer_than_the_longest_is_refused(store: Store) {
     let app = instances(store).await.remove(0);
     let cookie = enter(&app, TOKEN).await;
     let now = Utc::now();
-    type Change = Box<dyn Fn(&mut Value)>;
-    let changes: [(&str, u16, Change); 6] = [
+    type WritePlan = Box<dyn Fn(&mut Value)>;
+    let changes: [(&str, u16, WritePlan); 6] = [
         ("as it was", 200, Box::new(|_| {})),
         ("longer than half a day", 401, Box::new(move |it| it["badge"]["until"] = json!(now + TimeDelta::hours(13)))),
         ("for ever", 401, Box::new(|it| it["badge"]["until"] = json!("9999-12-31T00:00:00Z"))),

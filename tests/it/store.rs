@@ -1,7 +1,8 @@
 //! The contract of the stores, on both: what `Store` promises to the rest of the program.
 
 use caller_popup::call::{
-    Call, CallEvent, CallResult, Direction, EndReason, Endpoint, Extension, Fact, Leg, LegState, Source, Status,
+    Call, CallEvent, CallEventKind, CallResult, Direction, EndReason, Endpoint, Extension, PartyState, PartyUpdate,
+    Source, Status,
 };
 use caller_popup::config::Config;
 use caller_popup::store::{HistoryQuery, Position, Store};
@@ -29,7 +30,7 @@ on_both_stores!(
 
 async fn facts_told_twice_change_nothing(store: support::Store) {
     let kept = Kept::new(store).await;
-    let ringing = [leg("s1", "a", 3, LegState::Ringing)];
+    let ringing = [leg("s1", "a", 3, PartyState::Ringing)];
     let first = kept.store.apply(&ringing).await.unwrap();
     assert_eq!((first.len(), first[0].rev, first[0].status), (1, 1, Status::Ringing));
     assert!(kept.store.apply(&ringing).await.unwrap().is_empty());
@@ -40,7 +41,7 @@ async fn facts_told_at_once_make_one_call(store: support::Store) {
     let kept = Kept::new(store).await;
     let told = (0..12).map(|agent| {
         let (store, id) = (kept.store.clone(), format!("agent-{agent}"));
-        tokio::spawn(async move { store.apply(&[leg("s1", &id, 3, LegState::Ringing)]).await.unwrap() })
+        tokio::spawn(async move { store.apply(&[leg("s1", &id, 3, PartyState::Ringing)]).await.unwrap() })
     });
     for done in told.collect::<Vec<_>>() {
         done.await.unwrap();
@@ -62,7 +63,7 @@ async fn an_ended_call_leaves_the_active_ones_and_stands_in_the_history_once(sto
 async fn a_late_fact_amends_the_history_and_opens_nothing(store: support::Store) {
     let kept = Kept::new(store).await;
     kept.ring_and_hang_up("s1").await;
-    let late = kept.store.apply(&[leg("s1", "a", 4, LegState::Connected)]).await.unwrap();
+    let late = kept.store.apply(&[leg("s1", "a", 4, PartyState::Connected)]).await.unwrap();
     assert_eq!(late[0].status, Status::Ended);
     assert!(kept.store.active().await.unwrap().is_empty());
     let history = kept.history().await;
@@ -71,43 +72,44 @@ async fn a_late_fact_amends_the_history_and_opens_nothing(store: support::Store)
 
 async fn a_session_that_joins_another_becomes_one_call(store: support::Store) {
     let kept = Kept::new(store).await;
-    let first = kept.store.apply(&[leg("s1", "a", 3, LegState::Connected)]).await.unwrap();
-    kept.store.apply(&[leg("s2", "b", 3, LegState::Connected)]).await.unwrap();
-    let mut moved = leg("s1", "a", 5, LegState::Ended(EndReason::Moved));
-    if let Fact::Leg(leg) = &mut moved.fact {
+    let first = kept.store.apply(&[leg("s1", "a", 3, PartyState::Connected)]).await.unwrap();
+    kept.store.apply(&[leg("s2", "b", 3, PartyState::Connected)]).await.unwrap();
+    let mut moved = leg("s1", "a", 5, PartyState::Ended(EndReason::Moved));
+    if let CallEventKind::Party(leg) = &mut moved.kind {
         leg.peers = vec!["s2".into()];
     }
     let changed = kept.store.apply(&[moved]).await.unwrap();
     assert_eq!(changed.len(), 2, "the call that stays and the one that is no more");
     let active = kept.store.active().await.unwrap();
     assert_eq!(active.iter().map(|call| &call.id).collect::<Vec<_>>(), [&first[0].id]);
-    kept.store.apply(&[leg("s2", "b", 6, LegState::OnHold)]).await.unwrap();
+    kept.store.apply(&[leg("s2", "b", 6, PartyState::OnHold)]).await.unwrap();
     assert_eq!(kept.store.active().await.unwrap()[0].status, Status::OnHold, "the other session still tells");
 }
 
 async fn a_flat_session_told_long_after_it_happened_rings_again(store: support::Store) {
     let kept = Kept::new(store).await;
-    let told = |minute: i64, state: LegState| {
+    let told = |minute: i64, state: PartyState| {
         let mut event = leg("s1", "a", minute, state);
-        if let Fact::Leg(leg) = &mut event.fact {
+        if let CallEventKind::Party(leg) = &mut event.kind {
             (leg.source, leg.at) = (Source::Guide, leg.at - TimeDelta::minutes(60 - minute));
         }
         event
     };
-    for event in [told(1, LegState::Ringing), told(2, LegState::Ended(EndReason::Finished)), told(3, LegState::Ringing)]
+    for event in
+        [told(1, PartyState::Ringing), told(2, PartyState::Ended(EndReason::Finished)), told(3, PartyState::Ringing)]
     {
         kept.store.apply(&[event]).await.unwrap();
     }
     let second = kept.store.active().await.unwrap();
     assert_eq!((second.len(), kept.history().await.len()), (1, 1), "{second:?}");
-    kept.store.apply(&[told(4, LegState::Connected)]).await.unwrap();
+    kept.store.apply(&[told(4, PartyState::Connected)]).await.unwrap();
     let active = kept.store.active().await.unwrap();
     assert_eq!((&active[0].id, active[0].status), (&second[0].id, Status::Connected));
 }
 
 async fn a_reopened_store_knows_what_was_acknowledged(store: support::Store) {
     let kept = Kept::new(store).await;
-    let told = kept.store.apply(&[leg("s1", "a", 3, LegState::Ringing)]).await.unwrap();
+    let told = kept.store.apply(&[leg("s1", "a", 3, PartyState::Ringing)]).await.unwrap();
     let again = Store::open(&kept.config).await.unwrap();
     assert_eq!(again.active().await.unwrap(), told);
 }
@@ -146,14 +148,14 @@ async fn a_narrowed_history_has_what_fits_and_nothing_else(store: support::Store
     for n in 0..24 {
         let session = format!("s{n}");
         let (agent, number) = (["a", "b", "c"][n % 3], ["+14165551234", "+14165555678"][n / 3 % 2]);
-        let mut ring = leg(&session, agent, 3, LegState::Ringing);
-        if let Fact::Leg(leg) = &mut ring.fact {
+        let mut ring = leg(&session, agent, 3, PartyState::Ringing);
+        if let CallEventKind::Party(leg) = &mut ring.kind {
             leg.from.number = Some(number.into());
             leg.queue = (n % 4 == 0).then(|| Extension { extension_id: "q".into(), name: None });
         }
         kept.store.apply(&[ring]).await.unwrap();
         if n % 5 == 0 {
-            kept.store.apply(&[leg(&session, agent, 5, LegState::Connected)]).await.unwrap();
+            kept.store.apply(&[leg(&session, agent, 5, PartyState::Connected)]).await.unwrap();
         }
         kept.hang_up(&session, agent).await;
     }
@@ -173,7 +175,7 @@ async fn a_narrowed_history_has_what_fits_and_nothing_else(store: support::Store
         let fits = |call: &&Call| {
             let has = |id: &&str| {
                 let id = id.to_string();
-                call.extension_ids.contains(&id) || call.ledger.queue_ids.contains(&id)
+                call.extension_ids.contains(&id) || call.facts.queue_ids.contains(&id)
             };
             extensions.as_ref().is_none_or(|ids| ids.iter().any(has))
                 && number.is_none_or(|it| [&call.from_number, &call.to_number].into_iter().flatten().any(|n| n == it))
@@ -203,8 +205,8 @@ async fn a_narrowed_history_has_what_fits_and_nothing_else(store: support::Store
 async fn what_the_service_remembers_is_remembered(store: support::Store) {
     let kept = Kept::new(store).await;
     assert_eq!(kept.store.setting("token").await.unwrap(), None);
-    kept.store.put_setting("token", "one").await.unwrap();
-    kept.store.put_setting("token", "two").await.unwrap();
+    kept.store.set_setting("token", "one").await.unwrap();
+    kept.store.set_setting("token", "two").await.unwrap();
     assert_eq!(kept.store.setting("token").await.unwrap().as_deref(), Some("two"));
     let (now, later) = (Utc::now(), Utc::now() + TimeDelta::seconds(30));
     assert!(kept.store.lease("subscription", "me", now, later).await.unwrap());
@@ -257,15 +259,15 @@ impl Kept {
     }
 
     async fn ring_and_hang_up(&self, session: &str) {
-        self.store.apply(&[leg(session, "a", 3, LegState::Ringing)]).await.unwrap();
+        self.store.apply(&[leg(session, "a", 3, PartyState::Ringing)]).await.unwrap();
         self.hang_up(session, "a").await;
     }
 
     async fn hang_up(&self, session: &str, agent: &str) {
-        let hung_up = leg(session, agent, 9, LegState::Ended(EndReason::NoAnswer));
+        let hung_up = leg(session, agent, 9, PartyState::Ended(EndReason::NoAnswer));
         self.store.apply(&[hung_up]).await.unwrap();
         let later = Utc::now() + TimeDelta::seconds(10);
-        let tick = CallEvent { session_id: session.into(), heard_at: later, fact: Fact::Tick };
+        let tick = CallEvent { session_id: session.into(), heard_at: later, kind: CallEventKind::Tick };
         self.store.apply(&[tick]).await.unwrap();
     }
 
@@ -297,10 +299,10 @@ async fn a_file_says_that_customers_changed_and_not_that_calls_did() {
 }
 
 /// What telephony tells of one agent's leg.
-fn leg(session: &str, agent: &str, sequence: i64, state: LegState) -> CallEvent {
+fn leg(session: &str, agent: &str, sequence: i64, state: PartyState) -> CallEvent {
     let now = DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).unwrap();
     let end = |number: &str| Endpoint { number: Some(number.into()), ..Endpoint::default() };
-    let leg = Leg {
+    let leg = PartyUpdate {
         telephony_session_id: None,
         source: Source::Telephony,
         uuid: None,
@@ -316,5 +318,5 @@ fn leg(session: &str, agent: &str, sequence: i64, state: LegState) -> CallEvent 
         ours: false,
         peers: Vec::new(),
     };
-    CallEvent { session_id: session.into(), heard_at: now, fact: Fact::Leg(Box::new(leg)) }
+    CallEvent { session_id: session.into(), heard_at: now, kind: CallEventKind::Party(Box::new(leg)) }
 }

@@ -18,7 +18,7 @@ use tracing::debug;
 
 use crate::config::JwtKey;
 use crate::http::error::ApiError;
-use crate::hub::{Sees, Viewer};
+use crate::hub::{Scope, Viewer};
 
 /// How far the clock of the host application may be off, in seconds.
 const LEEWAY: u64 = 60;
@@ -77,7 +77,7 @@ impl Verifier {
         Self { key, rules }
     }
 
-    /// Who the token says its bearer is.
+    /// The viewer that the token names.
     pub fn viewer(&self, token: &str) -> Result<Viewer, ApiError> {
         let read = decode::<Claims>(token, &self.key, &self.rules).map_err(refusal)?;
         // It says that a reader must refuse it who does not know these extensions (RFC 7515, 4.1.11), and none is known.
@@ -91,15 +91,15 @@ impl Verifier {
         let until = DateTime::<Utc>::from_timestamp(end, 0).filter(|until| *until > Utc::now());
         let until = until.ok_or_else(ApiError::expired)?;
         let sub = claims.sub.filter(|sub| !sub.is_empty() && sub.len() <= LONGEST_SUB).ok_or_else(no_rights)?;
-        let sees = match (claims.role.as_deref(), claims.extension_ids) {
-            (Some("admin"), _) => Sees::All,
+        let scope = match (claims.role.as_deref(), claims.extension_ids) {
+            (Some("admin"), _) => Scope::All,
             (_, Some(ids)) if !ids.is_empty() && ids.len() <= MOST_EXTENSIONS => {
-                Sees::Extensions(ids.into_iter().map(String::from).collect())
+                Scope::Extensions(ids.into_iter().map(String::from).collect())
             }
             _ => return Err(no_rights()),
         };
         // So that no `sub` is an extension's or a token's viewer by chance.
-        Ok(Viewer { id: format!("user-{sub}"), sees, until: Some(until) })
+        Ok(Viewer { id: format!("user-{sub}"), scope, until: Some(until) })
     }
 }
 

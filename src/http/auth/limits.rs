@@ -251,14 +251,14 @@ impl HttpBody for Sent {
 
 #[cfg(test)]
 mod tests {
-    use crate::hub::Sees;
+    use crate::hub::Scope;
 
     use super::*;
 
     #[tokio::test]
     async fn viewers_with_nothing_under_way_are_forgotten() {
         let limits = Limits::new();
-        let viewer = |n: usize| Viewer { id: format!("user-{n}"), sees: Sees::All, until: None };
+        let viewer = |n: usize| Viewer { id: format!("user-{n}"), scope: Scope::All, until: None };
         let stream = limits.of(&viewer(0)).stream().unwrap();
         for n in 0..10 * REMEMBERED_VIEWERS {
             limits.of(&viewer(n));

@@ -19,14 +19,14 @@ use serde_json::json;
 use tracing::info;
 use utoipa::{IntoParams, ToSchema};
 
-use super::guesses::Credential;
-use super::{Badge, Gate, Proven, bearer, secret};
+use super::failed_attempts::Credential;
+use super::{Authenticated, Authenticator, SessionClaims, bearer, secret};
 use crate::call::millis;
 use crate::config::Config;
 use crate::http::client_address::ClientAddress;
 use crate::http::error::ApiError;
 use crate::http::extract::{Json, Query};
-use crate::hub::{Sees, Viewer};
+use crate::hub::{Scope, Viewer};
 use crate::store::{LONGEST_SESSION, Revocation, Store, StoreError};
 
 /// How far the clock of the instance that began a session may be ahead of ours.
@@ -39,13 +39,13 @@ const KEY: &str = "session_key";
 /// What the cookie holds.
 #[derive(Serialize, Deserialize)]
 struct Session {
-    badge: Badge,
-    voucher: String,
+    claims: SessionClaims,
+    credential_id: String,
 }
 
 /// `{"token": …}`: one of `API_TOKENS`, or a JWT.
 #[derive(Debug, Deserialize, ToSchema)]
-pub struct Entry {
+pub struct LoginRequest {
     /// One of `API_TOKENS`, or a JWT.
     token: String,
 }
@@ -53,15 +53,15 @@ pub struct Entry {
 /// Which sessions end.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Extent {
+pub struct SignOutQuery {
     /// `true` ends every session of this viewer, in all browsers.
     everywhere: Option<bool>,
 }
 
 /// Who somebody is, and until when.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Presence {
-    viewer: Somebody,
+pub struct SessionInfo {
+    viewer: ViewerInfo,
     /// When they have to sign in again; `null` for an API token.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
@@ -69,7 +69,7 @@ pub struct Presence {
 
 /// A person, or a program.
 #[derive(Debug, Serialize, ToSchema)]
-struct Somebody {
+struct ViewerInfo {
     /// The same on all of their devices.
     id: String,
     role: Role,
@@ -91,18 +91,18 @@ enum Role {
     post,
     path = "/api/auth/session",
     tag = "signing in",
-    request_body = Entry,
+    request_body = LoginRequest,
     responses((status = 204, description = "The cookie is set.")),
 )]
 pub async fn begin(
-    State(gate): State<Gate>,
+    State(authenticator): State<Authenticator>,
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
-    Json(entry): Json<Entry>,
+    Json(entry): Json<LoginRequest>,
 ) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
-    gate.know_extensions().await;
-    let proven = gate.check(entry.token.trim(), Credential::Session, address)?;
-    Ok((StatusCode::NO_CONTENT, gate.begin_session(gate.jar(&headers).await?, proven).await?))
+    authenticator.know_extensions().await;
+    let authenticated = authenticator.check(entry.token.trim(), Credential::Session, address)?;
+    Ok((StatusCode::NO_CONTENT, authenticator.begin_session(authenticator.jar(&headers).await?, authenticated).await?))
 }
 
 /// Signs out, whoever it is; with `everywhere=true` in all browsers of the same viewer.
@@ -113,31 +113,38 @@ pub async fn begin(
     delete,
     path = "/api/auth/session",
     tag = "signing in",
-    params(Extent),
+    params(SignOutQuery),
     responses((status = 204, description = "The cookie is gone, and a copy of it is worth nothing.")),
 )]
 pub async fn end(
-    State(gate): State<Gate>,
+    State(authenticator): State<Authenticator>,
     ClientAddress(address): ClientAddress,
     headers: HeaderMap,
-    Query(extent): Query<Extent>,
+    Query(extent): Query<SignOutQuery>,
 ) -> Result<(StatusCode, PrivateCookieJar), ApiError> {
-    let badge = gate.session(&headers).await?;
+    let claims = authenticator.session(&headers).await?;
     if extent.everywhere == Some(true) {
-        let viewer = match (badge, bearer(&headers)) {
-            (Some(badge), _) => badge.id,
-            (None, Some(secret)) => gate.check(secret, Credential::Bearer, address)?.viewer.id,
+        let viewer = match (claims, bearer(&headers)) {
+            (Some(claims), _) => claims.id,
+            (None, Some(secret)) => authenticator.check(secret, Credential::Bearer, address)?.viewer.id,
             (None, None) => return Err(ApiError::unauthorized()),
         };
-        gate.0.signed_out.revoke(Revocation::Everywhere { viewer, begun: Utc::now().timestamp_micros() }).await;
+        authenticator
+            .0
+            .revoked_sessions
+            .revoke(Revocation::Everywhere { viewer, begun: Utc::now().timestamp_micros() })
+            .await;
         // Sessions that were begun on clocks ahead of ours are known from the store only.
-        gate.share_sign_outs().await;
+        authenticator.share_sign_outs().await;
         info!("a viewer signed out everywhere");
-    } else if let Some(session) = badge.and_then(|badge| badge.opened_by()) {
-        gate.0.signed_out.revoke(Revocation::Session(session)).await;
+    } else if let Some(session) = claims.and_then(|claims| claims.opened_by()) {
+        authenticator.0.revoked_sessions.revoke(Revocation::Session(session)).await;
         info!("a viewer signed out");
     }
-    Ok((StatusCode::NO_CONTENT, gate.jar(&headers).await?.remove(gate.no_cookie(gate.cookie_name()))))
+    Ok((
+        StatusCode::NO_CONTENT,
+        authenticator.jar(&headers).await?.remove(authenticator.no_cookie(authenticator.cookie_name())),
+    ))
 }
 
 /// Who am I?
@@ -145,20 +152,20 @@ pub async fn end(
     get,
     path = "/api/auth/session",
     tag = "signing in",
-    responses((status = 200, description = "You.", body = Presence)),
+    responses((status = 200, description = "You.", body = SessionInfo)),
 )]
-pub async fn show(viewer: Viewer) -> Answer<Presence> {
+pub async fn show(viewer: Viewer) -> Answer<SessionInfo> {
     let expires_at = viewer.until.as_ref().map(millis::format);
-    let (role, extension_ids) = match viewer.sees {
-        Sees::All => (Role::Admin, Vec::new()),
-        Sees::Extensions(ids) => (Role::Agent, ids),
+    let (role, extension_ids) = match viewer.scope {
+        Scope::All => (Role::Admin, Vec::new()),
+        Scope::Extensions(ids) => (Role::Agent, ids),
     };
-    Answer(Presence { viewer: Somebody { id: viewer.id, role, extension_ids }, expires_at })
+    Answer(SessionInfo { viewer: ViewerInfo { id: viewer.id, role, extension_ids }, expires_at })
 }
 
-impl Gate {
+impl Authenticator {
     /// Whose session the cookie is.
-    pub(super) async fn session(&self, headers: &HeaderMap) -> Result<Option<Badge>, StoreError> {
+    pub(super) async fn session(&self, headers: &HeaderMap) -> Result<Option<SessionClaims>, StoreError> {
         if !headers.contains_key(COOKIE) {
             return Ok(None);
         }
@@ -166,30 +173,34 @@ impl Gate {
         let session = cookie.and_then(|cookie| serde_json::from_str::<Session>(cookie.value()).ok());
         let now = Utc::now();
         let is_good = |session: &Session| {
-            let Some(opened) = session.badge.opened_by() else { return false };
+            let Some(opened) = session.claims.opened_by() else { return false };
             // None of ours is longer: one that is was made with a stolen key, or by a clock that was wrong.
             let longest = opened.begun + LONGEST_SESSION.num_microseconds().unwrap_or_default();
             let fits = opened.until <= now + LONGEST_SESSION + CLOCK_DIFFERENCE
                 && opened.until.timestamp_micros() <= longest
                 && opened.begun <= (now + CLOCK_DIFFERENCE).timestamp_micros();
-            let is_known = self.0.vouchers.contains(&session.voucher);
-            opened.until > now && fits && is_known && !self.0.signed_out.contains(&opened)
+            let is_known = self.0.credential_ids.contains(&session.credential_id);
+            opened.until > now && fits && is_known && !self.0.revoked_sessions.contains(&opened)
         };
-        Ok(session.filter(is_good).map(|session| session.badge))
+        Ok(session.filter(is_good).map(|session| session.claims))
     }
 
     /// A jar with the cookie of somebody who proved who they are.
     pub(super) async fn begin_session(
         &self,
         jar: PrivateCookieJar,
-        proven: Proven,
+        authenticated: Authenticated,
     ) -> Result<PrivateCookieJar, ApiError> {
         let latest = Utc::now() + LONGEST_SESSION;
-        let until = proven.viewer.until.map_or(latest, |until| until.min(latest));
+        let until = authenticated.viewer.until.map_or(latest, |until| until.min(latest));
         let id = secret();
-        let badge =
-            Badge { until: Some(until), session: Some(id.clone()), begun: Some(i64::MAX), ..proven.viewer.into() };
-        let mut session = Session { badge, voucher: proven.voucher };
+        let claims = SessionClaims {
+            until: Some(until),
+            session: Some(id.clone()),
+            begun: Some(i64::MAX),
+            ..authenticated.viewer.into()
+        };
+        let mut session = Session { claims, credential_id: authenticated.credential_id };
         // Sealing makes it longer by a third and a little.
         if json!(session).to_string().len() * 4 / 3 + 100 > LONGEST_COOKIE {
             return Err(ApiError::bad_request(
@@ -197,9 +208,9 @@ impl Gate {
                 "This token names too many extensions for a cookie.",
             ));
         }
-        let begun = self.0.signed_out.begin(id, &session.badge.id, until).await;
-        session.badge.begun = Some(begun.begun);
-        info!(admin = session.badge.extension_ids.is_none(), "a viewer signed in");
+        let begun = self.0.revoked_sessions.begin(id, &session.claims.id, until).await;
+        session.claims.begun = Some(begun.begun);
+        info!(admin = session.claims.extension_ids.is_none(), "a viewer signed in");
         Ok(jar.add(self.cookie(self.cookie_name(), json!(session).to_string(), until)))
     }
 
@@ -219,7 +230,7 @@ impl Gate {
     pub(super) async fn jar(&self, headers: &HeaderMap) -> Result<PrivateCookieJar, StoreError> {
         let first = async || {
             // A copied cookie must not be good again for the moment after a start.
-            self.0.signed_out.share().await?;
+            self.0.revoked_sessions.share().await?;
             key(&self.0.store).await
         };
         let key = self.0.key.get_or_try_init(first).await?;
@@ -250,7 +261,7 @@ pub fn is_secure(config: &Config) -> bool {
 async fn key(store: &Store) -> Result<Key, StoreError> {
     let mut fresh = [0; 64];
     rand::rng().fill_bytes(&mut fresh);
-    let kept = store.keep_setting(KEY, &STANDARD.encode(fresh)).await?;
+    let kept = store.get_or_insert_setting(KEY, &STANDARD.encode(fresh)).await?;
     // One that somebody damaged opens nothing, and sessions of this run alone are better than none.
     let bytes = STANDARD.decode(kept).unwrap_or_default();
     Ok(Key::try_from(&bytes[..]).unwrap_or_else(|_| Key::from(&fresh)))

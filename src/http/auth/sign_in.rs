@@ -3,7 +3,7 @@
 //!
 //! What ties the return to the departure travels in a sealed cookie, so that any instance can finish what another began.
 //! The store remembers which were used, so that each is good once. Attempts that RingCentral does not confirm are limited
-//! by client address ([`super::guesses`]).
+//! by client address ([`super::failed_attempts`]).
 
 use std::net::IpAddr;
 
@@ -17,14 +17,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::guesses::Credential;
-use super::{Gate, Proven, digest, secret};
+use super::failed_attempts::Credential;
+use super::{Authenticated, Authenticator, digest, secret};
 use crate::config::RingCentralConfig;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::client_address::ClientAddress;
 use crate::http::error::ApiError;
 use crate::http::extract::Query;
-use crate::hub::{Sees, Viewer};
+use crate::hub::{Scope, Viewer};
 use crate::ringcentral::{Error, Person, Pkce};
 
 /// Typing a password and a second factor takes less.
@@ -34,7 +34,7 @@ const REMEMBERED: TimeDelta = TimeDelta::hours(1);
 
 /// What a browser takes along and brings back.
 #[derive(Serialize, Deserialize)]
-struct Departure {
+struct OAuthState {
     state: String,
     verifier: String,
     until: DateTime<Utc>,
@@ -43,7 +43,7 @@ struct Departure {
 /// What RingCentral sends the browser back with.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Return {
+pub struct CallbackQuery {
     /// Ties the return to the departure.
     state: Option<String>,
     /// Missing when RingCentral, or the person, said no.
@@ -64,8 +64,8 @@ pub struct Methods {
     tag = "signing in",
     responses((status = 200, description = "The ways to sign in, beside an access token.", body = Methods)),
 )]
-pub async fn methods(State(gate): State<Gate>) -> Json<Methods> {
-    let url = gate.0.sign_in.as_ref().and_then(|client| client.authorize_url("", "").ok());
+pub async fn methods(State(authenticator): State<Authenticator>) -> Json<Methods> {
+    let url = authenticator.0.sign_in.as_ref().and_then(|client| client.authorize_url("", "").ok());
     Json(Methods { ringcentral: url.is_some() })
 }
 
@@ -76,13 +76,14 @@ pub async fn methods(State(gate): State<Gate>) -> Json<Methods> {
     tag = "signing in",
     responses((status = 303, description = "Go there.")),
 )]
-pub async fn begin(State(gate): State<Gate>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub async fn begin(State(authenticator): State<Authenticator>, headers: HeaderMap) -> Result<Response, ApiError> {
     let (state, pkce) = (secret(), Pkce::new());
-    let url = gate.0.sign_in.as_ref().and_then(|client| client.authorize_url(&state, &pkce.challenge).ok());
-    let Some(url) = url else { return Ok(back("sign_in_off")) };
+    let url = authenticator.0.sign_in.as_ref().and_then(|client| client.authorize_url(&state, &pkce.challenge).ok());
+    let Some(url) = url else { return Ok(redirect_with_error("sign_in_off")) };
     let until = Utc::now() + PATIENCE;
-    let departure = json!(Departure { state, verifier: pkce.verifier, until }).to_string();
-    let jar = gate.jar(&headers).await?.add(gate.cookie(gate.departure_name(), departure, until));
+    let departure = json!(OAuthState { state, verifier: pkce.verifier, until }).to_string();
+    let jar =
+        authenticator.jar(&headers).await?.add(authenticator.cookie(authenticator.departure_name(), departure, until));
     Ok((jar, Redirect::to(url.as_str())).into_response())
 }
 
@@ -91,60 +92,67 @@ pub async fn begin(State(gate): State<Gate>, headers: HeaderMap) -> Result<Respo
     get,
     path = "/api/auth/ringcentral/callback",
     tag = "signing in",
-    params(Return),
+    params(CallbackQuery),
     responses((status = 303, description = "Signed in, or back at the sign-in page with the reason.")),
 )]
 pub async fn finish(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     ClientAddress(address): ClientAddress,
     (method, headers): (Method, HeaderMap),
-    Query(answer): Query<Return>,
+    Query(answer): Query<CallbackQuery>,
 ) -> Result<Response, ApiError> {
-    let gate = &edge.gate;
+    let authenticator = &state.authenticator;
     if method == Method::HEAD {
         // Whatever looks where an address leads must not use the way back up.
         return Ok(Redirect::to("/").into_response());
     }
-    let jar = gate.jar(&headers).await?;
-    let departure = departure(gate, &jar, &answer);
-    let jar = jar.remove(gate.no_cookie(gate.departure_name()));
+    let jar = authenticator.jar(&headers).await?;
+    let departure = departure(authenticator, &jar, &answer);
+    let jar = jar.remove(authenticator.no_cookie(authenticator.departure_name()));
     let arrived = match departure {
-        Some(departure) => arrive(&edge, departure, answer, address).await,
+        Some(departure) => complete_sign_in(&state, departure, answer, address).await,
         None => Err("sign_in_stale"),
     };
     match arrived {
-        Ok(proven) => Ok((gate.begin_session(jar, proven).await?, Redirect::to("/")).into_response()),
+        Ok(authenticated) => {
+            Ok((authenticator.begin_session(jar, authenticated).await?, Redirect::to("/")).into_response())
+        }
         Err(code) => {
-            gate.0.guesses.count(Credential::SignIn);
-            Ok((jar, back(code)).into_response())
+            authenticator.0.failed_attempts.count(Credential::SignIn);
+            Ok((jar, redirect_with_error(code)).into_response())
         }
     }
 }
 
 /// The departure that this is the return from.
-fn departure(gate: &Gate, jar: &PrivateCookieJar, answer: &Return) -> Option<Departure> {
-    let departure = jar.get(gate.departure_name())?;
-    let departure: Departure = serde_json::from_str(departure.value()).ok()?;
+fn departure(authenticator: &Authenticator, jar: &PrivateCookieJar, answer: &CallbackQuery) -> Option<OAuthState> {
+    let departure = jar.get(authenticator.departure_name())?;
+    let departure: OAuthState = serde_json::from_str(departure.value()).ok()?;
     (answer.state.as_ref() == Some(&departure.state) && departure.until > Utc::now()).then_some(departure)
 }
 
-/// Who came back, or the code of the sentence that says why nobody did.
-async fn arrive(edge: &Edge, departure: Departure, answer: Return, address: IpAddr) -> Result<Proven, &'static str> {
-    let gate = &edge.gate;
-    let client = gate.0.sign_in.as_ref().ok_or("sign_in_off")?;
+/// The person who came back, or the code of the sentence that says why nobody did.
+async fn complete_sign_in(
+    state: &AppState,
+    departure: OAuthState,
+    answer: CallbackQuery,
+    address: IpAddr,
+) -> Result<Authenticated, &'static str> {
+    let authenticator = &state.authenticator;
+    let client = authenticator.0.sign_in.as_ref().ok_or("sign_in_off")?;
     let code = answer.code.ok_or("sign_in_refused")?;
     // First, so that a stranger who is over the limit costs no request and no write.
-    let mut attempt = gate.0.guesses.attempt(address).await.ok_or("sign_in_failed")?;
-    let state = digest(format!("state:{}", departure.state));
-    let is_first = edge.app.store().use_once(&state, departure.until + REMEMBERED).await.map_err(|cause| {
-        gate.0.guesses.note_failure(|| cause.to_string());
+    let mut attempt = authenticator.0.failed_attempts.attempt(address).await.ok_or("sign_in_failed")?;
+    let attempt_id = digest(format!("state:{}", departure.state));
+    let is_first = state.app.store().use_once(&attempt_id, departure.until + REMEMBERED).await.map_err(|cause| {
+        authenticator.0.failed_attempts.note_failure(|| cause.to_string());
         "sign_in_failed"
     })?;
     if !is_first {
         return Err("sign_in_stale");
     }
     let person = client.sign_in(&code, &departure.verifier).await.map_err(|cause| {
-        gate.0.guesses.note_failure(|| reason(&cause));
+        authenticator.0.failed_attempts.note_failure(|| reason(&cause));
         match cause {
             Error::OtherAccount => "sign_in_other_account",
             Error::SignIn(_) => {
@@ -154,7 +162,7 @@ async fn arrive(edge: &Edge, departure: Departure, answer: Return, address: IpAd
             _ => "sign_in_failed",
         }
     })?;
-    Ok(Proven { viewer: person.into(), voucher: voucher(&edge.app.config().ringcentral) })
+    Ok(Authenticated { viewer: person.into(), credential_id: credential_id(&state.app.config().ringcentral) })
 }
 
 /// Why a sign-in failed, without what RingCentral says of the code: that may be anybody's words.
@@ -166,12 +174,12 @@ fn reason(cause: &Error) -> String {
 }
 
 /// What vouches for a session that began with RingCentral: the app, by its id and secret.
-pub(super) fn voucher(config: &RingCentralConfig) -> String {
+pub(super) fn credential_id(config: &RingCentralConfig) -> String {
     let part = |part: &Option<String>| part.as_deref().map_or_else(String::new, digest);
     digest(format!("{}:{}", part(&config.client_id), part(&config.client_secret)))
 }
 
-impl Gate {
+impl Authenticator {
     /// The cookie that ties a return to its departure, with the prefix that keeps other hosts from setting it.
     fn departure_name(&self) -> &'static str {
         if self.0.secure { "__Host-caller_popup_sign_in" } else { "caller_popup_sign_in" }
@@ -182,12 +190,12 @@ impl From<Person> for Viewer {
     fn from(person: Person) -> Self {
         let id = format!("extension-{}", person.extension_id);
         let theirs = [vec![person.extension_id], person.queue_ids].concat();
-        let sees = if person.is_admin { Sees::All } else { Sees::Extensions(theirs) };
-        Self { id, sees, until: None }
+        let scope = if person.is_admin { Scope::All } else { Scope::Extensions(theirs) };
+        Self { id, scope, until: None }
     }
 }
 
 /// To the dashboard, which has a sentence for each of these codes.
-fn back(code: &'static str) -> Response {
+fn redirect_with_error(code: &'static str) -> Response {
     Redirect::to(&format!("/?error={code}")).into_response()
 }

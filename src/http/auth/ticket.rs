@@ -15,10 +15,10 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::limits::Share;
-use super::signed_out::Visit;
-use super::{Badge, digest, secret};
+use super::revoked_sessions::SessionHandle;
+use super::{SessionClaims, digest, secret};
 use crate::app::App;
-use crate::http::Edge;
+use crate::http::AppState;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::hub::Viewer;
 
@@ -47,33 +47,35 @@ pub struct Ticket {
 pub async fn issue(
     State(app): State<App>,
     viewer: Viewer,
-    visit: Option<Extension<Visit>>,
+    session_handle: Option<Extension<SessionHandle>>,
     Extension(share): Extension<Arc<Share>>,
 ) -> Result<Answer<Ticket>, ApiError> {
     share.ticket()?;
     let ticket = secret();
-    let session = visit.as_ref().map(|visit| visit.session.id.clone());
-    let begun = visit.as_ref().map(|visit| visit.session.begun);
-    let badge = json!(Badge { session, begun, ..viewer.into() }).to_string();
-    app.store().put_ticket(&digest(&ticket), &badge, Utc::now() + LIFE).await?;
+    let session = session_handle.as_ref().map(|session_handle| session_handle.session.id.clone());
+    let begun = session_handle.as_ref().map(|session_handle| session_handle.session.begun);
+    let claims = json!(SessionClaims { session, begun, ..viewer.into() }).to_string();
+    app.store().put_ticket(&digest(&ticket), &claims, Utc::now() + LIFE).await?;
     Ok(Answer(Ticket { ticket, expires_in: LIFE.num_seconds() }))
 }
 
 /// Whose ticket this was, if it was one; it is good once. `HEAD` opens no stream and leaves it good.
 pub(super) async fn redeem(
-    edge: &Edge,
+    state: &AppState,
     ticket: &str,
     method: &Method,
-) -> Result<Option<(Viewer, Option<Visit>)>, ApiError> {
-    let (store, id, now) = (edge.app.store(), digest(ticket), Utc::now());
-    let badge = match *method {
+) -> Result<Option<(Viewer, Option<SessionHandle>)>, ApiError> {
+    let (store, id, now) = (state.app.store(), digest(ticket), Utc::now());
+    let claims = match *method {
         Method::HEAD => store.peek_ticket(&id, now).await?,
         _ => store.take_ticket(&id, now).await?,
     };
-    let Some(badge) = badge.and_then(|badge| serde_json::from_str::<Badge>(&badge).ok()) else { return Ok(None) };
-    let (viewer, visit) = edge.gate.enter(badge);
-    if visit.as_ref().is_some_and(Visit::is_over) {
+    let Some(claims) = claims.and_then(|claims| serde_json::from_str::<SessionClaims>(&claims).ok()) else {
+        return Ok(None);
+    };
+    let (viewer, session_handle) = state.authenticator.open_session(claims);
+    if session_handle.as_ref().is_some_and(SessionHandle::is_over) {
         return Err(ApiError::unauthorized());
     }
-    Ok(Some((viewer, visit)))
+    Ok(Some((viewer, session_handle)))
 }

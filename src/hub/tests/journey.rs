@@ -69,7 +69,7 @@ impl Database {
             if change.rev == 1 || change.is_over() { Some(change) } else { Some(now).filter(|now| !now.is_over()) };
         if let Some(seen) = looked_up {
             hub.publish(seen.clone(), None);
-            hub.confirm(&change.id, (!change.is_over()).then_some(change.rev), 10 + *number as u64);
+            hub.acknowledge(&change.id, (!change.is_over()).then_some(change.rev), 10 + *number as u64);
         }
     }
 
@@ -88,9 +88,9 @@ fn whoever_goes_from_instance_to_instance_ends_with_what_the_store_has() {
     for seed in 0..200 {
         let mut dice = SmallRng::seed_from_u64(seed);
         let hubs = [hub(), hub()];
-        hubs.iter().for_each(|hub| hub.cover(1));
+        hubs.iter().for_each(|hub| hub.set_watermark_source(1));
         let (mut database, mut echoed, mut reader) = (Database::default(), [0; 2], Reader::default());
-        let (mut cursor, frames) = hubs[0].open(admin(), Naming::Named, None).unwrap();
+        let (mut cursor, frames) = hubs[0].open(admin(), EventNames::Typed, None).unwrap();
         reader.hear(&frames.concat());
         let mut at = 0;
         for _ in 0..200 {
@@ -102,13 +102,13 @@ fn whoever_goes_from_instance_to_instance_ends_with_what_the_store_has() {
                     told.into_iter().for_each(|call| hubs[some].publish(call, None));
                 }
                 3..6 => database.echo(&mut echoed[some], &hubs[some]),
-                6..8 => {
-                    hubs[at].news([&mut cursor].into_iter(), &mut Told::default(), |_, frames| reader.hear(&frames))
-                }
+                6..8 => hubs[at].pending_frames([&mut cursor].into_iter(), &mut FrameCache::default(), |_, frames| {
+                    reader.hear(&frames)
+                }),
                 8 => reader.hear(&hubs[at].heartbeat().of(&cursor)),
                 _ => {
                     at = some;
-                    let (next, frames) = hubs[at].open(admin(), Naming::Named, Some(&reader.id)).unwrap();
+                    let (next, frames) = hubs[at].open(admin(), EventNames::Typed, Some(&reader.id)).unwrap();
                     let bytes = frames.concat();
                     assert_eq!(read(&bytes).0[0]["resumed"], true, "nothing is unknown to anyone here");
                     cursor = next;
@@ -119,7 +119,8 @@ fn whoever_goes_from_instance_to_instance_ends_with_what_the_store_has() {
         for (hub, echoed) in hubs.iter().zip(&mut echoed) {
             (0..database.changes.len()).for_each(|_| database.echo(echoed, hub));
         }
-        hubs[at].news([&mut cursor].into_iter(), &mut Told::default(), |_, frames| reader.hear(&frames));
+        hubs[at]
+            .pending_frames([&mut cursor].into_iter(), &mut FrameCache::default(), |_, frames| reader.hear(&frames));
         assert_eq!(reader.live(), database.live(), "seed {seed}");
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Envelope;
-use super::words::{extension_id, text};
+use super::codes::{extension_id, text};
 use crate::call::Endpoint;
 use crate::phone::{PhoneNumber, is_withheld, is_withheld_caller, is_withheld_name};
 

@@ -1,8 +1,8 @@
 //! The setup guide's body: one call, told flat.
 
 use super::Envelope;
-use super::words::{extension_id, presence_state, session_id, text};
-use crate::call::{CallEvent, Direction, Extension, Leg, Source};
+use super::codes::{extension_id, presence_state, session_id, text};
+use crate::call::{CallEvent, Direction, Extension, PartyUpdate, Source};
 
 impl Envelope<'_> {
     /// The guide's body has no sequence, so its own time or the time of arrival orders it.
@@ -10,7 +10,7 @@ impl Envelope<'_> {
         let body = self.body;
         let at = self.at();
         let extension = extension_id(body).or_else(|| self.path_extension());
-        let leg = Leg {
+        let leg = PartyUpdate {
             telephony_session_id: text(&body["telephonySessionId"]),
             source: Source::Guide,
             uuid: self.uuid.clone(),

@@ -2,16 +2,18 @@
 
 use serde_json::Value;
 
-use super::words::{extension_id, integer, is_word, list, presence_state, queue_name, session_id, text};
-use super::{Census, Envelope, MOST_CALLS, Read, ring_out};
-use crate::call::{CallEvent, Direction, EndReason, Extension, Fact, Leg, LegState, Source, sequence_or_time};
+use super::codes::{extension_id, integer, is_word, list, presence_state, queue_name, session_id, text};
+use super::{Envelope, MOST_CALLS, PresenceSnapshot, Read, ring_out};
+use crate::call::{
+    CallEvent, CallEventKind, Direction, EndReason, Extension, PartyState, PartyUpdate, Source, sequence_or_time,
+};
 
 /// Presence lists only the latest seven calls of an extension; a full list proves nothing about the others.
 const MOST_ACTIVE_CALLS: usize = 7;
 
 impl Envelope<'_> {
     /// One extension's presence with its calls, and which calls it has no part in any more.
-    pub(super) fn presence(&self) -> Option<Read<(Vec<CallEvent>, Census)>> {
+    pub(super) fn presence(&self) -> Option<Read<(Vec<CallEvent>, PresenceSnapshot)>> {
         let body = self.body;
         let extension_id = extension_id(body).or_else(|| self.path_extension())?;
         let idle = is_word(&body["telephonyStatus"], "NoCall");
@@ -22,7 +24,7 @@ impl Envelope<'_> {
         let calls = listed.unwrap_or_default();
         let calls = &calls[..calls.len().min(MOST_CALLS)];
         let sequence = sequence_or_time(integer(&body["sequence"]), self.at());
-        let mut census = Census {
+        let mut snapshot = PresenceSnapshot {
             extension_id: String::new(),
             sessions: Vec::new(),
             parked: Vec::new(),
@@ -38,7 +40,7 @@ impl Envelope<'_> {
             // RingCentral's own client drops these: the call goes on.
             let goes_on = is_word(&call["terminationType"], "intermediate");
             if let Some(event) = event {
-                census.list(&event, goes_on);
+                snapshot.list(&event, goes_on);
                 events.extend((!goes_on).then_some(event));
             }
         }
@@ -49,9 +51,9 @@ impl Envelope<'_> {
         // An incomplete list says nothing about the calls that are not on it. Nor does the presence of a whole account, which
         // is not documented to list calls, unless it is as complete as an extension's own.
         if all_listed && all_read && (self.is_of_extension() || integer(&body["sequence"]).is_some()) {
-            census.extension_id = extension_id;
+            snapshot.extension_id = extension_id;
         }
-        Some(Read { found: (events, census), complete: all_read })
+        Some(Read { found: (events, snapshot), complete: all_read })
     }
 
     fn presence_call(&self, call: &Value, extension_id: &str, sequence: i64) -> Option<CallEvent> {
@@ -67,7 +69,7 @@ impl Envelope<'_> {
         if direction == Direction::Outbound {
             from.extension_id = Some(extension_id.to_owned());
         }
-        let leg = Leg {
+        let leg = PartyUpdate {
             telephony_session_id: text(&call["telephonySessionId"]),
             source: Source::Presence,
             uuid: None,
@@ -88,12 +90,12 @@ impl Envelope<'_> {
     }
 
     /// A call that does not say where it stands is where the extension as a whole is.
-    fn listed_state(&self, call: &Value) -> LegState {
+    fn listed_state(&self, call: &Value) -> PartyState {
         let own = call["telephonyStatus"].as_str();
         if own.is_none() && is_word(&call["terminationType"], "final") {
-            return LegState::Ended(EndReason::Finished);
+            return PartyState::Ended(EndReason::Finished);
         }
-        own.or_else(|| self.body["telephonyStatus"].as_str()).map_or(LegState::UNSAID, presence_state)
+        own.or_else(|| self.body["telephonyStatus"].as_str()).map_or(PartyState::UNSAID, presence_state)
     }
 
     /// Whether it is the presence of one extension and not an account's.
@@ -102,13 +104,13 @@ impl Envelope<'_> {
     }
 }
 
-impl Census {
+impl PresenceSnapshot {
     fn list(&mut self, event: &CallEvent, goes_on: bool) {
-        let Fact::Leg(leg) = &event.fact else { return };
-        if leg.state == LegState::Parked {
+        let CallEventKind::Party(leg) = &event.kind else { return };
+        if leg.state == PartyState::Parked {
             self.parked.extend(event.sessions().cloned());
         }
-        if goes_on || !matches!(leg.state, LegState::Ended(_)) {
+        if goes_on || !matches!(leg.state, PartyState::Ended(_)) {
             self.sessions.extend(event.sessions().cloned());
         }
     }

@@ -8,7 +8,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::call::{Call, CallEvent, Direction, Endpoint, Fact, Leg, Party, Source};
+use crate::call::{Call, CallEvent, CallEventKind, Direction, Endpoint, Party, PartyUpdate, Source};
 use crate::phone::{PhoneNumber, Region};
 
 /// How far apart the two session ids are.
@@ -43,7 +43,7 @@ pub(super) fn pair(events: &mut [CallEvent], region: Region) {
 pub fn pair_with_known(events: &mut Vec<CallEvent>, calls: &[Arc<Call>], region: Region) -> bool {
     let mut again = Vec::new();
     for event in events.iter_mut() {
-        let known = calls.iter().flat_map(|call| &call.ledger.parties).filter(|party| party.source == Source::Presence);
+        let known = calls.iter().flat_map(|call| &call.facts.parties).filter(|party| party.source == Source::Presence);
         let is_other = |party: &&Party| {
             let traits = Traits::of_event(event).zip(Traits::of_party(party));
             traits.is_some_and(|(one, other)| one.is_other_leg(&other, region))
@@ -60,7 +60,7 @@ pub fn pair_with_known(events: &mut Vec<CallEvent>, calls: &[Arc<Call>], region:
 }
 
 fn mark(event: &mut CallEvent, other: &str) {
-    if let Fact::Leg(leg) = &mut event.fact {
+    if let CallEventKind::Party(leg) = &mut event.kind {
         leg.ours = true;
         if event.session_id != other && !leg.peers.iter().any(|peer| peer == other) {
             leg.peers.push(other.to_owned());
@@ -70,7 +70,7 @@ fn mark(event: &mut CallEvent, other: &str) {
 
 /// The newest report of a leg once more, which changes nothing by itself.
 fn as_event(party: &Party, occasion: &CallEvent) -> CallEvent {
-    let leg = Leg {
+    let leg = PartyUpdate {
         telephony_session_id: party.telephony_session_id.clone(),
         source: party.source,
         uuid: None,
@@ -86,12 +86,16 @@ fn as_event(party: &Party, occasion: &CallEvent) -> CallEvent {
         ours: true,
         peers: Vec::new(),
     };
-    CallEvent { session_id: party.session_id.clone(), heard_at: occasion.heard_at, fact: Fact::Leg(Box::new(leg)) }
+    CallEvent {
+        session_id: party.session_id.clone(),
+        heard_at: occasion.heard_at,
+        kind: CallEventKind::Party(Box::new(leg)),
+    }
 }
 
 impl<'a> Traits<'a> {
     fn of_event(event: &'a CallEvent) -> Option<Self> {
-        let Fact::Leg(leg) = &event.fact else { return None };
+        let CallEventKind::Party(leg) = &event.kind else { return None };
         Some(Self {
             session_id: &event.session_id,
             extension_id: &leg.extension.as_ref()?.extension_id,

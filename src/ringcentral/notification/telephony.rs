@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::words::{extension_id, integer, is_word, party_state, presence_state, queue_name, session_id, text, time};
+use super::codes::{extension_id, integer, is_word, party_state, presence_state, queue_name, session_id, text, time};
 use super::{Envelope, Read};
-use crate::call::{CallEvent, Direction, EndReason, Extension, Leg, LegState, Source, sequence_or_time};
+use crate::call::{CallEvent, Direction, EndReason, Extension, PartyState, PartyUpdate, Source, sequence_or_time};
 
 /// What the platform itself sets up: no call of these rings for a popup.
 const SYSTEM: [&str; 6] = ["RingOut", "RingMe", "CallOut", "TestCall", "VerificationCall", "GreetingsRecording"];
@@ -32,18 +32,19 @@ impl Envelope<'_> {
             at,
             origin: text(&body["origin"]["type"]).or_else(|| text(&body["origin"])).unwrap_or_default(),
         };
-        let legs: Vec<Leg> = parties.iter().filter_map(|party| self.party(party, &session)).collect();
+        let legs: Vec<PartyUpdate> = parties.iter().filter_map(|party| self.party(party, &session)).collect();
         if legs.is_empty() && !parties.is_empty() {
             return None;
         }
         let complete = legs.len() == parties.len() && !legs.iter().any(|leg| leg.state.is_unsaid());
-        let (unsaid, said): (Vec<Leg>, Vec<Leg>) = legs.into_iter().partition(|leg| leg.state.is_unsaid());
+        let (unsaid, said): (Vec<PartyUpdate>, Vec<PartyUpdate>) =
+            legs.into_iter().partition(|leg| leg.state.is_unsaid());
         // The first event decides whether a call begins, and a party without a status begins none.
         let events = said.into_iter().chain(unsaid).filter_map(|leg| self.event(session_id.clone(), leg));
         Some(Read { found: events.collect(), complete })
     }
 
-    fn party(&self, party: &Value, session: &Session) -> Option<Leg> {
+    fn party(&self, party: &Value, session: &Session) -> Option<PartyUpdate> {
         if !party.is_object() || party.as_object().is_some_and(|fields| fields.is_empty()) {
             return None;
         }
@@ -71,7 +72,7 @@ impl Envelope<'_> {
         let queue = (direction == Direction::Inbound && (announced.is_some() || (queued && for_another))).then(|| {
             Extension { extension_id: to.extension_id.clone().unwrap_or_default(), name: announced.or(to.name.clone()) }
         });
-        Some(Leg {
+        Some(PartyUpdate {
             telephony_session_id: session.telephony_session_id.clone(),
             source: Source::Telephony,
             uuid: None,
@@ -114,7 +115,7 @@ fn id_of_nameless(extension: Option<&Extension>, direction: Direction) -> String
 }
 
 /// The status is an object with a code; some senders flatten it to the code.
-fn state_of(party: &Value) -> LegState {
+fn state_of(party: &Value) -> PartyState {
     let status = &party["status"];
     let missed = party["missedCall"].as_bool().unwrap_or_default();
     let code = status["code"].as_str().or(status.as_str()).filter(|code| !code.trim().is_empty());
@@ -122,10 +123,14 @@ fn state_of(party: &Value) -> LegState {
     let state = match (code, party["telephonyStatus"].as_str()) {
         (Some(code), _) => party_state(code, reason),
         (None, Some(word)) => presence_state(word),
-        (None, None) if missed => LegState::Ended(EndReason::NoAnswer),
-        (None, None) => LegState::UNSAID,
+        (None, None) if missed => PartyState::Ended(EndReason::NoAnswer),
+        (None, None) => PartyState::UNSAID,
     };
-    if missed && state == LegState::Ended(EndReason::Finished) { LegState::Ended(EndReason::NoAnswer) } else { state }
+    if missed && state == PartyState::Ended(EndReason::Finished) {
+        PartyState::Ended(EndReason::NoAnswer)
+    } else {
+        state
+    }
 }
 
 /// Sessions this party moved on to. A supervisor's leg goes into the session it listens to; that makes the two calls no

@@ -7,7 +7,7 @@ use super::{LIFETIME, Status, Subscription};
 
 /// The subscription we want.
 #[derive(Clone, Debug)]
-pub struct Ours {
+pub struct DesiredSubscription {
     /// Where it delivers.
     pub address: Url,
     /// What it delivers; `~` stands for the id of the owner.
@@ -33,7 +33,7 @@ pub enum Step {
 /// The steps from what is listed to one living subscription, in order. Subscriptions that deliver elsewhere belong to
 /// others and are left alone. One that delivers is deleted only after its successor stands, so that no call is missed
 /// in between; a dead one before, because it blocks nothing but may count against the limit.
-pub fn plan(listed: &[Subscription], ours: &Ours, now: DateTime<Utc>) -> Vec<Step> {
+pub fn plan(listed: &[Subscription], ours: &DesiredSubscription, now: DateTime<Utc>) -> Vec<Step> {
     let mut at_ours: Vec<_> = listed.iter().filter(|one| one.address.as_ref() == Some(&ours.address)).collect();
     // The Active ones first: a dead one must never be the one that is kept.
     at_ours.sort_by_key(|one| (one.status != Status::Active, std::cmp::Reverse(one.expires_at)));
@@ -53,7 +53,7 @@ impl Subscription {
         filters.iter().all(|wanted| self.filters.iter().any(|listed| matches(wanted, listed)))
     }
 
-    fn is_right(&self, ours: &Ours, now: DateTime<Utc>) -> bool {
+    fn is_right(&self, ours: &DesiredSubscription, now: DateTime<Utc>) -> bool {
         self.delivers(now) && self.covers(&ours.filters) && ours.subscription_id.as_ref() == Some(&self.id)
     }
 
@@ -101,8 +101,8 @@ mod tests {
         "2026-01-05T10:00:00Z".parse().unwrap()
     }
 
-    fn ours() -> Ours {
-        Ours {
+    fn ours() -> DesiredSubscription {
+        DesiredSubscription {
             address: "https://popup.example.com/api/webhooks/ringcentral".parse().unwrap(),
             filters: WANTED.map(str::to_owned).to_vec(),
             subscription_id: Some("ours".into()),

@@ -11,8 +11,8 @@ use super::id::{log_name, raw_id, rename};
 use super::refusal::refusal;
 use crate::call::Call;
 use crate::store::Result;
-use crate::store::advance::Change;
 use crate::store::aside::{Why, hash};
+use crate::store::call_merge::WritePlan;
 
 /// A document and how it is remembered if it is set aside.
 struct Found {
@@ -110,7 +110,7 @@ impl Mongo {
 
     /// Stores a call in the history that `active_calls` did not take.
     pub async fn keep_ended(&self, call: Call) -> Result<()> {
-        self.calls.write(&Change { call, was: Vec::new(), gone: Vec::new(), news: Vec::new() }).await.map(drop)
+        self.calls.write(&WritePlan { call, was: Vec::new(), gone: Vec::new(), news: Vec::new() }).await.map(drop)
     }
 
     /// Documents that are set aside now, and since the start.

@@ -15,7 +15,7 @@ use super::document::{by_rev, changes, from_document, to_document};
 use super::id::{bson_id, raw_id};
 use super::writes::{Outcome, Writes};
 use crate::call::Call;
-use crate::store::advance::{Change, Held, Place};
+use crate::store::call_merge::{StoredCall, Table, WritePlan};
 use crate::store::{Result, StoreError};
 
 /// Ended calls of a session that are looked at: one, or several that turn out to be one. People repeat the session ids of
@@ -37,7 +37,7 @@ pub(super) enum Written {
 
 /// `active_calls` and `call_history`.
 pub(super) struct Calls {
-    looks: Batch<Vec<String>, Vec<Held>>,
+    looks: Batch<Vec<String>, Vec<StoredCall>>,
     active: Writes,
     history: Writes,
     ended: Collection<Document>,
@@ -71,18 +71,18 @@ impl Calls {
     }
 
     /// Every call that these sessions lead to, and of those that ended the newest.
-    pub(super) async fn look(&self, names: &BTreeSet<String>) -> Result<Vec<Held>> {
+    pub(super) async fn load(&self, names: &BTreeSet<String>) -> Result<Vec<StoredCall>> {
         self.looks.ask(names.iter().cloned().collect()).await
     }
 
     /// Writes a change if everything still is as it was. The call that goes on is written before what became part of it is
     /// removed, and stands in the history before it leaves the active calls: whoever stops halfway leaves it twice, which
     /// the next to look at it mends, and never not at all.
-    pub(super) async fn write(&self, change: &Change) -> Result<Written> {
+    pub(super) async fn write(&self, change: &WritePlan) -> Result<Written> {
         let call = &change.call;
-        let (place, other) = match Place::of(call) {
-            Place::Active => (Place::Active, Place::History),
-            Place::History => (Place::History, Place::Active),
+        let (place, other) = match Table::of(call) {
+            Table::Active => (Table::Active, Table::History),
+            Table::History => (Table::History, Table::Active),
         };
         let outcome = match change.held_in(place) {
             // Another program's own fields in the document stay as they are.
@@ -111,10 +111,10 @@ impl Calls {
         Ok(Written::All)
     }
 
-    async fn insert(&self, place: Place, call: &Call) -> Result<Outcome> {
+    async fn insert(&self, place: Table, call: &Call) -> Result<Outcome> {
         let mut document = to_document(call)?;
         let outcome = self.at(place).inserts.ask(document.clone()).await?;
-        if (place, outcome) != (Place::History, Outcome::Duplicate) {
+        if (place, outcome) != (Table::History, Outcome::Duplicate) {
             return Ok(outcome);
         }
         // Another instance moved this call, or another program uses an `_id` again for the next call, which then has a row of
@@ -128,10 +128,10 @@ impl Calls {
         self.at(place).inserts.ask(document).await
     }
 
-    fn at(&self, place: Place) -> &Writes {
+    fn at(&self, place: Table) -> &Writes {
         match place {
-            Place::Active => &self.active,
-            Place::History => &self.history,
+            Table::Active => &self.active,
+            Table::History => &self.history,
         }
     }
 }
@@ -140,25 +140,25 @@ impl Calls {
 async fn look_together(
     (active, history): (Collection<Document>, String),
     asked: Vec<Vec<String>>,
-) -> std::result::Result<Vec<Vec<Held>>, Error> {
-    let found = look(&active, &history, asked.concat(), MOST_ENDED * asked.len()).await?;
-    if found.iter().filter(|it| it.place == Place::History).count() < MOST_ENDED * asked.len() {
-        let theirs = |names: &Vec<String>, it: &&Held| it.call.sessions().any(|session| names.contains(session));
+) -> std::result::Result<Vec<Vec<StoredCall>>, Error> {
+    let found = load(&active, &history, asked.concat(), MOST_ENDED * asked.len()).await?;
+    if found.iter().filter(|it| it.place == Table::History).count() < MOST_ENDED * asked.len() {
+        let theirs = |names: &Vec<String>, it: &&StoredCall| it.call.sessions().any(|session| names.contains(session));
         return Ok(asked.iter().map(|names| found.iter().filter(|it| theirs(names, it)).cloned().collect()).collect());
     }
     let mut answers = Vec::new();
     for names in asked {
-        answers.push(look(&active, &history, names, MOST_ENDED).await?);
+        answers.push(load(&active, &history, names, MOST_ENDED).await?);
     }
     Ok(answers)
 }
 
-async fn look(
+async fn load(
     active: &Collection<Document>,
     history: &str,
     names: Vec<String>,
     most_ended: usize,
-) -> std::result::Result<Vec<Held>, Error> {
+) -> std::result::Result<Vec<StoredCall>, Error> {
     let filter = doc! { "$or": [{ "session_id": { "$in": &names } }, { "ledger.linked": { "$in": names } }] };
     // A call that is moving stands in the history before it leaves the active calls, so it is seen when they are asked in
     // the other order, as a union does.
@@ -173,10 +173,10 @@ async fn look(
     let found: Vec<_> = active.aggregate([doc! { "$match": filter }, union]).await?.try_collect().await?;
     let held = |mut document: Document| {
         let (place, document) = match document.remove("ended") {
-            Some(Bson::Document(ended)) if !document.contains_key("_id") => (Place::History, ended),
-            _ => (Place::Active, document),
+            Some(Bson::Document(ended)) if !document.contains_key("_id") => (Table::History, ended),
+            _ => (Table::Active, document),
         };
-        Some(Held { place, call: Arc::new(from_document(document).ok()?) })
+        Some(StoredCall { place, call: Arc::new(from_document(document).ok()?) })
     };
     Ok(found.into_iter().filter_map(held).collect())
 }
@@ -193,6 +193,6 @@ async fn find_together(
 }
 
 /// The calls as they are found, for who cannot say what of it was theirs.
-pub(super) fn as_found(held: Vec<Held>) -> Vec<Call> {
+pub(super) fn as_found(held: Vec<StoredCall>) -> Vec<Call> {
     held.into_iter().map(|it| Arc::unwrap_or_clone(it.call)).collect()
 }

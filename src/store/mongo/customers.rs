@@ -12,7 +12,7 @@ use crate::customer::{Customer, CustomerDetails, CustomerNumber, Match, rank};
 use crate::phone::{PhoneNumber, Region};
 use crate::store::Result;
 use crate::store::customer_watch::{CustomerWatch, asked_for};
-use crate::store::watch::NO_REPLICA_SET;
+use crate::store::mongo::change_stream::NO_REPLICA_SET;
 
 /// Customers of one number that are shown; more than a person can choose from.
 const MOST_CUSTOMERS: i64 = 20;
@@ -56,7 +56,9 @@ impl Mongo {
         let customers = client.database(self.database.name()).collection::<Document>(self.customers.name());
         let changes = customers.watch().pipeline([asked_for(&self.fields.phone_fields)]);
         match changes.full_document(FullDocumentType::UpdateLookup).await {
-            Ok(changes) => Ok(CustomerWatch::Told { changes: Box::new(changes), mongo: self.clone(), _client: client }),
+            Ok(changes) => {
+                Ok(CustomerWatch::Versioned { changes: Box::new(changes), mongo: self.clone(), _client: client })
+            }
             Err(error) if is_unauthorized(&error) || command_code(&error) == Some(NO_REPLICA_SET) => {
                 Ok(CustomerWatch::Count(self.clone(), self.count_customers().await?))
             }

@@ -12,7 +12,7 @@ use mongodb::{Collection, IndexModel};
 
 use super::Mongo;
 use super::id::id_text;
-use crate::store::advance::Held;
+use crate::store::call_merge::StoredCall;
 use crate::store::{Dismissal, Result, StoreError};
 
 pub(in crate::store) const DISMISSALS: &str = "caller_popup_dismissals";
@@ -35,7 +35,7 @@ impl Mongo {
     }
 
     /// Adds to a call who dismissed others, which are about to become part of it.
-    pub(super) async fn inherit_dismissals(&self, from: &[Held], to: &str) -> Result<()> {
+    pub(super) async fn inherit_dismissals(&self, from: &[StoredCall], to: &str) -> Result<()> {
         let ids: Vec<&String> = from.iter().map(|held| &held.call.id).collect();
         for dismissal in self.find_dismissals(doc! { "call": { "$in": ids } }).await? {
             self.dismiss(Dismissal { call_id: to.to_owned(), ..dismissal }).await?;

@@ -5,7 +5,7 @@ use mongodb::bson::{self, Bson, DateTime as BsonDateTime, Document, doc};
 
 use super::id::{extended, id_text, key_of, raw_id};
 use super::value::{id, phone, text, time};
-use crate::call::{Call, Ledger, millis};
+use crate::call::{Call, CallFacts, millis};
 use crate::store::Result;
 use crate::store::foreign::{LONGEST_ID, LONGEST_TEXT, MOST_REV};
 
@@ -32,7 +32,7 @@ pub(super) fn to_document(call: &Call) -> Result<Document> {
     document.insert("timestamp", date(call.timestamp));
     document.insert("answered_at", call.answered_at.map_or(Bson::Null, date));
     document.insert("ended_at", call.ended_at.map_or(Bson::Null, date));
-    let ledger = bson::serialize_to_document(&call.ledger).map_err(mongodb::error::Error::from)?;
+    let ledger = bson::serialize_to_document(&call.facts).map_err(mongodb::error::Error::from)?;
     document.insert("ledger", ledger);
     Ok(document)
 }
@@ -59,7 +59,7 @@ pub(super) fn changes(before: &Call, after: &Call) -> Result<Document> {
 
 /// Whether another program began this document.
 fn is_foreign(call: &Call) -> bool {
-    call.rev == 0 || call.ledger.adopted_at.is_some()
+    call.rev == 0 || call.facts.adopted_at.is_some()
 }
 
 /// Whether this service has written to a document: else its `rev`, if it has one, is not ours.
@@ -105,16 +105,16 @@ pub(in crate::store) fn from_document(mut document: Document) -> std::result::Re
     let now = Utc::now();
     let rev = rev(&document);
     let raw = document.remove("_id").unwrap_or(Bson::Null);
-    let ledger = document.remove("ledger").and_then(|ledger| bson::deserialize_from_bson::<Ledger>(ledger).ok());
-    let mut ledger = ledger.filter(|_| rev > 0).unwrap_or_else(|| Ledger { heard_at: now, ..Ledger::default() });
+    let facts = document.remove("ledger").and_then(|ledger| bson::deserialize_from_bson::<CallFacts>(ledger).ok());
+    let mut facts = facts.filter(|_| rev > 0).unwrap_or_else(|| CallFacts { heard_at: now, ..CallFacts::default() });
     let written = document.remove("session_id").unwrap_or(Bson::Null);
     let session = id(&written).ok_or("it has no session_id that says one")?;
-    let name = if ledger.renamed { extended(&raw) } else { id_text(Some(&raw)) };
+    let name = if facts.renamed { extended(&raw) } else { id_text(Some(&raw)) };
     if name.is_empty() || name.len() > LONGEST_ID {
         return Err("its _id is empty or too long");
     }
     let began = document.remove("timestamp").and_then(|written| time(&written));
-    let began = began.or(ledger.adopted_at).unwrap_or(now);
+    let began = began.or(facts.adopted_at).unwrap_or(now);
     let mut fields = plain(document);
     fields.extend([
         ("id".into(), name.as_str().into()),
@@ -124,12 +124,12 @@ pub(in crate::store) fn from_document(mut document: Document) -> std::result::Re
     ] as [(String, Bson); 4]);
     let mut call = whole(fields).ok_or("its fields cannot be read")?;
     // A session that is no text is not found by the index on texts, so it is among the other names too.
-    if !matches!(written, Bson::String(_)) && !ledger.linked.contains(&session) {
-        ledger.linked.push(session);
-        ledger.linked.sort();
+    if !matches!(written, Bson::String(_)) && !facts.linked.contains(&session) {
+        facts.linked.push(session);
+        facts.linked.sort();
     }
     call.key = key_of(&name, &raw);
-    call.ledger = ledger;
+    call.facts = facts;
     Ok(call)
 }
 
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!((call.customer_id.as_deref(), call.customer_name, call.customer_email), (Some("7"), None, None));
         assert_eq!(millis::format(&call.timestamp), "2026-11-27T22:00:00.123Z");
         assert!(call.extension_ids.is_empty() && call.customers.is_empty() && call.matched.is_none());
-        assert_eq!(call.ledger.linked, ["77"]);
+        assert_eq!(call.facts.linked, ["77"]);
     }
 
     #[test]
@@ -233,17 +233,17 @@ mod tests {
 
     #[test]
     fn a_rev_counts_only_beside_a_ledger_of_ours() {
-        let ledger = doc! { "heard_at": "2026-11-27T22:00:00Z" };
-        let rev_of = |written: Bson, ledger: Bson| rev(&doc! { "rev": written, "ledger": ledger });
-        assert_eq!(rev_of(5.into(), ledger.clone().into()), 5);
-        for (written, ledger) in [
+        let facts = doc! { "heard_at": "2026-11-27T22:00:00Z" };
+        let rev_of = |written: Bson, facts: Bson| rev(&doc! { "rev": written, "ledger": facts });
+        assert_eq!(rev_of(5.into(), facts.clone().into()), 5);
+        for (written, other) in [
             (5.into(), Bson::Null),
-            (i64::MAX.into(), ledger.clone().into()),
-            ((-1).into(), ledger.clone().into()),
-            ("5".into(), ledger.clone().into()),
-            (f64::NAN.into(), ledger.into()),
+            (i64::MAX.into(), facts.clone().into()),
+            ((-1).into(), facts.clone().into()),
+            ("5".into(), facts.clone().into()),
+            (f64::NAN.into(), facts.into()),
         ] {
-            assert_eq!(rev_of(written, ledger), 0);
+            assert_eq!(rev_of(written, other), 0);
         }
     }
 }

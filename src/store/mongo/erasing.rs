@@ -163,6 +163,6 @@ impl Mongo {
 
 /// The digests of a call whose events may still arrive.
 fn digests_of(call: &Call, now: DateTime<Utc>) -> Vec<String> {
-    let recent = now - call.ledger.heard_at.max(call.timestamp) < REMEMBERED;
+    let recent = now - call.facts.heard_at.max(call.timestamp) < REMEMBERED;
     call.sessions().filter(|_| recent).map(|session| erasure::of_session(session)).collect()
 }

@@ -89,7 +89,7 @@ pub(in crate::store) fn rename(call: &mut Call) {
     let raw = raw_id(call);
     call.id = extended(&raw);
     call.key = key_of(&call.id, &raw);
-    call.ledger.renamed = true;
+    call.facts.renamed = true;
 }
 
 /// Says in the log which document is meant. An `_id` of another program may be a number or a name of a person, so only what

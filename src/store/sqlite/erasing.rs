@@ -115,7 +115,7 @@ impl Search {
 }
 
 fn remove(db: &Connection, call: &Call, now: DateTime<Utc>) -> rusqlite::Result<()> {
-    if now - call.ledger.heard_at.max(call.timestamp) < REMEMBERED {
+    if now - call.facts.heard_at.max(call.timestamp) < REMEMBERED {
         call.sessions().try_for_each(|session| note(db, &erasure::of_session(session), now))?;
     }
     forget(db, &call.id)

@@ -14,7 +14,7 @@ use tracing::info;
 
 use crate::customer::{Customer, Match, rank};
 use crate::phone::{PhoneNumber, Region};
-use crate::store::file::File;
+use crate::store::sqlite::database::Database;
 use crate::store::{Result, StoreError};
 
 /// Grows when the same text may be read as another number than before. Version 1 was read by another library.
@@ -84,7 +84,7 @@ pub(super) fn customers(db: &Connection, number: &PhoneNumber, region: Region) -
 }
 
 /// Rebuilds what is not of this version and region.
-pub(super) async fn rebuild(file: &File, region: Region) -> Result<()> {
+pub(super) async fn rebuild(file: &Database, region: Region) -> Result<()> {
     let mut total = 0;
     loop {
         let rebuilt = file.write(move |db| rebuild_slice(db, region)).await?;

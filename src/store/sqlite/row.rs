@@ -7,19 +7,19 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Call, Direction, Ledger, Status};
+use crate::call::{Call, CallFacts, Direction, Status};
 use crate::store::foreign::{self, LONGEST_ID, MOST_REV};
 
 /// What the columns do not hold.
 #[derive(Deserialize, Serialize)]
 struct More<'a> {
     call: Cow<'a, Call>,
-    ledger: Cow<'a, Ledger>,
+    facts: Cow<'a, CallFacts>,
 }
 
 /// What goes into the column `more`.
 pub(super) fn more_of(call: &Call) -> String {
-    serde_json::to_string(&More { call: Cow::Borrowed(call), ledger: Cow::Borrowed(&call.ledger) })
+    serde_json::to_string(&More { call: Cow::Borrowed(call), facts: Cow::Borrowed(&call.facts) })
         .expect("a call has text keys and finite numbers only")
 }
 
@@ -34,10 +34,10 @@ pub(super) fn read_call(row: &Row<'_>) -> rusqlite::Result<Result<Call, &'static
     let more = text(row, "more")?.filter(|_| (1..MOST_REV).contains(&rev));
     let more = more.and_then(|more| serde_json::from_str::<More<'_>>(&more).ok());
     let mut call = match more {
-        Some(more) => Call { ledger: more.ledger.into_owned(), rev, ..more.call.into_owned() },
+        Some(more) => Call { facts: more.facts.into_owned(), rev, ..more.call.into_owned() },
         None => Call::new(id.clone(), session_id.clone(), now),
     };
-    (call.id, call.session_id, call.timestamp) = (id, session_id, time(row)?.or(call.ledger.adopted_at).unwrap_or(now));
+    (call.id, call.session_id, call.timestamp) = (id, session_id, time(row)?.or(call.facts.adopted_at).unwrap_or(now));
     call.from_number = number(row, "from_number")?;
     call.from_name = said(row, "from_name")?;
     call.to_number = number(row, "to_number")?;

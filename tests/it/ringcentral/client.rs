@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use caller_popup::phone::{PhoneNumber, Region};
-use caller_popup::ringcentral::directory::{Directory, Kind};
-use caller_popup::ringcentral::subscription::{LIFETIME, Order};
+use caller_popup::ringcentral::directory::{Directory, ExtensionKind};
+use caller_popup::ringcentral::subscription::{LIFETIME, NewSubscription};
 use caller_popup::ringcentral::{Client, Error};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -97,7 +97,7 @@ async fn a_429_is_followed_by_silence_in_its_group_until_the_penalty_is_over() {
         let client = client.clone();
         async move { client.me().await }
     });
-    frozen.settle().await;
+    frozen.plan_write().await;
     let others = tokio::spawn({
         let client = client.clone();
         async move { join_all((0..20).map(|_| client.me())).await }
@@ -154,7 +154,8 @@ async fn creating_is_not_repeated_because_it_may_have_happened() {
     fake.fail_next(StatusCode::SERVICE_UNAVAILABLE, "");
     let address = "https://popup.example.com/hook".parse().unwrap();
     let filters = ["/restapi/v1.0/account/~/telephony/sessions".to_owned()];
-    let order = Order { filters: &filters, address: &address, verification_token: "token", lifetime: LIFETIME };
+    let order =
+        NewSubscription { filters: &filters, address: &address, verification_token: "token", lifetime: LIFETIME };
     assert!(client.create_subscription(&order).await.is_err());
     assert_eq!(fake.requests("POST", "/subscription").len(), 1);
 }
@@ -190,7 +191,7 @@ async fn the_directory_knows_every_number_and_extension_over_several_pages() {
     assert!(directory.is_ours(&number("(800) 555-0100")));
     assert!(!directory.is_ours(&number("+14165551234")));
     let queue = directory.extension("411753183").unwrap();
-    assert_eq!((queue.name.as_deref(), queue.kind), (Some("Sales"), Kind::Queue));
+    assert_eq!((queue.name.as_deref(), queue.kind), (Some("Sales"), ExtensionKind::Queue));
     assert_eq!(directory.user_ids(), ["297277020", "297278020", OWNER]);
     assert_eq!(fake.requests("GET", "/extension").len(), 3);
 }
@@ -231,7 +232,8 @@ async fn every_operation_of_the_openapi_excerpt_is_used_as_it_says() {
     let (fake, client) = platform().await;
     let receiver = Receiver::start(Manners::Good).await;
     let filters = ["/restapi/v1.0/account/~/telephony/sessions".to_owned()];
-    let order = Order { filters: &filters, address: &receiver.url, verification_token: "token", lifetime: LIFETIME };
+    let order =
+        NewSubscription { filters: &filters, address: &receiver.url, verification_token: "token", lifetime: LIFETIME };
     let created = client.create_subscription(&order).await.unwrap();
     assert_eq!(client.subscription(&created.id).await.unwrap().id, created.id);
     client.renew_subscription(&created.id).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use caller_popup::ringcentral::subscription::Verification;
+use caller_popup::ringcentral::subscription::WebhookSecret;
 use mongodb::bson::{DateTime, Document, doc};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ async fn before_the_first_subscription_a_forged_webhook_is_refused(store: Store)
     assert_eq!(app.post_webhook(&forged).await.status(), StatusCode::UNAUTHORIZED);
     assert!(app.active_calls().await.is_empty());
     let kept = app.open_store().await.setting("verification").await.unwrap().expect("the token is stored");
-    let token = serde_json::from_str::<Verification>(&kept).unwrap().token;
+    let token = serde_json::from_str::<WebhookSecret>(&kept).unwrap().token;
     let theirs = app.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", &token);
     assert_eq!(theirs.json(&forged).send().await.unwrap().status(), StatusCode::OK);
     if store == Store::Mongo {
@@ -182,7 +182,7 @@ async fn an_instance_that_looks_on_learns_the_token_of_another() {
     assert_eq!(app.post_webhook(reminder).await.status(), StatusCode::UNAUTHORIZED);
 
     let token = "the-token-another-instance-made";
-    let known = serde_json::to_string(&Verification::of(Some(token), None)).unwrap();
+    let known = serde_json::to_string(&WebhookSecret::of(Some(token), None)).unwrap();
     settings.replace_one(doc! { "_id": "verification" }, doc! { "value": known }).await.unwrap();
     let theirs = app.request(Method::POST, "/api/webhooks/ringcentral").header("Verification-Token", token);
     assert_eq!(theirs.json(reminder).send().await.unwrap().status(), StatusCode::OK);

@@ -7,7 +7,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use caller_popup::doctor::{Findings, Outcome, examine};
 use caller_popup::ringcentral::Client;
-use caller_popup::ringcentral::subscription::{Keeper, State, SubscriptionState, Verification, webhook_address};
+use caller_popup::ringcentral::subscription::{
+    State, SubscriptionReconciler, SubscriptionState, WebhookSecret, webhook_address,
+};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -18,36 +20,36 @@ use crate::support::{Store, TestApp};
 struct Service {
     fake: FakeRingCentral,
     receiver: Receiver,
-    keeper: Keeper,
+    reconciler: SubscriptionReconciler,
     users: Vec<String>,
     /// What was stored, newest last.
-    stored: RefCell<Vec<Verification>>,
+    stored: RefCell<Vec<WebhookSecret>>,
 }
 
 impl Service {
     async fn start() -> Self {
-        Self::with(FakeRingCentral::start().await, Receiver::start(Manners::Good).await, Verification::of(None, None))
+        Self::with(FakeRingCentral::start().await, Receiver::start(Manners::Good).await, WebhookSecret::of(None, None))
     }
 
-    fn with(fake: FakeRingCentral, receiver: Receiver, verification: Verification) -> Self {
+    fn with(fake: FakeRingCentral, receiver: Receiver, verification: WebhookSecret) -> Self {
         let client = Client::new(&fake.config()).unwrap();
-        let keeper = Keeper::new(client, webhook_address(&receiver.url), "~", verification);
-        Self { fake, receiver, keeper, users: Vec::new(), stored: RefCell::default() }
+        let reconciler = SubscriptionReconciler::new(client, webhook_address(&receiver.url), "~", verification);
+        Self { fake, receiver, reconciler, users: Vec::new(), stored: RefCell::default() }
     }
 
     /// The next process of the same service, with another token in its settings or none.
     fn restart(self, configured: Option<&str>) -> Self {
         let stored = self.stored.borrow().last().cloned();
-        Self { users: self.users, ..Self::with(self.fake, self.receiver, Verification::of(configured, stored)) }
+        Self { users: self.users, ..Self::with(self.fake, self.receiver, WebhookSecret::of(configured, stored)) }
     }
 
-    async fn tick(&mut self) -> SubscriptionState {
+    async fn reconcile(&mut self) -> SubscriptionState {
         let (stored, now) = (&self.stored, self.fake.now());
-        let save = async |verification: &Verification| {
+        let save = async |verification: &WebhookSecret| {
             stored.borrow_mut().push(verification.clone());
             Ok(())
         };
-        self.keeper.tick(now, &self.users, save).await
+        self.reconciler.reconcile(now, &self.users, save).await
     }
 
     fn address(&self) -> String {
@@ -69,7 +71,7 @@ impl Service {
 #[tokio::test]
 async fn one_is_made_and_its_token_is_stored_before_ringcentral_hears_of_it() {
     let mut service = Service::start().await;
-    let state = service.tick().await;
+    let state = service.reconcile().await;
     assert_eq!((state.state, state.detail), (State::Active, None));
     assert_eq!(state.expires_at.map(|end| (end - service.fake.now()).num_days()), Some(6));
     assert_eq!(service.receiver.handshakes(), 1);
@@ -84,7 +86,7 @@ async fn one_is_made_and_its_token_is_stored_before_ringcentral_hears_of_it() {
 async fn a_token_that_cannot_be_stored_is_never_used() {
     let mut service = Service::start().await;
     let now = service.fake.now();
-    let state = service.keeper.tick(now, &[], async |_: &Verification| anyhow::bail!("the disk is full")).await;
+    let state = service.reconciler.reconcile(now, &[], async |_: &WebhookSecret| anyhow::bail!("the disk is full")).await;
     assert_eq!(state.state, State::Missing);
     assert!(service.created().is_empty());
 }
@@ -92,9 +94,9 @@ async fn a_token_that_cannot_be_stored_is_never_used() {
 #[tokio::test]
 async fn one_that_is_right_is_only_looked_at() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     let before = service.fake.all_requests().len();
-    assert_eq!(service.tick().await.state, State::Active);
+    assert_eq!(service.reconcile().await.state, State::Active);
     let asked: Vec<String> = service.fake.all_requests()[before..].iter().map(|one| one.method.clone()).collect();
     assert_eq!(asked, ["GET"]);
 }
@@ -102,23 +104,23 @@ async fn one_that_is_right_is_only_looked_at() {
 #[tokio::test]
 async fn it_survives_a_restart_with_its_token() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     let first = service.only();
     let mut service = service.restart(None);
-    assert_eq!(service.tick().await.state, State::Active);
+    assert_eq!(service.reconcile().await.state, State::Active);
     assert_eq!(service.only(), first);
 }
 
 #[tokio::test]
 async fn another_instance_takes_over_the_subscription_it_finds_in_the_store() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     let (first, stored) = (service.only(), service.stored.borrow().last().cloned().unwrap());
     let client = Client::new(&service.fake.config()).unwrap();
     let address = webhook_address(&service.receiver.url);
-    let mut other = Keeper::new(client, address, "~", Verification::of(None, None));
-    other.adopt(stored);
-    let state = other.tick(service.fake.now(), &[], async |_: &Verification| anyhow::bail!("nothing to store")).await;
+    let mut other = SubscriptionReconciler::new(client, address, "~", WebhookSecret::of(None, None));
+    other.set_secret(stored);
+    let state = other.reconcile(service.fake.now(), &[], async |_: &WebhookSecret| anyhow::bail!("nothing to store")).await;
     assert_eq!((state.state, service.only()), (State::Active, first));
 }
 
@@ -126,11 +128,11 @@ async fn another_instance_takes_over_the_subscription_it_finds_in_the_store() {
 async fn it_is_renewed_at_half_life_and_lives_for_ever() {
     let mut service = Service::start().await;
     let mut frozen = Frozen::start().await;
-    service.tick().await;
+    service.reconcile().await;
     let first = service.only();
     for _ in 0..5 {
         frozen.pass(Duration::from_secs(4 * 86_400)).await;
-        let state = service.tick().await;
+        let state = service.reconcile().await;
         assert_eq!(state.state, State::Active);
         assert!(state.expires_at.unwrap() - service.fake.now() > TimeDelta::days(6));
     }
@@ -141,21 +143,21 @@ async fn it_is_renewed_at_half_life_and_lives_for_ever() {
 #[tokio::test]
 async fn one_that_ended_while_we_were_away_is_made_anew() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     service.fake.advance(TimeDelta::days(8));
-    assert_eq!(service.tick().await.state, State::Active);
+    assert_eq!(service.reconcile().await.state, State::Active);
     service.only();
 }
 
 #[tokio::test]
 async fn a_blacklisted_one_is_back_within_one_tick() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     service.fake.blacklist_all();
-    let seen = service.keeper.look(service.fake.now()).await;
+    let seen = service.reconciler.inspect(service.fake.now()).await;
     assert_eq!(seen.state, State::Blacklisted);
     assert!(seen.detail.unwrap().contains("Read timed out"));
-    assert_eq!(service.tick().await.state, State::Active);
+    assert_eq!(service.reconcile().await.state, State::Active);
     assert!(service.fake.subscriptions()[0].blacklisted.is_none());
     service.only();
 }
@@ -163,12 +165,12 @@ async fn a_blacklisted_one_is_back_within_one_tick() {
 #[tokio::test]
 async fn duplicates_of_ours_go_and_those_of_others_stay() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     let (ours, address) = (service.only(), service.address());
     service.fake.plant(|one| one.address = address.clone());
     service.fake.plant(|one| (one.address, one.blacklisted) = (address, Some("404".into())));
     service.fake.plant(|_| {});
-    service.tick().await;
+    service.reconcile().await;
     let left: HashSet<String> = service.fake.subscriptions().into_iter().map(|one| one.id).collect();
     assert_eq!(left.len(), 2);
     assert!(left.contains(&ours));
@@ -181,7 +183,7 @@ async fn one_whose_token_nobody_knows_is_replaced_without_a_gap() {
     service.fake.plant(|one| one.address = address);
     let mut service = service;
     let planted = service.only();
-    assert_eq!(service.tick().await.state, State::Active);
+    assert_eq!(service.reconcile().await.state, State::Active);
     assert_ne!(service.only(), planted);
     let order: Vec<String> = service.fake.all_requests().into_iter().map(|request| request.method).collect();
     assert_eq!(order[1..], ["GET", "POST", "DELETE"]);
@@ -190,15 +192,15 @@ async fn one_whose_token_nobody_knows_is_replaced_without_a_gap() {
 #[tokio::test]
 async fn after_a_change_of_the_token_both_are_accepted_until_the_old_subscription_is_gone() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     let old = service.stored.borrow()[0].token.clone();
     let mut service = service.restart(Some("a-token-of-the-settings"));
-    assert!(service.keeper.verification().accepts(old.as_bytes()));
-    service.tick().await;
+    assert!(service.reconciler.verification().accepts(old.as_bytes()));
+    service.reconcile().await;
     service.only();
     assert_eq!(service.fake.subscriptions()[0].token.as_deref(), Some("a-token-of-the-settings"));
-    service.tick().await;
-    assert!(!service.keeper.verification().accepts(old.as_bytes()));
+    service.reconcile().await;
+    assert!(!service.reconciler.verification().accepts(old.as_bytes()));
     assert_eq!(service.stored.borrow().last().unwrap().previous, None);
 }
 
@@ -213,12 +215,12 @@ async fn a_webhook_that_answers_badly_is_told_with_its_cure() {
         (Manners::Untyped, "SUB-525"),
     ] {
         service.receiver.behave(manners);
-        let state = frozen.run(service.tick()).await;
+        let state = frozen.run(service.reconcile()).await;
         assert_eq!(state.state, State::Missing, "{manners:?}");
         assert!(state.detail.unwrap().contains(code), "{manners:?}");
     }
     service.receiver.behave(Manners::Good);
-    assert_eq!(frozen.run(service.tick()).await.state, State::Active);
+    assert_eq!(frozen.run(service.reconcile()).await.state, State::Active);
 }
 
 #[tokio::test]
@@ -226,17 +228,17 @@ async fn without_call_control_presence_of_every_user_is_watched() {
     let mut service = Service::start().await;
     service.fake.permit("ReadPresence SubscriptionWebhook");
     service.users = vec!["297277020".into(), "297278020".into()];
-    assert_eq!(service.tick().await.state, State::Active);
+    assert_eq!(service.reconcile().await.state, State::Active);
     let filters = &service.fake.subscriptions()[0].filters;
     assert_eq!(filters.len(), 3);
     assert!(filters[0].ends_with("/extension/297277020/presence?detailedTelephonyState=true"));
     let asked = service.created().len();
-    service.tick().await;
+    service.reconcile().await;
     assert_eq!(service.created().len(), asked);
     // The next process asks for more once, and keeps what there is when it is refused again.
     let kept = service.only();
     let mut service = service.restart(None);
-    assert_eq!(service.tick().await.state, State::Active);
+    assert_eq!(service.reconcile().await.state, State::Active);
     assert_eq!((service.only(), service.created().len()), (kept, asked + 1));
 }
 
@@ -245,27 +247,27 @@ async fn filters_that_were_accepted_and_are_not_served_are_noticed() {
     let mut service = Service::start().await;
     service.fake.permit("SubscriptionWebhook");
     service.fake.disable_instead_of_refusing();
-    assert_eq!(service.tick().await.state, State::Active);
+    assert_eq!(service.reconcile().await.state, State::Active);
     service.only();
     assert!(service.fake.subscriptions()[0].filters[0].ends_with("/presence?detailedTelephonyState=true"));
-    assert!(service.tick().await.detail.is_none());
+    assert!(service.reconcile().await.detail.is_none());
 }
 
 #[tokio::test]
 async fn when_ringcentral_cannot_be_asked_nothing_is_known_and_nothing_changed() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     service.fake.fail_next(StatusCode::FORBIDDEN, "");
-    assert_eq!(service.tick().await.state, State::Unknown);
-    assert_eq!(service.tick().await.state, State::Active);
+    assert_eq!(service.reconcile().await.state, State::Unknown);
+    assert_eq!(service.reconcile().await.state, State::Active);
 }
 
 #[tokio::test]
 async fn the_state_is_told_in_the_words_of_the_health_page() {
     let mut service = Service::start().await;
-    let missing = service.keeper.look(service.fake.now()).await;
+    let missing = service.reconciler.inspect(service.fake.now()).await;
     assert_eq!(json!(missing), json!({ "state": "missing", "expires_at": null, "detail": null }));
-    let active = json!(service.tick().await);
+    let active = json!(service.reconcile().await);
     assert_eq!(active["state"], "active");
     assert!(active["expires_at"].as_str().unwrap().ends_with('Z'));
 }
@@ -273,16 +275,16 @@ async fn the_state_is_told_in_the_words_of_the_health_page() {
 #[tokio::test]
 async fn deleting_takes_ours_only() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     service.fake.plant(|_| {});
-    assert_eq!(service.keeper.delete().await.unwrap(), 1);
+    assert_eq!(service.reconciler.delete().await.unwrap(), 1);
     assert_ne!(service.fake.subscriptions()[0].address, service.address());
 }
 
 #[tokio::test]
 async fn deliveries_carry_the_token_and_anything_but_200_ends_them() {
     let mut service = Service::start().await;
-    service.tick().await;
+    service.reconcile().await;
     let event = |sequence: u32| {
         let path = "/restapi/v1.0/account/900100016/extension/297277020/telephony/sessions";
         json!({ "uuid": sequence.to_string(), "event": path, "body": { "sequence": sequence, "parties": [] } })
@@ -298,7 +300,7 @@ async fn deliveries_carry_the_token_and_anything_but_200_ends_them() {
     assert!(deliveries.iter().all(|(presented, _)| presented.as_ref() == Some(&token)));
     service.receiver.behave(Manners::Failing(StatusCode::NO_CONTENT));
     assert_eq!(service.fake.publish(&event(201)).await, 0);
-    assert_eq!(service.tick().await.state, State::Missing);
+    assert_eq!(service.reconcile().await.state, State::Missing);
 }
 
 #[tokio::test]
@@ -307,8 +309,8 @@ async fn the_programs_own_webhook_passes_the_handshake_while_create_is_in_flight
     let fake = FakeRingCentral::start().await;
     let client = Client::new(&fake.config()).unwrap();
     let address = webhook_address(&app.url("").parse().unwrap());
-    let mut keeper = Keeper::new(client, address, "~", Verification::of(None, None));
-    let state = keeper.tick(fake.now(), &[], async |_: &Verification| Ok(())).await;
+    let mut reconciler = SubscriptionReconciler::new(client, address, "~", WebhookSecret::of(None, None));
+    let state = reconciler.reconcile(fake.now(), &[], async |_: &WebhookSecret| Ok(())).await;
     assert_eq!((state.state, state.detail), (State::Active, None));
 }
 

@@ -1,7 +1,7 @@
-//! Strangers at the webhook: what is authentic passes, whatever its number; what is not is slowed down.
+//! Rate limit for unauthenticated webhook requests. Authenticated deliveries are never limited.
 //!
 //! RingCentral gives an address up that answers anything but 200, so a delivery with the right token is never turned
-//! away here. Guesses and noise are limited by address and in total, before their bodies are read; handshakes too, but for
+//! away here. Wrong tokens and noise are limited by address and in total, before their bodies are read; handshakes too, but for
 //! themselves, and not while a subscription of ours is being created: RingCentral's own must not fail for those of others.
 
 use std::net::IpAddr;
@@ -16,10 +16,10 @@ use axum::response::{IntoResponse, Response};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use tracing::warn;
 
-use super::client_address::{Peer, client, household};
-use super::error::ApiError;
-use super::tally::Tally;
 use crate::app::App;
+use crate::http::client_address::{Peer, client, client_key};
+use crate::http::error::ApiError;
+use crate::http::log_throttle::LogThrottle;
 
 pub const VALIDATION: &str = "validation-token";
 const VERIFICATION: &str = "verification-token";
@@ -32,13 +32,13 @@ const REMEMBERED_ADDRESSES: usize = 10_000;
 
 /// The limits on what is not authentic. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Strangers(Arc<Inner>);
+pub struct UnauthenticatedLimits(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    guesses: Limits,
+    invalid_tokens: Limits,
     handshakes: Limits,
-    refusals: Tally,
+    refusals: LogThrottle,
 }
 
 struct Limits {
@@ -62,14 +62,14 @@ impl Limits {
         if self.by_address.len() > REMEMBERED_ADDRESSES {
             self.by_address.retain_recent();
         }
-        self.by_address.check_key(&household(address)).is_ok() && self.in_all.check().is_ok()
+        self.by_address.check_key(&client_key(address)).is_ok() && self.in_all.check().is_ok()
     }
 }
 
-impl Strangers {
+impl UnauthenticatedLimits {
     /// Turns a delivery away for its token: 401, which RingCentral never should see. Whoever floods us does not flood the
     /// log too.
-    pub fn refuse(&self, app: &App) -> ApiError {
+    pub fn reject(&self, app: &App) -> ApiError {
         app.note_refusal();
         if let Some(count) = self.0.refusals.count() {
             warn!(count, "webhooks without the right verification token were turned away");
@@ -85,26 +85,26 @@ impl Strangers {
 /// Lets notifications with the right token and handshakes through. A handshake carries no token of ours, because
 /// RingCentral sends it before it knows one.
 pub async fn guard(
-    State((app, strangers)): State<(App, Strangers)>,
+    State((app, limits)): State<(App, UnauthenticatedLimits)>,
     peer: Option<Extension<Peer>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if app.is_authentic(presented(request.headers())).await {
+    if app.verify_delivery(presented(request.headers())).await {
         return next.run(request).await;
     }
     let client = client(peer.as_deref(), request.headers(), &app);
     let is_handshake = request.headers().contains_key(VALIDATION);
-    let limits = if is_handshake { &strangers.0.handshakes } else { &strangers.0.guesses };
+    let budget = if is_handshake { &limits.0.handshakes } else { &limits.0.invalid_tokens };
     // While a subscription is being created one of the handshakes is RingCentral's, from an address that is not known.
-    let admitted = limits.admit(client) || (is_handshake && app.expects_handshake().await);
+    let admitted = budget.admit(client) || (is_handshake && app.expects_handshake().await);
     if !admitted {
         return ApiError::too_many("Too many unauthenticated requests.").into_response();
     }
     if is_handshake {
         return next.run(request).await;
     }
-    strangers.refuse(&app).into_response()
+    limits.reject(&app).into_response()
 }
 
 /// The token of a delivery. RingCentral's guide once called the header by the handshake's name, and senders may still.

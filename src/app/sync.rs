@@ -8,11 +8,11 @@ use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use super::{App, Link, fact};
-use crate::call::{Call, Fact, Status};
-use crate::hub::Trouble;
+use super::{App, Integration, fact};
+use crate::call::{Call, CallEventKind, Status};
+use crate::hub::Incident;
 use crate::phone::PhoneNumber;
-use crate::store::{StoreError, Watch};
+use crate::store::{CallChangeStream, StoreError};
 
 /// How long to wait before watching again; the poll serves meanwhile.
 pub(super) const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
@@ -26,12 +26,12 @@ impl App {
     pub async fn poll(&self) {
         match self.catch_up().await {
             Ok(()) => {
-                if self.find_store() {
+                if self.mark_store_up() {
                     info!("the store answers again");
-                    self.link().into_iter().for_each(Link::compare_soon);
+                    self.integration().into_iter().for_each(Integration::compare_soon);
                 }
             }
-            Err(cause) => self.lose_store(&cause),
+            Err(cause) => self.mark_store_down(&cause),
         }
     }
 
@@ -56,11 +56,11 @@ impl App {
         let (foreign, gone) = self.0.hub.reconcile(active, since);
         // First what is gone: the next document of its session is then the only one.
         for id in gone.iter().filter(|id| !kept.contains(*id)) {
-            self.lose_call(id).await?;
+            self.call_disappeared(id).await?;
         }
         // Side by side: a document takes a write, and one that is slow or refused must not delay the others.
         let mut adoptions =
-            stream::iter(foreign.into_iter().map(|call| self.adopt(call))).buffer_unordered(ADOPT_AT_ONCE);
+            stream::iter(foreign.into_iter().map(|call| self.import_foreign(call))).buffer_unordered(ADOPT_AT_ONCE);
         while let Some(adopted) = adoptions.next().await {
             adopted?;
         }
@@ -74,7 +74,7 @@ impl App {
         for known in self.0.hub.calls().iter().filter(|known| self.0.unwritten.has(&known.id)) {
             let its = |call: &&Call| call.rev > 0 && call.session_id == known.session_id && call.id != known.id;
             if active.iter().any(|call| its(&call)) {
-                let _turn = self.turn(&[fact(&known.session_id, Fact::Tick)]).await;
+                let _turn = self.turn(&[fact(&known.session_id, CallEventKind::Tick)]).await;
                 spool.take_back(&known.id).await?;
                 self.0.unwritten.remove(&known.id);
             }
@@ -84,7 +84,7 @@ impl App {
 
     /// Follows what others do to `active_calls` as it happens, for ever. Where the database cannot tell, and while it
     /// does not, the poll finds out a little later.
-    pub async fn follow(&self) {
+    pub async fn follow_changes(&self) {
         let mut lost = false;
         loop {
             match self.0.store.watch().await {
@@ -93,16 +93,16 @@ impl App {
                     // First the stream, then what is there, then what changes: nothing falls between.
                     self.poll().await;
                     // If that failed, what lies between is not known, and the stream alone is no use.
-                    if !self.pulse().store_lost {
+                    if !self.status().store_lost {
                         if std::mem::replace(&mut lost, false) {
                             info!("changes by other instances arrive again");
-                            self.0.hub.recover(Trouble::ChangesDelayed);
+                            self.0.hub.end_incident(Incident::ChangesDelayed);
                             self.0.hub.resync();
                         }
-                        watch.since().into_iter().for_each(|since| self.0.hub.cover(since));
-                        self.feel(|pulse| pulse.follows = true);
+                        watch.since().into_iter().for_each(|since| self.0.hub.set_watermark_source(since));
+                        self.update_status(|status| status.follows = true);
                         let cause = self.follow_until_lost(watch).await;
-                        self.0.hub.uncover();
+                        self.0.hub.clear_watermark_source();
                         warn!(
                             error = &cause as &dyn std::error::Error,
                             "changes by other instances do not arrive at once"
@@ -112,14 +112,14 @@ impl App {
                 Err(cause) => debug!(error = &cause as &dyn std::error::Error, "changes cannot be watched"),
             }
             if !std::mem::replace(&mut lost, true) {
-                self.feel(|pulse| pulse.follows = false);
-                self.0.hub.trouble(Trouble::ChangesDelayed);
+                self.update_status(|status| status.follows = false);
+                self.0.hub.begin_incident(Incident::ChangesDelayed);
             }
             sleep(rand::random_range(WATCH_AGAIN)).await;
         }
     }
 
-    async fn follow_until_lost(&self, mut watch: Watch) -> StoreError {
+    async fn follow_until_lost(&self, mut watch: CallChangeStream) -> StoreError {
         loop {
             if let Err(cause) = self.take_in_change(&mut watch).await {
                 return cause;
@@ -127,11 +127,11 @@ impl App {
         }
     }
 
-    async fn take_in_change(&self, watch: &mut Watch) -> Result<(), StoreError> {
+    async fn take_in_change(&self, watch: &mut CallChangeStream) -> Result<(), StoreError> {
         let since = self.0.hub.head();
         let seen = watch.next().await?;
         // Clocks of two machines differ; what would be negative says nothing.
-        seen.told_after.into_iter().for_each(|lag| self.0.metrics.change_lag.observe(lag.as_secs_f64()));
+        seen.lag.into_iter().for_each(|lag| self.0.metrics.change_lag.observe(lag.as_secs_f64()));
         if let Some(viewer) = &seen.dismissed_by {
             self.0.hub.dismiss(&seen.names[0], viewer);
             return Ok(());
@@ -141,14 +141,14 @@ impl App {
         let call = seen.call.filter(|call| !self.is_erased(call));
         let left = call.is_none() && seen.rev.is_none();
         match call.map(|call| self.0.hub.compare(*call, since)) {
-            Some(Some(foreign)) => self.adopt(foreign).await?,
+            Some(Some(foreign)) => self.import_foreign(foreign).await?,
             Some(None) => {}
-            None if left => self.lose_call(&id).await?,
+            None if left => self.call_disappeared(&id).await?,
             None => {}
         }
         // Not before viewers can be told: whoever has this time as their mark is not told again.
         if let Some(at) = seen.at {
-            self.0.hub.confirm(&id, seen.rev, at);
+            self.0.hub.acknowledge(&id, seen.rev, at);
         }
         Ok(())
     }
@@ -163,7 +163,7 @@ impl App {
 
     /// A call is no longer active, and it was not this instance that ended it: another one did, or another program
     /// took it away.
-    async fn lose_call(&self, id: &str) -> Result<(), StoreError> {
+    async fn call_disappeared(&self, id: &str) -> Result<(), StoreError> {
         let Some(known) = self.0.hub.call(id) else { return Ok(()) };
         self.0.unwritten.remove(id);
         let ended = self.0.store.ended(&known).await?;
@@ -179,12 +179,12 @@ impl App {
     }
 
     /// Another program inserted or changed a call: it gets a `rev`, so that it is news, and its caller is looked up.
-    pub(super) async fn adopt(&self, mut found: Call) -> Result<(), StoreError> {
+    pub(super) async fn import_foreign(&self, mut found: Call) -> Result<(), StoreError> {
         if self.0.hub.call(&found.id).is_some_and(|known| known.key != found.key) {
             self.0.store.rename(&mut found);
         }
         // The poll and the change stream may see two documents of a session at once.
-        let _turn = self.turn(&[fact(&found.session_id, Fact::Tick)]).await;
+        let _turn = self.turn(&[fact(&found.session_id, CallEventKind::Tick)]).await;
         if self.has_another(&found) {
             return Ok(());
         }
@@ -194,21 +194,21 @@ impl App {
         let mut next = found.clone();
         next.rev = found.rev.max(self.0.hub.rev(&found.id).unwrap_or(0)) + 1;
         // Silence is measured from when we first saw it, not from when it began: its author may sweep as it likes.
-        next.ledger.heard_at = Utc::now();
-        next.ledger.adopted_at.get_or_insert(found.timestamp);
+        next.facts.heard_at = Utc::now();
+        next.facts.adopted_at.get_or_insert(found.timestamp);
         next.from_display = caller.as_ref().map(|number| number.display(region));
         next.to_display = number(&found.to_number).map(|number| number.display(region));
         let Some(adopted) = self.0.store.adopt(found, next).await? else { return Ok(()) };
         info!(call.id = log_name(&adopted.id), status = adopted.status.as_str(), "another program changed a call");
-        let unknown = adopted.customer_id.is_none() && !adopted.ledger.looked_up && adopted.status.visible();
+        let unknown = adopted.customer_id.is_none() && !adopted.facts.looked_up && adopted.status.visible();
         let session = adopted.session_id.clone();
         self.0.hub.publish(adopted, None);
         if let Some(caller) = caller.filter(|_| unknown) {
             // Other calls must not wait for the lookup of this customer.
             let app = self.clone();
             tokio::spawn(async move {
-                if let Some(customers) = app.look_up(session, caller).await
-                    && let Err(cause) = app.learn(vec![customers]).await
+                if let Some(customers) = app.lookup_with_budget(session, caller).await
+                    && let Err(cause) = app.apply_events(vec![customers]).await
                 {
                     warn!(error = &cause as &dyn std::error::Error, "a customer was found and could not be stored");
                 }

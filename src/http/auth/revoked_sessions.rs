@@ -40,7 +40,7 @@ const MOST_OF_A_TOKEN: SessionLimits = SessionLimits { open: 2_000, revoked: 20_
 
 /// The revoked sessions. Cheap to clone.
 #[derive(Clone)]
-pub struct SignedOut(Arc<Inner>);
+pub struct RevokedSessions(Arc<Inner>);
 
 struct Inner {
     store: Store,
@@ -74,14 +74,14 @@ struct Progress {
 
 /// The session that a viewer came with. What they opened ends with it.
 #[derive(Clone)]
-pub struct Visit {
+pub struct SessionHandle {
     /// The session.
     pub session: Arc<NewSession>,
     key: u128,
-    signed_out: SignedOut,
+    revoked_sessions: RevokedSessions,
 }
 
-impl SignedOut {
+impl RevokedSessions {
     /// None are known yet.
     pub fn new(app: &App) -> Self {
         let database = app.config().mongodb.as_ref().map(|mongodb| mongodb.database.clone());
@@ -99,9 +99,9 @@ impl SignedOut {
         self.revoked().contains(key(&session.id), session)
     }
 
-    /// The viewer's visit with this session.
-    pub fn visit(&self, session: NewSession) -> Visit {
-        Visit { key: key(&session.id), session: Arc::new(session), signed_out: self.clone() }
+    /// A handle of this session.
+    pub fn session_handle(&self, session: NewSession) -> SessionHandle {
+        SessionHandle { key: key(&session.id), session: Arc::new(session), revoked_sessions: self.clone() }
     }
 
     /// A session for this viewer from now on. Where they have too many, the oldest are revoked. While the store is away the
@@ -234,10 +234,10 @@ impl SignedOut {
     }
 }
 
-impl Visit {
+impl SessionHandle {
     /// Whether the viewer has signed out.
     pub fn is_over(&self) -> bool {
-        self.signed_out.revoked().contains(self.key, &self.session)
+        self.revoked_sessions.revoked().contains(self.key, &self.session)
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::call::{EndReason, LegState, MOST_PARTIES, millis};
+use crate::call::{EndReason, MOST_PARTIES, PartyState, millis};
 use crate::phone::{is_withheld, is_withheld_name};
 
 /// The greatest whole number up to which a double can tell one from the next.
@@ -82,30 +82,30 @@ pub(super) fn is_word(json: &Value, word: &str) -> bool {
     json.as_str().is_some_and(|text| text.trim().eq_ignore_ascii_case(word))
 }
 
-pub(super) fn presence_state(word: &str) -> LegState {
+pub(super) fn presence_state(word: &str) -> PartyState {
     match word.trim().to_ascii_lowercase().as_str() {
-        "ringing" => LegState::Ringing,
-        "callconnected" => LegState::Connected,
-        "onhold" => LegState::OnHold,
-        "parkedcall" => LegState::Parked,
-        "nocall" | "disconnected" => LegState::Ended(EndReason::Finished),
-        _ => LegState::Unknown(short(word)),
+        "ringing" => PartyState::Ringing,
+        "callconnected" => PartyState::Connected,
+        "onhold" => PartyState::OnHold,
+        "parkedcall" => PartyState::Parked,
+        "nocall" | "disconnected" => PartyState::Ended(EndReason::Finished),
+        _ => PartyState::Unknown(short(word)),
     }
 }
 
 /// The guide's table and the specification spell some codes differently, so case does not count.
-pub(super) fn party_state(code: &str, reason: Option<&str>) -> LegState {
+pub(super) fn party_state(code: &str, reason: Option<&str>) -> PartyState {
     match code.trim().to_ascii_lowercase().as_str() {
-        "setup" => LegState::Setup,
-        "proceeding" => LegState::Ringing,
-        "answered" => LegState::Connected,
-        "hold" => LegState::OnHold,
-        "parked" => LegState::Parked,
-        "voicemail" | "voicemailscreening" | "vmscreening" => LegState::Voicemail,
-        "faxreceive" => LegState::Fax,
-        "disconnected" => LegState::Ended(end_reason(reason)),
-        "gone" => LegState::Ended(EndReason::Moved),
-        _ => LegState::Unknown(short(code)),
+        "setup" => PartyState::Setup,
+        "proceeding" => PartyState::Ringing,
+        "answered" => PartyState::Connected,
+        "hold" => PartyState::OnHold,
+        "parked" => PartyState::Parked,
+        "voicemail" | "voicemailscreening" | "vmscreening" => PartyState::Voicemail,
+        "faxreceive" => PartyState::Fax,
+        "disconnected" => PartyState::Ended(end_reason(reason)),
+        "gone" => PartyState::Ended(EndReason::Moved),
+        _ => PartyState::Unknown(short(code)),
     }
 }
 

@@ -14,13 +14,13 @@ const LONGEST: usize = 64;
 
 /// What this request is called, for a handler that writes its answer's head itself.
 #[derive(Clone)]
-pub struct Name(pub HeaderValue);
+pub struct RequestId(pub HeaderValue);
 
 /// Names a request and says how it was answered. Its address stays out of the log, because there may be a number in it;
 /// the route tells as much.
-pub async fn name(mut request: Request, next: Next) -> Response {
+pub async fn assign(mut request: Request, next: Next) -> Response {
     let id = request.headers().get(NAME).filter(|id| is_name(id)).cloned().unwrap_or_else(new_name);
-    request.extensions_mut().insert(Name(id.clone()));
+    request.extensions_mut().insert(RequestId(id.clone()));
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let span = info_span!("request", id = id.to_str().unwrap_or_default());

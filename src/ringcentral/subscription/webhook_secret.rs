@@ -13,7 +13,7 @@ const GENERATED_BYTES: usize = 16;
 /// What deliveries must carry. It is stored, because a token that only memory knows turns every delivery after a restart
 /// into a 401, and those into a blacklisting.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verification {
+pub struct WebhookSecret {
     /// The token for new subscriptions.
     pub token: String,
     /// The one before, which deliveries carry until the successor of their subscription stands.
@@ -22,7 +22,7 @@ pub struct Verification {
     pub subscription_id: Option<String>,
 }
 
-impl Verification {
+impl WebhookSecret {
     /// The configured token, else the stored one, else a new one.
     pub fn of(configured: Option<&str>, stored: Option<Self>) -> Self {
         match (configured, stored) {
@@ -44,13 +44,13 @@ impl Verification {
     }
 }
 
-/// What tells the tokens of a [`Verification`], for a place where they themselves must not be kept.
+/// What tells the tokens of a [`WebhookSecret`], for a place where they themselves must not be kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Digests(pub Vec<String>);
+pub struct SecretDigests(pub Vec<String>);
 
-impl Digests {
+impl SecretDigests {
     /// Those of all tokens a delivery may carry.
-    pub fn of(known: &Verification) -> Self {
+    pub fn of(known: &WebhookSecret) -> Self {
         Self([Some(&known.token), known.previous.as_ref()].into_iter().flatten().map(digest).collect())
     }
 
@@ -67,9 +67,9 @@ impl Digests {
 }
 
 /// Secrets stay out of logs.
-impl fmt::Debug for Verification {
+impl fmt::Debug for WebhookSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Verification(of {:?})", self.subscription_id)
+        write!(f, "WebhookSecret(of {:?})", self.subscription_id)
     }
 }
 
@@ -79,23 +79,23 @@ mod tests {
 
     #[test]
     fn a_generated_token_is_one_ringcentral_accepts() {
-        let one = Verification::of(None, None);
+        let one = WebhookSecret::of(None, None);
         assert_eq!(one.token.len(), 32);
         assert!(one.token.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        assert_ne!(one.token, Verification::of(None, None).token);
+        assert_ne!(one.token, WebhookSecret::of(None, None).token);
     }
 
     #[test]
     fn a_stored_token_survives_a_restart_with_its_subscription() {
-        let stored = Verification { subscription_id: Some("s".into()), ..Verification::of(Some("a"), None) };
-        assert_eq!(Verification::of(None, Some(stored.clone())), stored);
-        assert_eq!(Verification::of(Some("a"), Some(stored.clone())), stored);
+        let stored = WebhookSecret { subscription_id: Some("s".into()), ..WebhookSecret::of(Some("a"), None) };
+        assert_eq!(WebhookSecret::of(None, Some(stored.clone())), stored);
+        assert_eq!(WebhookSecret::of(Some("a"), Some(stored.clone())), stored);
     }
 
     #[test]
     fn after_a_change_both_tokens_are_accepted_and_the_subscription_is_made_anew() {
-        let stored = Verification { subscription_id: Some("s".into()), ..Verification::of(Some("old"), None) };
-        let changed = Verification::of(Some("new"), Some(stored));
+        let stored = WebhookSecret { subscription_id: Some("s".into()), ..WebhookSecret::of(Some("old"), None) };
+        let changed = WebhookSecret::of(Some("new"), Some(stored));
         assert!(
             changed.accepts(b"new") && changed.accepts(b"old") && !changed.accepts(b"newer") && !changed.accepts(b"")
         );
@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn digests_accept_the_same_tokens_and_hold_none() {
-        let known = Verification { previous: Some("old".into()), ..Verification::of(Some("new"), None) };
-        let mut digests = Digests::of(&known);
+        let known = WebhookSecret { previous: Some("old".into()), ..WebhookSecret::of(Some("new"), None) };
+        let mut digests = SecretDigests::of(&known);
         digests.add("newest");
         for (token, accepted) in [("new", true), ("old", true), ("newest", true), ("newer", false), ("", false)] {
             assert_eq!(digests.accepts(token.as_bytes()), accepted, "{token}");

@@ -7,7 +7,10 @@ use reqwest::Url;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::{LIFETIME, Order, Ours, State, Status, Step, Subscription, SubscriptionState, Verification, cure, plan};
+use super::{
+    DesiredSubscription, LIFETIME, NewSubscription, State, Status, Step, Subscription, SubscriptionState,
+    WebhookSecret, cure, plan,
+};
 use crate::call::millis;
 use crate::ringcentral::{Client, Error};
 
@@ -23,36 +26,36 @@ const MOST_EXTENSIONS: usize = 200;
 
 /// Keeps the one subscription of this service.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct SubscriptionReconciler {
     client: Client,
     address: Url,
     account: String,
-    verification: Verification,
+    verification: WebhookSecret,
     /// Call control was refused; presence serves until the next start, when the permission may be there.
     without_telephony: bool,
 }
 
-impl Keeper {
+impl SubscriptionReconciler {
     /// Keeps a subscription of `account` (`~` or an id) that delivers to `address`.
-    pub fn new(client: Client, address: Url, account: &str, verification: Verification) -> Self {
+    pub fn new(client: Client, address: Url, account: &str, verification: WebhookSecret) -> Self {
         Self { client, address, account: account.to_owned(), verification, without_telephony: false }
     }
 
     /// What deliveries must carry now.
-    pub fn verification(&self) -> &Verification {
+    pub fn verification(&self) -> &WebhookSecret {
         &self.verification
     }
 
     /// Takes over what the store holds, before a tick: another instance may have made the subscription meanwhile, and
     /// this one would replace it as one with an unknown token.
-    pub fn adopt(&mut self, stored: Verification) {
+    pub fn set_secret(&mut self, stored: WebhookSecret) {
         self.verification = stored;
     }
 
     /// Looks without changing anything, for the instance that does not hold the lease.
-    pub async fn look(&self, now: DateTime<Utc>) -> SubscriptionState {
+    pub async fn inspect(&self, now: DateTime<Utc>) -> SubscriptionState {
         match self.client.subscriptions().await {
-            Ok(listed) => self.judge(&listed, now),
+            Ok(listed) => self.status_of(&listed, now),
             Err(error) => SubscriptionState::failed(State::Unknown, &error, now),
         }
     }
@@ -60,17 +63,17 @@ impl Keeper {
     /// Looks, and puts right what is not as it should be. `user_ids` are the extensions to watch where only presence is
     /// permitted. `save` keeps the verification durably; it has returned before RingCentral hears of a new token,
     /// because the handshake and the first events arrive while creating is still under way.
-    pub async fn tick(
+    pub async fn reconcile(
         &mut self,
         now: DateTime<Utc>,
         user_ids: &[String],
-        save: impl AsyncFn(&Verification) -> anyhow::Result<()>,
+        save: impl AsyncFn(&WebhookSecret) -> anyhow::Result<()>,
     ) -> SubscriptionState {
         let mut listed = match self.client.subscriptions().await {
             Ok(listed) => listed,
             Err(error) => return SubscriptionState::failed(State::Unknown, &error, now),
         };
-        if let SubscriptionState { state: State::Blacklisted, detail, .. } = self.judge(&listed, now) {
+        if let SubscriptionState { state: State::Blacklisted, detail, .. } = self.status_of(&listed, now) {
             warn!(?detail, "RingCentral gave our address up");
         }
         // Twice at most: the second time without call control.
@@ -83,11 +86,11 @@ impl Keeper {
                         break;
                     }
                     warn!(%error, ?step, "the subscription could not be put right");
-                    return SubscriptionState { detail: Some(cure(&error)), ..self.judge(&listed, now) };
+                    return SubscriptionState { detail: Some(cure(&error)), ..self.status_of(&listed, now) };
                 }
             }
             if self.without_telephony || !self.lacks_telephony(&listed, &ours.filters) {
-                return self.judge(&listed, now);
+                return self.status_of(&listed, now);
             }
             warn!("call control is not permitted; watching presence instead");
             self.without_telephony = true;
@@ -111,7 +114,7 @@ impl Keeper {
         step: &Step,
         filters: &[String],
         listed: &mut Vec<Subscription>,
-        save: &impl AsyncFn(&Verification) -> anyhow::Result<()>,
+        save: &impl AsyncFn(&WebhookSecret) -> anyhow::Result<()>,
     ) -> Result<(), Error> {
         match step {
             Step::Keep(_) => {
@@ -137,7 +140,7 @@ impl Keeper {
                 self.save(save).await?;
                 let created = self
                     .client
-                    .create_subscription(&Order {
+                    .create_subscription(&NewSubscription {
                         filters,
                         address: &self.address,
                         verification_token: &self.verification.token,
@@ -153,14 +156,14 @@ impl Keeper {
         Ok(())
     }
 
-    async fn save(&self, save: &impl AsyncFn(&Verification) -> anyhow::Result<()>) -> Result<(), Error> {
+    async fn save(&self, save: &impl AsyncFn(&WebhookSecret) -> anyhow::Result<()>) -> Result<(), Error> {
         save(&self.verification).await.map_err(|error| {
             warn!(%error, "the verification token could not be kept");
             Error::NotKept
         })
     }
 
-    fn ours(&self, user_ids: &[String]) -> Ours {
+    fn ours(&self, user_ids: &[String]) -> DesiredSubscription {
         let account = &self.account;
         let mut filters = vec![REMINDER.to_owned()];
         if !self.without_telephony {
@@ -173,7 +176,11 @@ impl Keeper {
                 |id| format!("/restapi/v1.0/account/{account}/extension/{id}/presence?detailedTelephonyState=true");
             filters.splice(0..0, user_ids.iter().map(of_user));
         }
-        Ours { address: self.address.clone(), filters, subscription_id: self.verification.subscription_id.clone() }
+        DesiredSubscription {
+            address: self.address.clone(),
+            filters,
+            subscription_id: self.verification.subscription_id.clone(),
+        }
     }
 
     /// Nothing of ours delivers telephony sessions: it was refused, or accepted and disabled.
@@ -183,7 +190,7 @@ impl Keeper {
         kept.is_none_or(|one| one.disabled.iter().any(|(filter, _)| filter.contains("/telephony/sessions")))
     }
 
-    fn judge(&self, listed: &[Subscription], now: DateTime<Utc>) -> SubscriptionState {
+    fn status_of(&self, listed: &[Subscription], now: DateTime<Utc>) -> SubscriptionState {
         let id = self.verification.subscription_id.as_deref();
         let at_ours = || listed.iter().filter(|one| one.address.as_ref() == Some(&self.address));
         // Another instance may know the id of one that it has just created.

@@ -7,26 +7,26 @@ use std::time::Instant;
 use chrono::Utc;
 use tracing::warn;
 
-use super::{App, link};
-use crate::ringcentral::subscription::{Digests, Verification};
+use super::{App, integration};
+use crate::ringcentral::subscription::{SecretDigests, WebhookSecret};
 use crate::store::StoreError;
 
 /// What deliveries must carry.
 #[derive(Default)]
-pub(super) enum Expected {
+pub(super) enum ExpectedToken {
     /// Nothing: no token was ever set or made.
     #[default]
     Anything,
     /// One of these tokens.
-    Tokens(Verification),
+    Tokens(WebhookSecret),
     /// One that has one of these digests: the store was away when we started, and this is what we remember of it.
-    Remembered(Digests),
+    Remembered(SecretDigests),
 }
 
 impl App {
     /// Whether a delivery that carries `presented` is RingCentral's. Another instance may have made a new token, so the
     /// store is asked before anyone is turned away: RingCentral gives an address up that answers 401.
-    pub async fn is_authentic(&self, presented: Option<&[u8]>) -> bool {
+    pub async fn verify_delivery(&self, presented: Option<&[u8]>) -> bool {
         if self.accepts(presented) {
             return true;
         }
@@ -41,34 +41,36 @@ impl App {
 
     /// Whether anybody on the network may forge calls: others than this machine come in, and nothing tells a delivery of
     /// RingCentral's from theirs.
-    pub fn believes_strangers(&self) -> bool {
+    pub fn accepts_unverified(&self) -> bool {
         !self.config().is_local_mode() && self.believes_everyone()
     }
 
     /// What our own deliveries must carry, for the simulator.
     pub async fn verification_token(&self) -> Option<String> {
-        if matches!(*self.expected(), Expected::Remembered(_)) {
+        if matches!(*self.expected(), ExpectedToken::Remembered(_)) {
             self.ask_for_tokens().await;
         }
         match &*self.expected() {
-            Expected::Tokens(known) => Some(known.token.clone()),
-            Expected::Anything | Expected::Remembered(_) => self.config().ringcentral.verification_token.clone(),
+            ExpectedToken::Tokens(known) => Some(known.token.clone()),
+            ExpectedToken::Anything | ExpectedToken::Remembered(_) => {
+                self.config().ringcentral.verification_token.clone()
+            }
         }
     }
 
     /// A delivery was turned away for its token.
     pub fn note_refusal(&self) {
-        self.feel(|pulse| {
-            pulse.refused += 1;
-            pulse.refused_at = Some(Utc::now());
+        self.update_status(|status| {
+            status.refused += 1;
+            status.refused_at = Some(Utc::now());
         });
     }
 
     /// From now on deliveries carry one of these, also for a start while the database is away. `None` changes nothing.
-    pub(super) async fn expect(&self, known: Option<Verification>) -> Result<(), StoreError> {
-        let digests = known.as_ref().map(Digests::of).unwrap_or_default();
+    pub(super) async fn expect(&self, known: Option<WebhookSecret>) -> Result<(), StoreError> {
+        let digests = known.as_ref().map(SecretDigests::of).unwrap_or_default();
         if let Some(known) = known {
-            let tokens = Expected::Tokens(known);
+            let tokens = ExpectedToken::Tokens(known);
             *self.0.expected.write().expect("nobody panics while holding what is expected") = tokens;
         }
         match (&self.0.spool, &self.0.config.mongodb) {
@@ -78,11 +80,11 @@ impl App {
     }
 
     /// The store is away: deliveries carry what this machine remembers, or what the settings say.
-    pub(super) fn expect_remembered(&self, mut digests: Digests) {
+    pub(super) fn expect_remembered(&self, mut digests: SecretDigests) {
         self.config().ringcentral.verification_token.iter().for_each(|token| digests.add(token));
         // Where the subscription is ours, what carries no token is forged also while we do not know the token.
-        if !digests.0.is_empty() || link::makes_its_token(self.config()) {
-            let remembered = Expected::Remembered(digests);
+        if !digests.0.is_empty() || integration::makes_its_token(self.config()) {
+            let remembered = ExpectedToken::Remembered(digests);
             *self.0.expected.write().expect("nobody panics while holding what is expected") = remembered;
         }
     }
@@ -96,14 +98,14 @@ impl App {
             return;
         }
         *asked = Instant::now();
-        if let Ok(Some(known)) = link::own_verification(&self.0.config, &self.0.store).await {
+        if let Ok(Some(known)) = integration::own_verification(&self.0.config, &self.0.store).await {
             self.learn_tokens(known).await;
         }
     }
 
     /// The store knows these tokens.
-    pub(super) async fn learn_tokens(&self, known: Verification) {
-        let is_news = !matches!(&*self.expected(), Expected::Tokens(old) if *old == known);
+    pub(super) async fn learn_tokens(&self, known: WebhookSecret) {
+        let is_news = !matches!(&*self.expected(), ExpectedToken::Tokens(old) if *old == known);
         if is_news && let Err(cause) = self.expect(Some(known)).await {
             warn!(error = &cause as &dyn std::error::Error, "the verification token could not be remembered");
         }
@@ -111,14 +113,14 @@ impl App {
 
     fn accepts(&self, presented: Option<&[u8]>) -> bool {
         match (&*self.expected(), presented) {
-            (Expected::Anything, _) => true,
-            (Expected::Tokens(known), Some(presented)) => known.accepts(presented),
-            (Expected::Remembered(known), Some(presented)) => known.accepts(presented),
+            (ExpectedToken::Anything, _) => true,
+            (ExpectedToken::Tokens(known), Some(presented)) => known.accepts(presented),
+            (ExpectedToken::Remembered(known), Some(presented)) => known.accepts(presented),
             (_, None) => false,
         }
     }
 
-    fn expected(&self) -> RwLockReadGuard<'_, Expected> {
+    fn expected(&self) -> RwLockReadGuard<'_, ExpectedToken> {
         self.0.expected.read().expect("nobody panics while holding what is expected")
     }
 }

@@ -9,9 +9,9 @@ use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 use mongodb::options::{ClientOptions, FullDocumentType};
 
-use super::mongo::{DISMISSALS, dismissal, extended, fields, from_document, id_text, is_unauthorized, raw_id};
-use super::{Result, StoreError};
+use super::{DISMISSALS, dismissal, extended, fields, from_document, id_text, is_unauthorized, raw_id};
 use crate::call::Call;
+use crate::store::{Result, StoreError};
 
 /// A server that is no replica set says so by this code.
 pub(super) const NO_REPLICA_SET: i32 = 40573;
@@ -20,7 +20,7 @@ const CALLS: &str = "active_calls";
 
 /// Changes of `active_calls`, and dismissals, on a connection of their own: the stream holds one for as long as it lives, and writes
 /// must not wait for it.
-pub struct Watch {
+pub struct CallChangeStream {
     changes: ChangeStream<ChangeStreamEvent<Document>>,
     since: Option<Timestamp>,
     _client: Client,
@@ -28,7 +28,7 @@ pub struct Watch {
 
 /// Something that happened to an active call.
 #[derive(Debug)]
-pub struct Seen {
+pub struct ChangeEvent {
     /// Which, in the forms that its id may have as a text.
     pub names: [String; 2],
     id: Bson,
@@ -41,17 +41,17 @@ pub struct Seen {
     /// When, by the database's own clock: the same to every instance, and growing with each change.
     pub at: Option<u64>,
     /// The same by the clock on its wall, for measuring; MongoDB tells it since 6.0.
-    pub told_after: Option<Duration>,
+    pub lag: Option<Duration>,
 }
 
-impl Seen {
+impl ChangeEvent {
     /// Whether this happened to the document of `call`.
     pub fn is_of(&self, call: &Call) -> bool {
         raw_id(call) == self.id
     }
 }
 
-impl Watch {
+impl CallChangeStream {
     /// Begins to watch; `None` where the server is no replica set and only polling helps.
     pub(super) async fn open(options: ClientOptions, database: &str) -> Result<Option<Self>> {
         let client = Client::with_options(options)?;
@@ -83,33 +83,33 @@ impl Watch {
 
     /// Waits for the next change. An error ends the stream: a new one starts at now, because retrying a lost position
     /// would fail for ever, and what lies between is read from the collection.
-    pub async fn next(&mut self) -> Result<Seen> {
+    pub async fn next(&mut self) -> Result<ChangeEvent> {
         loop {
             let change = self.changes.next().await.ok_or(StoreError::Closed)??;
             let id = change.document_key.as_ref().and_then(|key| key.get("_id")).cloned().unwrap_or(Bson::Null);
             let names = [id_text(Some(&id)), extended(&id)];
             let at = change.cluster_time.map(cluster_time);
-            let told_after = change.wall_time.map(|at| at.to_system_time()).and_then(|at| at.elapsed().ok());
+            let lag = change.wall_time.map(|at| at.to_system_time()).and_then(|at| at.elapsed().ok());
             let updated = change.update_description.map(|update| update.updated_fields);
             let rev = updated.as_ref().or(change.full_document.as_ref()).map_or(0, rev);
             if change.ns.as_ref().and_then(|ns| ns.coll.as_deref()) == Some(DISMISSALS) {
                 let Some(dismissal) = change.full_document.as_ref().and_then(dismissal) else { continue };
                 let (names, dismissed_by) = ([dismissal.call_id, String::new()], Some(dismissal.viewer));
-                return Ok(Seen { names, id, call: None, dismissed_by, rev: None, at, told_after });
+                return Ok(ChangeEvent { names, id, call: None, dismissed_by, rev: None, at, lag });
             }
             match change.operation_type {
                 OperationType::Insert | OperationType::Replace | OperationType::Update => {
                     match change.full_document.map(from_document) {
                         Some(Ok(call)) => {
                             let (call, dismissed_by, rev) = (Some(Box::new(call)), None, Some(rev));
-                            return Ok(Seen { names, id, call, dismissed_by, rev, at, told_after });
+                            return Ok(ChangeEvent { names, id, call, dismissed_by, rev, at, lag });
                         }
                         // Changed and deleted before the lookup, or no call at all, which the poll sets aside.
                         Some(Err(_)) | None => continue,
                     }
                 }
                 OperationType::Delete => {
-                    return Ok(Seen { names, id, call: None, dismissed_by: None, rev: None, at, told_after });
+                    return Ok(ChangeEvent { names, id, call: None, dismissed_by: None, rev: None, at, lag });
                 }
                 // The collection was dropped or renamed: this stream tells no more.
                 OperationType::Invalidate

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-use super::client_address::household;
+use super::client_address::client_key;
 use crate::hub::MOST_VIEWERS;
 
 /// What a process holds beside connections: the database's, the spool, files, the log.
@@ -25,31 +25,31 @@ pub const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
 /// How many connections there is room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct ConnectionCapacity {
     /// In all.
     pub connections: usize,
     /// How many of these may be viewers.
     pub viewers: usize,
 }
 
-impl Room {
+impl ConnectionCapacity {
     /// Asks for as many file descriptors as the system allows, and says in the log if these are too few.
     pub fn make() -> Self {
         let limit = getrlimit(Resource::Nofile);
         // Where this is forbidden, what there is must do.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
         let descriptors = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
-        let (room, wanted) = (Self::with(descriptors), Self::with(usize::MAX));
-        if room != wanted {
+        let (capacity, wanted) = (Self::with(descriptors), Self::with(usize::MAX));
+        if capacity != wanted {
             warn!(
                 descriptors,
-                viewers = room.viewers,
+                viewers = capacity.viewers,
                 "too few file descriptors for {MOST_VIEWERS} viewers; raise the hard limit to {} (LimitNOFILE in systemd, \
                  --ulimit nofile in Docker)",
                 wanted.connections + OWN_DESCRIPTORS,
             );
         }
-        room
+        capacity
     }
 
     fn with(descriptors: usize) -> Self {
@@ -63,41 +63,41 @@ impl Room {
 
 /// Counts who is connected. Cheap to clone.
 #[derive(Clone)]
-pub struct Door(Arc<Counts>);
+pub struct ConnectionLimiter(Arc<Counts>);
 
 struct Counts {
     most: usize,
     proxies: Vec<IpNet>,
-    inside: AtomicUsize,
+    permit: AtomicUsize,
     by_address: Mutex<ByAddress>,
 }
 
 #[derive(Default)]
 struct ByAddress {
-    inside: HashMap<IpAddr, usize>,
+    permit: HashMap<IpAddr, usize>,
     warned_at: Option<Instant>,
 }
 
 /// One connection's place, given back when dropped.
-pub struct Inside {
-    door: Door,
+pub struct ConnectionPermit {
+    limiter: ConnectionLimiter,
     address: Option<IpAddr>,
 }
 
-impl Door {
+impl ConnectionLimiter {
     /// Lets so many in. Many clients come through each of these proxies.
-    pub fn new(room: Room, proxies: &[IpNet]) -> Self {
-        let (most, proxies) = (room.connections, proxies.to_vec());
-        Self(Arc::new(Counts { most, proxies, inside: AtomicUsize::new(0), by_address: Mutex::default() }))
+    pub fn new(capacity: ConnectionCapacity, proxies: &[IpNet]) -> Self {
+        let (most, proxies) = (capacity.connections, proxies.to_vec());
+        Self(Arc::new(Counts { most, proxies, permit: AtomicUsize::new(0), by_address: Mutex::default() }))
     }
 
     /// A place for a connection from this address; `None` when it must be closed at once.
-    pub fn enter(&self, peer: IpAddr) -> Option<Inside> {
-        let in_all = self.0.inside.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut place = Inside { door: self.clone(), address: None };
+    pub fn enter(&self, peer: IpAddr) -> Option<ConnectionPermit> {
+        let in_all = self.0.permit.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut place = ConnectionPermit { limiter: self.clone(), address: None };
         let mut by_address = self.by_address();
         let address = self.one_of_many(peer);
-        let from_there = address.map_or(0, |address| by_address.inside.get(&address).copied().unwrap_or(0));
+        let from_there = address.map_or(0, |address| by_address.permit.get(&address).copied().unwrap_or(0));
         if in_all > self.0.most || from_there >= MOST_FROM_ONE_ADDRESS {
             if by_address.warned_at.is_none_or(|at| at.elapsed() > WARNING_PAUSE) {
                 by_address.warned_at = Some(Instant::now());
@@ -107,7 +107,7 @@ impl Door {
             return None;
         }
         if let Some(address) = address {
-            *by_address.inside.entry(address).or_default() += 1;
+            *by_address.permit.entry(address).or_default() += 1;
             place.address = Some(address);
         }
         drop(by_address);
@@ -118,7 +118,7 @@ impl Door {
     fn one_of_many(&self, peer: IpAddr) -> Option<IpAddr> {
         let peer = peer.to_canonical();
         let is_many = peer.is_loopback() || self.0.proxies.iter().any(|proxy| proxy.contains(&peer));
-        (!is_many).then(|| household(peer))
+        (!is_many).then(|| client_key(peer))
     }
 
     fn by_address(&self) -> MutexGuard<'_, ByAddress> {
@@ -126,15 +126,15 @@ impl Door {
     }
 }
 
-impl Drop for Inside {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.door.0.inside.fetch_sub(1, Ordering::Relaxed);
+        self.limiter.0.permit.fetch_sub(1, Ordering::Relaxed);
         if let Some(address) = self.address {
-            let mut by_address = self.door.by_address();
-            if let Some(count) = by_address.inside.get_mut(&address) {
+            let mut by_address = self.limiter.by_address();
+            if let Some(count) = by_address.permit.get_mut(&address) {
                 *count -= 1;
                 if *count == 0 {
-                    by_address.inside.remove(&address);
+                    by_address.permit.remove(&address);
                 }
             }
         }
@@ -145,43 +145,46 @@ impl Drop for Inside {
 mod tests {
     use super::*;
 
-    fn fill(door: &Door, addresses: impl Iterator<Item = &'static str>) -> Vec<Option<Inside>> {
-        addresses.map(|address| door.enter(address.parse().unwrap())).collect()
+    fn fill(
+        limiter: &ConnectionLimiter,
+        addresses: impl Iterator<Item = &'static str>,
+    ) -> Vec<Option<ConnectionPermit>> {
+        addresses.map(|address| limiter.enter(address.parse().unwrap())).collect()
     }
 
     #[test]
     fn few_descriptors_are_shared_and_webhooks_keep_some() {
-        assert_eq!(Room::with(usize::MAX), Room { connections: 19_500, viewers: 18_000 });
-        assert_eq!(Room::with(20_000), Room::with(usize::MAX));
-        assert_eq!(Room::with(10_000), Room { connections: 9_500, viewers: 8_000 });
-        assert_eq!(Room::with(1_024), Room { connections: 768, viewers: 512 });
+        assert_eq!(ConnectionCapacity::with(usize::MAX), ConnectionCapacity { connections: 19_500, viewers: 18_000 });
+        assert_eq!(ConnectionCapacity::with(20_000), ConnectionCapacity::with(usize::MAX));
+        assert_eq!(ConnectionCapacity::with(10_000), ConnectionCapacity { connections: 9_500, viewers: 8_000 });
+        assert_eq!(ConnectionCapacity::with(1_024), ConnectionCapacity { connections: 768, viewers: 512 });
     }
 
     #[test]
     fn one_address_cannot_take_every_place() {
-        let door = Door::new(Room::with(usize::MAX), &[]);
-        let mut places = fill(&door, std::iter::repeat_n("203.0.113.7", MOST_FROM_ONE_ADDRESS));
+        let limiter = ConnectionLimiter::new(ConnectionCapacity::with(usize::MAX), &[]);
+        let mut places = fill(&limiter, std::iter::repeat_n("203.0.113.7", MOST_FROM_ONE_ADDRESS));
         assert!(places.iter().all(Option::is_some));
-        assert!(door.enter("203.0.113.7".parse().unwrap()).is_none());
-        assert!(door.enter("::ffff:203.0.113.7".parse().unwrap()).is_none(), "the same, spelled differently");
-        assert!(door.enter("203.0.113.8".parse().unwrap()).is_some());
+        assert!(limiter.enter("203.0.113.7".parse().unwrap()).is_none());
+        assert!(limiter.enter("::ffff:203.0.113.7".parse().unwrap()).is_none(), "the same, spelled differently");
+        assert!(limiter.enter("203.0.113.8".parse().unwrap()).is_some());
         places.pop();
-        assert!(door.enter("203.0.113.7".parse().unwrap()).is_some(), "a place was given back");
+        assert!(limiter.enter("203.0.113.7".parse().unwrap()).is_some(), "a place was given back");
         drop(places);
-        assert!(door.by_address().inside.is_empty());
-        let _places = fill(&door, std::iter::repeat_n("2001:db8::1", MOST_FROM_ONE_ADDRESS));
-        assert!(door.enter("2001:db8::2".parse().unwrap()).is_none(), "the same household");
-        assert!(door.enter("2001:db8:0:1::1".parse().unwrap()).is_some());
+        assert!(limiter.by_address().permit.is_empty());
+        let _places = fill(&limiter, std::iter::repeat_n("2001:db8::1", MOST_FROM_ONE_ADDRESS));
+        assert!(limiter.enter("2001:db8::2".parse().unwrap()).is_none(), "the same client_key");
+        assert!(limiter.enter("2001:db8:0:1::1".parse().unwrap()).is_some());
     }
 
     #[test]
     fn whoever_comes_through_a_proxy_is_counted_in_all_only() {
-        let door = Door::new(Room::with(usize::MAX), &["10.0.0.0/8".parse().unwrap()]);
-        let most = Room::with(usize::MAX).connections;
-        let places = fill(&door, ["127.0.0.1", "10.1.2.3"].into_iter().cycle().take(most));
+        let limiter = ConnectionLimiter::new(ConnectionCapacity::with(usize::MAX), &["10.0.0.0/8".parse().unwrap()]);
+        let most = ConnectionCapacity::with(usize::MAX).connections;
+        let places = fill(&limiter, ["127.0.0.1", "10.1.2.3"].into_iter().cycle().take(most));
         assert!(places.iter().all(Option::is_some));
-        assert!(door.enter("127.0.0.1".parse().unwrap()).is_none());
+        assert!(limiter.enter("127.0.0.1".parse().unwrap()).is_none());
         drop(places);
-        assert!(door.enter("127.0.0.1".parse().unwrap()).is_some());
+        assert!(limiter.enter("127.0.0.1".parse().unwrap()).is_some());
     }
 }

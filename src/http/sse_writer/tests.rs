@@ -11,35 +11,39 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::call::{Call, Status};
-use crate::http::door::{Door, Room};
-use crate::hub::{Naming, Sees, Viewer};
-use crate::metrics::Standing;
+use crate::http::connection_limit::{ConnectionCapacity, ConnectionLimiter};
+use crate::hub::{EventNames, Scope, Viewer};
+use crate::metrics::GaugeSnapshot;
 
 /// Longer than any test takes.
 const LONG: Range<Duration> = STALLED.saturating_mul(10)..STALLED.saturating_mul(11);
 
-fn room_for(viewers: usize) -> (Hub, Door) {
-    (Hub::new(Arc::default()), Door::new(Room { connections: viewers, viewers }, &[]))
+fn room_for(viewers: usize) -> (Hub, ConnectionLimiter) {
+    (Hub::new(Arc::default()), ConnectionLimiter::new(ConnectionCapacity { connections: viewers, viewers }, &[]))
 }
 
 /// Rows in the test's own runtime, whose clock it may hold.
-fn writers_for(hub: Hub, pace: Duration, lifetime: Range<Duration>) -> Writers {
-    let begin = |_, row| {
-        tokio::spawn(row);
+fn writers_for(hub: Hub, pace: Duration, lifetime: Range<Duration>) -> SseWriters {
+    let begin = |_, writer| {
+        tokio::spawn(writer);
         Ok(())
     };
-    Writers::with(hub, pace, lifetime, begin).unwrap()
+    SseWriters::with(hub, pace, lifetime, begin).unwrap()
 }
 
 /// The browser's end of a stream.
-async fn stream(hub: &Hub, door: &Door, writers: &Writers) -> TcpStream {
+async fn stream(hub: &Hub, limiter: &ConnectionLimiter, writers: &SseWriters) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let browser = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (socket, peer) = listener.accept().await.unwrap();
-    let viewer = Viewer { id: "admin".into(), sees: Sees::All, until: None };
-    let (cursor, [bytes, rest]) = hub.open(viewer, Naming::Named, None).unwrap();
+    let viewer = Viewer { id: "admin".into(), scope: Scope::All, until: None };
+    let (cursor, [bytes, rest]) = hub.open(viewer, EventNames::Typed, None).unwrap();
     let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    writers.seat(socket, Opening { cursor, bytes, rest, visit: None, place }, door.enter(peer.ip()).unwrap());
+    writers.accept(
+        socket,
+        StreamHandoff { cursor, bytes, rest, session_handle: None, place },
+        limiter.enter(peer.ip()).unwrap(),
+    );
     browser
 }
 
@@ -63,9 +67,9 @@ async fn read_until(browser: &mut TcpStream, told: &mut String, what: &str) {
 
 #[tokio::test]
 async fn a_stream_that_grew_old_ends_without_an_error_and_gives_its_places_back() {
-    let (hub, door) = room_for(1);
+    let (hub, limiter) = room_for(1);
     let writers = writers_for(hub.clone(), BEAT, Duration::ZERO..BEAT);
-    let mut browser = stream(&hub, &door, &writers).await;
+    let mut browser = stream(&hub, &limiter, &writers).await;
     let mut told = String::new();
     browser.read_to_string(&mut told).await.unwrap();
     let (before, last) = told.trim_end().rsplit_once("\n\n").unwrap();
@@ -73,15 +77,15 @@ async fn a_stream_that_grew_old_ends_without_an_error_and_gives_its_places_back(
     let retry: u64 = last.strip_prefix("retry: ").unwrap().parse().unwrap();
     assert!(retry < 1_000, "a call that rings meanwhile waits: {retry} ms");
     assert_eq!(hub.viewers(), 0);
-    assert!(door.enter(browser.local_addr().unwrap().ip()).is_some());
+    assert!(limiter.enter(browser.local_addr().unwrap().ip()).is_some());
 }
 
 #[tokio::test]
 async fn whoever_reads_nothing_for_a_while_starts_over_and_the_others_notice_nothing() {
-    let (hub, door) = room_for(2);
+    let (hub, limiter) = room_for(2);
     let writers = writers_for(hub.clone(), BEAT, LONG);
-    let mut stalled = stream(&hub, &door, &writers).await;
-    let mut healthy = stream(&hub, &door, &writers).await;
+    let mut stalled = stream(&hub, &limiter, &writers).await;
+    let mut healthy = stream(&hub, &limiter, &writers).await;
     let mut told = String::new();
     // Far more than both ends keep of a line that nobody reads, and more than the log holds.
     for rev in 1..=6_000 {
@@ -99,21 +103,21 @@ async fn whoever_reads_nothing_for_a_while_starts_over_and_the_others_notice_not
 
 #[tokio::test]
 async fn what_was_told_to_nobody_is_not_measured_when_somebody_comes() {
-    let (hub, door) = room_for(1);
+    let (hub, limiter) = room_for(1);
     let writers = writers_for(hub.clone(), BEAT, LONG);
     let heard = |id: &str| {
         let call = Call::new(id.into(), id.into(), DateTime::UNIX_EPOCH);
         hub.publish(Call { rev: 1, status: Status::Ringing, ..call }, Some(std::time::Instant::now()));
     };
     heard("before");
-    let (mut browser, mut told) = (stream(&hub, &door, &writers).await, String::new());
+    let (mut browser, mut told) = (stream(&hub, &limiter, &writers).await, String::new());
     read_until(&mut browser, &mut told, r#""id":"before""#).await;
     heard("since");
     read_until(&mut browser, &mut told, r#""id":"since""#).await;
     let count = "caller_popup_webhook_pushed_seconds_count ";
     let measured = async {
         loop {
-            let metrics = hub.metrics().text(&Standing::default());
+            let metrics = hub.metrics().text(&GaugeSnapshot::default());
             match metrics.lines().find_map(|line| line.strip_prefix(count)) {
                 Some("0") => sleep(BEAT / 10).await,
                 measured => return measured.map(str::to_owned),
@@ -126,9 +130,9 @@ async fn what_was_told_to_nobody_is_not_measured_when_somebody_comes() {
 /// The clock jumps whenever everyone waits for it.
 #[tokio::test(start_paused = true)]
 async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
-    let (hub, door) = room_for(1);
+    let (hub, limiter) = room_for(1);
     let writers = writers_for(hub.clone(), BEAT, LONG);
-    let _browser = stream(&hub, &door, &writers).await;
+    let _browser = stream(&hub, &limiter, &writers).await;
     let start = Instant::now();
     for rev in 1..=10_000 {
         publish(&hub, rev);
@@ -147,9 +151,9 @@ async fn whoever_reads_nothing_for_half_a_minute_is_closed() {
 /// The clock jumps whenever everyone waits for it.
 #[tokio::test(start_paused = true)]
 async fn whoever_breaks_off_while_they_stand_still_is_told_nothing_more() {
-    let (hub, door) = room_for(1);
+    let (hub, limiter) = room_for(1);
     let writers = writers_for(hub.clone(), LONGEST_SILENCE, LONG);
-    let browser = stream(&hub, &door, &writers).await;
+    let browser = stream(&hub, &limiter, &writers).await;
     for rev in 1..=10_000 {
         publish(&hub, rev);
         if rev % 100 == 0 {
@@ -163,7 +167,7 @@ async fn whoever_breaks_off_while_they_stand_still_is_told_nothing_more() {
     let start = Instant::now();
     while hub.viewers() > 0 {
         sleep(BEAT).await;
-        assert!(start.elapsed() < BEAT * 5, "it keeps its seat");
+        assert!(start.elapsed() < BEAT * 5, "it keeps its connection");
     }
     assert_eq!(hub.metrics().deliveries.get(), told, "what it missed was put together for nobody");
 }
@@ -171,9 +175,9 @@ async fn whoever_breaks_off_while_they_stand_still_is_told_nothing_more() {
 /// The clock jumps whenever everyone waits for it.
 #[tokio::test(start_paused = true)]
 async fn whoever_reads_drop_by_drop_is_closed_when_their_time_is_over() {
-    let (hub, door) = room_for(1);
+    let (hub, limiter) = room_for(1);
     let writers = writers_for(hub.clone(), BEAT, Duration::ZERO..BEAT);
-    let mut browser = stream(&hub, &door, &writers).await;
+    let mut browser = stream(&hub, &limiter, &writers).await;
     socket2::SockRef::from(&browser).set_recv_buffer_size(SEND_BUFFER).unwrap();
     // Far more than both ends keep of a line, and than is read of it here.
     let call = Call::new("a".into(), "s".into(), DateTime::UNIX_EPOCH);
@@ -193,11 +197,11 @@ async fn whoever_reads_drop_by_drop_is_closed_when_their_time_is_over() {
 async fn heartbeats_are_spread_over_the_pace() {
     const TURNS: u32 = 10;
     let viewers = 4 * TURNS as usize;
-    let (hub, door) = room_for(viewers);
+    let (hub, limiter) = room_for(viewers);
     let writers = writers_for(hub.clone(), BEAT * TURNS, LONG);
     let mut browsers = Vec::new();
     for _ in 0..viewers {
-        browsers.push(stream(&hub, &door, &writers).await);
+        browsers.push(stream(&hub, &limiter, &writers).await);
     }
     let start = Instant::now();
     let beats = browsers.into_iter().map(async |mut browser| {

@@ -17,7 +17,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::info;
 
-use super::{Result, StoreError};
+use crate::store::{Result, StoreError};
 
 /// Why a file is not opened.
 const NEWER: &str =
@@ -38,7 +38,7 @@ const STEPS_AT_A_TIME: i32 = 4_000;
 
 /// The file. Cheap to clone.
 #[derive(Clone)]
-pub struct File {
+pub struct Database {
     writer: mpsc::Sender<Box<dyn Write>>,
     short_reads: Arc<Readers>,
     long_reads: Arc<Readers>,
@@ -53,21 +53,21 @@ struct Readers {
 /// What somebody wants written, and waits for.
 trait Write: Send {
     /// Writes inside a transaction. Runs again if that transaction comes to nothing.
-    fn run(&mut self, db: &Connection) -> Worked;
+    fn run(&mut self, db: &Connection) -> DidWork;
     /// Answers whoever waits: with what the last run came to if that is on disk, else with an error.
     fn answer(self: Box<Self>, committed: bool);
 }
 
-type Worked = bool;
+type DidWork = bool;
 
-struct Job<T, W> {
+struct WriteJob<T, W> {
     work: W,
     result: Option<rusqlite::Result<T>>,
     answer: oneshot::Sender<Result<T>>,
 }
 
-impl<T: Send, W: FnMut(&Connection) -> rusqlite::Result<T> + Send> Write for Job<T, W> {
-    fn run(&mut self, db: &Connection) -> Worked {
+impl<T: Send, W: FnMut(&Connection) -> rusqlite::Result<T> + Send> Write for WriteJob<T, W> {
+    fn run(&mut self, db: &Connection) -> DidWork {
         self.result.insert((self.work)(db)).is_ok()
     }
 
@@ -82,11 +82,11 @@ impl<T: Send, W: FnMut(&Connection) -> rusqlite::Result<T> + Send> Write for Job
     }
 }
 
-impl File {
+impl Database {
     /// Opens or creates the file at `path`, and brings it to the newest of these migrations. Fails for a file of a newer version.
     pub fn open(path: &Path, migrations: &[&str]) -> Result<Self> {
         // The folder's error is SQLite's own "unable to open database file", which names the path.
-        super::private::prepare(path);
+        crate::store::private::prepare(path);
         let mut connection = connect(path)?;
         migrate(&mut connection, migrations)?;
         let (short_reads, long_reads) = (Readers::open(path, 1)?, Readers::open(path, LONG_READS_AT_ONCE)?);
@@ -112,7 +112,7 @@ impl File {
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        self.writer.send(Box::new(Job { work, result: None, answer })).await.map_err(|_| StoreError::Closed)?;
+        self.writer.send(Box::new(WriteJob { work, result: None, answer })).await.map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -270,15 +270,15 @@ mod tests {
 
     const WORDS: &str = "CREATE TABLE words (word TEXT UNIQUE) STRICT;";
 
-    fn file(folder: &tempfile::TempDir) -> File {
-        File::open(&folder.path().join("file"), &[WORDS]).unwrap()
+    fn file(folder: &tempfile::TempDir) -> Database {
+        Database::open(&folder.path().join("file"), &[WORDS]).unwrap()
     }
 
-    async fn put(file: &File, word: &'static str) -> Result<usize> {
+    async fn put(file: &Database, word: &'static str) -> Result<usize> {
         file.write(move |db| db.execute("INSERT INTO words VALUES (?1)", [word])).await
     }
 
-    async fn words(file: &File) -> Vec<String> {
+    async fn words(file: &Database) -> Vec<String> {
         let read = |db: &Connection| {
             let mut all = db.prepare("SELECT word FROM words ORDER BY word")?;
             all.query_map([], |row| row.get(0))?.collect()
@@ -316,7 +316,7 @@ mod tests {
         let file = file(&folder);
         let (end, until) = std::sync::mpsc::channel::<()>();
         let until = Arc::new(Mutex::new(until));
-        let long = |file: File| {
+        let long = |file: Database| {
             let until = until.clone();
             tokio::spawn(async move {
                 file.read_at_length(move |_| Ok(until.lock().unwrap().recv().is_ok())).await.unwrap()
@@ -336,12 +336,14 @@ mod tests {
         let path = folder.path().join("file");
         let (broken, whole) =
             ("CREATE TABLE more (a TEXT); CREATE TABLE words (b TEXT);", "CREATE TABLE more (a TEXT);");
-        assert!(File::open(&path, &[WORDS, broken]).is_err());
+        assert!(Database::open(&path, &[WORDS, broken]).is_err());
         let version = |db: &Connection| db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(version(&Connection::open(&path).unwrap()), 1);
-        File::open(&path, &[WORDS, whole]).unwrap();
+        Database::open(&path, &[WORDS, whole]).unwrap();
         assert_eq!(version(&Connection::open(&path).unwrap()), 2);
-        let Err(StoreError::Schema(sentence)) = File::open(&path, &[WORDS]) else { panic!("a newer file was opened") };
+        let Err(StoreError::Schema(sentence)) = Database::open(&path, &[WORDS]) else {
+            panic!("a newer file was opened")
+        };
         assert_eq!(sentence, NEWER);
     }
 }

@@ -10,9 +10,9 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use crate::app::App;
-use crate::http::client_address::household;
+use crate::http::client_address::client_key;
 use crate::http::error::ApiError;
-use crate::http::tally::Tally;
+use crate::http::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 
 /// Wrong tokens of one client. An office whose token was replaced shares an address, and its dashboards try again.
@@ -47,17 +47,17 @@ pub enum Credential {
 }
 
 /// Counts wrong credentials.
-pub struct Guesses {
+pub struct FailedAttempts {
     metrics: Arc<Metrics>,
     tokens: Budgets,
     sign_ins: Budgets,
-    logged: Tally,
-    failures: Tally,
+    logged: LogThrottle,
+    failures: LogThrottle,
 }
 
 /// A sign-in under way. It counts against its address until dropped, or longer when its code was [wrong](Self::was_wrong).
 pub struct Attempt<'a> {
-    guesses: &'a Guesses,
+    failed_attempts: &'a FailedAttempts,
     address: IpAddr,
     wrong: bool,
 }
@@ -82,13 +82,13 @@ struct Budget {
     under_way: u32,
 }
 
-impl Guesses {
+impl FailedAttempts {
     /// Nothing was wrong yet.
     pub fn new(app: &App) -> Self {
         let metrics = app.metrics().clone();
         let tokens = Budgets::of(WRONG_TOKENS, TOKENS_RECOVER);
         let sign_ins = Budgets::of(WRONG_CODES, CODES_RECOVER);
-        Self { metrics, tokens, sign_ins, logged: Tally::default(), failures: Tally::default() }
+        Self { metrics, tokens, sign_ins, logged: LogThrottle::default(), failures: LogThrottle::default() }
     }
 
     /// A wrong credential from this address: `refusal`, or 429 when there were many.
@@ -106,7 +106,7 @@ impl Guesses {
         let patience = Instant::now() + LONGEST_TURN;
         loop {
             if self.sign_ins.begin(address) {
-                return Some(Attempt { guesses: self, address, wrong: false });
+                return Some(Attempt { failed_attempts: self, address, wrong: false });
             }
             if !self.sign_ins.is_under_way(address) || Instant::now() > patience {
                 return None;
@@ -151,7 +151,7 @@ impl Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.guesses.sign_ins.end(self.address, self.wrong);
+        self.failed_attempts.sign_ins.end(self.address, self.wrong);
     }
 }
 
@@ -174,7 +174,7 @@ impl Budgets {
         let (now, mut left) = (Instant::now(), self.left());
         self.sweep(&mut left, now);
         let full = Budget { left: self.most, at: now, under_way: 0 };
-        let budget = left.by_address.entry(household(address)).or_insert(full);
+        let budget = left.by_address.entry(client_key(address)).or_insert(full);
         budget.left = self.recovered(budget, now);
         budget.at = now;
         let may = budget.left >= 1.0;
@@ -186,14 +186,14 @@ impl Budgets {
     }
 
     fn end(&self, address: IpAddr, wrong: bool) {
-        if let Some(budget) = self.left().by_address.get_mut(&household(address)) {
+        if let Some(budget) = self.left().by_address.get_mut(&client_key(address)) {
             budget.under_way = budget.under_way.saturating_sub(1);
             budget.left = (budget.left + if wrong { 0.0 } else { 1.0 }).min(self.most);
         }
     }
 
     fn is_under_way(&self, address: IpAddr) -> bool {
-        self.left().by_address.get(&household(address)).is_some_and(|budget| budget.under_way > 0)
+        self.left().by_address.get(&client_key(address)).is_some_and(|budget| budget.under_way > 0)
     }
 
     fn recovered(&self, budget: &Budget, now: Instant) -> f64 {

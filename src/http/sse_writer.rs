@@ -2,12 +2,12 @@
 //!
 //! A stream through hyper's body costs a task, two 8 KiB buffers and about 4 µs more a frame than the bytes need. So the
 //! accept loop takes the socket over from hyper after the request's head ([`super::serve`]), and from then on a viewer
-//! is a [`Seat`]: a socket, a cursor into the hub's log and whatever the socket did not take yet. A thread wakes when the
-//! log grows, asks the hub once for a batch of seats, and writes; nearly always everyone gets the same bytes. They are
+//! is a [`Connection`]: a socket, a cursor into the hub's log and whatever the socket did not take yet. A thread wakes when the
+//! log grows, asks the hub once for a batch of connections, and writes; nearly always everyone gets the same bytes. They are
 //! threads of their own, and no tasks among the others, so that writing to ten thousand sockets holds up no webhook, and a
 //! webhook in the midst of its way through the database driver holds up no popup.
 //!
-//! A socket that takes no more keeps its seat but is told nothing new until it has taken the rest, so nobody's memory
+//! A socket that takes no more keeps its connection but is sent nothing new until it has taken the rest, so nobody's memory
 //! grows; when it comes back the hub answers with the log or with `resync`. After [`STALLED`] it is closed. One that is
 //! well ends after [`LIFETIME`] and is opened anew by its viewer, who goes on where it stopped.
 
@@ -27,9 +27,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::task::TaskTracker;
 
-use super::auth::signed_out::Visit;
-use super::door::Inside;
-use crate::hub::{Cursor, Hub, Told, farewell, goodbye, intermission};
+use super::auth::revoked_sessions::SessionHandle;
+use super::connection_limit::ConnectionPermit;
+use crate::hub::{Cursor, FrameCache, Hub, farewell, goodbye, intermission};
 
 /// Seats asked for at a time: the hub is not kept from a change for longer than that takes.
 const BATCH: usize = 64;
@@ -51,10 +51,10 @@ const DRAIN: Duration = Duration::from_millis(1_000);
 
 /// Everyone who has a stream.
 #[derive(Clone)]
-pub struct Writers(Arc<Shared>);
+pub struct SseWriters(Arc<Shared>);
 
 struct Shared {
-    rows: Vec<mpsc::UnboundedSender<Arrival>>,
+    threads: Vec<mpsc::UnboundedSender<Accepted>>,
     next: AtomicUsize,
     lifetime: Range<Duration>,
     tracker: TaskTracker,
@@ -62,7 +62,7 @@ struct Shared {
 }
 
 /// A viewer with an open stream.
-pub struct Seat {
+pub struct Connection {
     socket: TcpStream,
     cursor: Cursor,
     /// What the socket has not taken yet.
@@ -74,21 +74,21 @@ pub struct Seat {
     broken: bool,
     last_word: Instant,
     old_at: Instant,
-    visit: Option<Visit>,
+    session_handle: Option<SessionHandle>,
     _place: OwnedSemaphorePermit,
-    _inside: Inside,
+    _permit: ConnectionPermit,
 }
 
-/// A viewer on their way to a row, with their socket let go by the runtime that accepted it.
-struct Arrival {
+/// A viewer on their way to a writer, with their socket let go by the runtime that accepted it.
+struct Accepted {
     socket: std::net::TcpStream,
-    opening: Opening,
-    inside: Inside,
+    handoff: StreamHandoff,
+    permit: ConnectionPermit,
     old_at: Instant,
 }
 
 /// A stream that a handler opened, on its way to a writer.
-pub struct Opening {
+pub struct StreamHandoff {
     /// Where the viewer is.
     pub cursor: Cursor,
     /// The response's head and the first frames.
@@ -96,22 +96,22 @@ pub struct Opening {
     /// More of these, which others may share.
     pub rest: Bytes,
     /// The session they came with; the stream ends with it.
-    pub visit: Option<Visit>,
+    pub session_handle: Option<SessionHandle>,
     /// One of the streams that this viewer may have.
     pub place: OwnedSemaphorePermit,
 }
 
-impl Writers {
+impl SseWriters {
     /// Starts the threads; viewers hear a heartbeat every `pace` while nothing is on their screen, and their streams last
     /// for a random time of `lifetime`. Fails where the system gives no more threads.
     pub fn start(hub: Hub, pace: Duration, lifetime: Range<Duration>) -> io::Result<Self> {
-        Self::with(hub, pace, lifetime, |number, row| {
+        Self::with(hub, pace, lifetime, |number, writer| {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            thread::Builder::new().name(format!("viewers-{number}")).spawn(move || runtime.block_on(row)).map(drop)
+            thread::Builder::new().name(format!("viewers-{number}")).spawn(move || runtime.block_on(writer)).map(drop)
         })
     }
 
-    /// The same with a runtime of the caller's choice for each row.
+    /// The same with a runtime of the caller's choice for each writer.
     fn with(
         hub: Hub,
         pace: Duration,
@@ -123,36 +123,36 @@ impl Writers {
         let (closing, _) = watch::channel(false);
         let tracker = TaskTracker::new();
         let count = thread::available_parallelism().map_or(2, |cores| cores.get().min(4) as u32);
-        let rows = (0..count)
+        let threads = (0..count)
             .map(|number| {
-                let (sender, arrivals) = mpsc::unbounded_channel();
-                let row = Row {
+                let (sender, accepted) = mpsc::unbounded_channel();
+                let writer = WriterThread {
                     number,
                     of: count,
                     hub: hub.clone(),
-                    seats: Vec::new(),
+                    connections: Vec::new(),
                     pace,
                     beat: 0,
                     measured: hub.head(),
-                    told: Told::default(),
+                    told: FrameCache::default(),
                 };
-                let row = tracker.track_future(row.run(arrivals, closing.subscribe()));
-                begin(number, Box::pin(row))?;
+                let writer = tracker.track_future(writer.run(accepted, closing.subscribe()));
+                begin(number, Box::pin(writer))?;
                 Ok(sender)
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self(Arc::new(Shared { rows, next: AtomicUsize::new(0), lifetime, tracker, closing })))
+        Ok(Self(Arc::new(Shared { threads, next: AtomicUsize::new(0), lifetime, tracker, closing })))
     }
 
     /// Hands an open stream over.
-    pub fn seat(&self, socket: TcpStream, opening: Opening, inside: Inside) {
+    pub fn accept(&self, socket: TcpStream, handoff: StreamHandoff, permit: ConnectionPermit) {
         // A system that does not let us bounds it by itself.
         let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
         let old_at = Instant::now() + rand::random_range(self.0.lifetime.clone());
         let Ok(socket) = socket.into_std() else { return };
-        let row = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.rows.len();
-        // The row ends only after it has closed every seat, and then this one is closed by being dropped.
-        let _ = self.0.rows[row].send(Arrival { socket, opening, inside, old_at });
+        let writer = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.threads.len();
+        // The writer ends only after it has closed every connection, and then this one is closed by being dropped.
+        let _ = self.0.threads[writer].send(Accepted { socket, handoff, permit, old_at });
     }
 
     /// Ends every stream, a few at a time, and returns when all have ended.
@@ -163,45 +163,45 @@ impl Writers {
     }
 }
 
-/// One thread's seats.
-struct Row {
+/// One thread's connections.
+struct WriterThread {
     number: u32,
     /// How many there are.
     of: u32,
     hub: Hub,
-    seats: Vec<Seat>,
+    connections: Vec<Connection>,
     pace: Duration,
     beat: usize,
     /// The log's position up to which latencies were observed.
     measured: u64,
-    told: Told,
+    told: FrameCache,
 }
 
-impl Row {
-    async fn run(mut self, mut arrivals: mpsc::UnboundedReceiver<Arrival>, mut closing: watch::Receiver<bool>) {
+impl WriterThread {
+    async fn run(mut self, mut accepted: mpsc::UnboundedReceiver<Accepted>, mut closing: watch::Receiver<bool>) {
         let mut head = self.hub.subscribe();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(arrival) = arrivals.recv() => {
-                    if self.seats.is_empty() {
+                Some(accepted_stream) = accepted.recv() => {
+                    if self.connections.is_empty() {
                         // What changed meanwhile reached nobody here.
                         self.measured = *head.borrow_and_update();
                     }
-                    let Ok(mut seat) = Seat::take(arrival) else { continue };
+                    let Ok(mut connection) = Connection::take(accepted_stream) else { continue };
                     // The runtime learns only now that a socket new to it can be written to.
                     tokio::task::yield_now().await;
-                    seat.flush();
-                    // What happened between the opening and now is told at once.
-                    let news = self.hub.outlook(&seat.cursor).behind;
-                    self.seats.push(seat);
+                    connection.flush();
+                    // What happened between the handoff and now is sent at once.
+                    let news = self.hub.viewer_status(&connection.cursor).behind;
+                    self.connections.push(connection);
                     if news {
-                        self.tell(self.seats.len() - 1);
+                        self.tell(self.connections.len() - 1);
                     }
                 }
-                // A row with nobody in it sleeps on: waking it for each change took a quarter of the webhooks a second.
-                changed = head.changed(), if !self.seats.is_empty() => match changed {
+                // A writer without connections sleeps on: waking it for each change took a quarter of the webhooks a second.
+                changed = head.changed(), if !self.connections.is_empty() => match changed {
                     Ok(()) => {
                         let told = *head.borrow_and_update();
                         self.tell(0);
@@ -209,30 +209,30 @@ impl Row {
                     }
                     Err(_) => break,
                 },
-                _ = beat.tick() => self.beat(),
+                _ = beat.tick() => self.tick(),
                 _ = closing.changed() => break,
             }
         }
-        while let Ok(arrival) = arrivals.try_recv() {
-            self.seats.extend(Seat::take(arrival));
+        while let Ok(accepted_stream) = accepted.try_recv() {
+            self.connections.extend(Connection::take(accepted_stream));
         }
         self.drain().await;
     }
 
-    /// Tells the news to every seat from `from` on that can take it.
+    /// Sends pending frames to every connection from `from` on that can take it.
     fn tell(&mut self, from: usize) {
         let mut news = Vec::with_capacity(BATCH);
-        for batch in self.seats[from..].chunks_mut(BATCH) {
-            let mut free: Vec<&mut Seat> = batch.iter_mut().filter(|seat| seat.is_free()).collect();
-            let cursors = free.iter_mut().map(|seat| &mut seat.cursor);
-            self.hub.news(cursors, &mut self.told, |index, frames| news.push((index, frames)));
+        for batch in self.connections[from..].chunks_mut(BATCH) {
+            let mut free: Vec<&mut Connection> = batch.iter_mut().filter(|connection| connection.is_free()).collect();
+            let cursors = free.iter_mut().map(|connection| &mut connection.cursor);
+            self.hub.pending_frames(cursors, &mut self.told, |index, frames| news.push((index, frames)));
             if news.is_empty() {
                 continue;
             }
             self.hub.metrics().deliveries.inc_by(news.len() as u64);
             let now = Instant::now();
             for (index, frames) in news.drain(..) {
-                free[index].say(frames, now);
+                free[index].write(frames, now);
             }
             // Whoever waits for this core goes first: a webhook or, on the same machine, the reader of what was written.
             // Where others keep every core busy, the last viewers wait a third longer for it.
@@ -243,51 +243,53 @@ impl Row {
     /// What was told up to here has reached the sockets; with nobody there it reached none.
     fn measure(&mut self, told: u64) {
         let from = std::mem::replace(&mut self.measured, told);
-        if !self.seats.is_empty() {
+        if !self.connections.is_empty() {
             self.hub.measure(from, told);
         }
     }
 
-    /// Looks after the seats whose turn it is; each has one turn in `pace`, so heartbeats are spread evenly. Those whose
+    /// Looks after the connections whose turn it is; each has one turn in `pace`, so heartbeats are spread evenly. Those whose
     /// sign-in has ended go at once, those who signed out when it is their turn.
-    fn beat(&mut self) {
+    fn tick(&mut self) {
         let turns = (self.pace.as_millis() / BEAT.as_millis()).max(1) as usize;
         self.beat = (self.beat + 1) % turns;
         let (now, today) = (Instant::now(), Utc::now());
         let heartbeat = self.hub.heartbeat();
         let mut revived = false;
-        for index in (0..self.seats.len()).rev() {
-            let seat = &mut self.seats[index];
-            if !seat.rest.is_empty() {
-                seat.flush();
-                revived |= seat.is_free();
+        for index in (0..self.connections.len()).rev() {
+            let connection = &mut self.connections[index];
+            if !connection.rest.is_empty() {
+                connection.flush();
+                revived |= connection.is_free();
             }
-            if index % turns == self.beat && seat.is_free() {
-                let quiet = now.duration_since(seat.last_word);
-                let outlook = self.hub.outlook(&seat.cursor);
-                if quiet + self.pace > LONGEST_SILENCE || (!outlook.has_calls && quiet >= self.pace / 2) {
-                    seat.say(heartbeat.of(&seat.cursor), now);
+            if index % turns == self.beat && connection.is_free() {
+                let quiet = now.duration_since(connection.last_word);
+                let status = self.hub.viewer_status(&connection.cursor);
+                if quiet + self.pace > LONGEST_SILENCE || (!status.has_calls && quiet >= self.pace / 2) {
+                    connection.write(heartbeat.of(&connection.cursor), now);
                 }
             }
-            let signed_out = index % turns == self.beat && seat.visit.as_ref().is_some_and(Visit::is_over);
-            if signed_out || seat.cursor.viewer().until.is_some_and(|until| until <= today) {
-                let naming = seat.cursor.naming();
-                seat.say(farewell(naming, "signed_out", "Your sign-in has ended. Sign in again to see calls."), now);
-                self.seats.swap_remove(index);
+            let signed_out =
+                index % turns == self.beat && connection.session_handle.as_ref().is_some_and(SessionHandle::is_over);
+            if signed_out || connection.cursor.viewer().until.is_some_and(|until| until <= today) {
+                let names = connection.cursor.names();
+                connection
+                    .write(farewell(names, "signed_out", "Your sign-in has ended. Sign in again to see calls."), now);
+                self.connections.swap_remove(index);
                 continue;
             }
             // Whoever reads a little now and then is never stalled, and gets no last word.
-            if seat.old_at <= now && (seat.rest.is_empty() || seat.old_at + STALLED <= now) {
-                seat.say(intermission(), now);
-                self.seats.swap_remove(index);
+            if connection.old_at <= now && (connection.rest.is_empty() || connection.old_at + STALLED <= now) {
+                connection.write(intermission(), now);
+                self.connections.swap_remove(index);
                 continue;
             }
-            let stalled = seat.stalled_since.is_some_and(|since| now.duration_since(since) > STALLED);
+            let stalled = connection.stalled_since.is_some_and(|since| now.duration_since(since) > STALLED);
             if stalled {
                 self.hub.metrics().stalled.inc();
             }
-            if stalled || seat.broken || (index % turns == self.beat && seat.has_left()) {
-                self.seats.swap_remove(index);
+            if stalled || connection.broken || (index % turns == self.beat && connection.has_left()) {
+                self.connections.swap_remove(index);
             }
         }
         // Those who stood still and can take something again have missed what was told meanwhile.
@@ -299,21 +301,21 @@ impl Row {
     /// Says farewell to everyone, spread over [`DRAIN`].
     async fn drain(mut self) {
         let start = Instant::now();
-        let count = self.seats.len() as u32 * self.of;
-        // The rows take turns, so a few are spread as well as many.
-        for (turn, mut seat) in (self.number..).step_by(self.of as usize).zip(self.seats.drain(..)) {
+        let count = self.connections.len() as u32 * self.of;
+        // The threads take turns, so a few are spread as well as many.
+        for (turn, mut connection) in (self.number..).step_by(self.of as usize).zip(self.connections.drain(..)) {
             sleep_until(start + DRAIN * turn / count).await;
-            let naming = seat.cursor.naming();
-            seat.say(goodbye(naming, "shutting_down", "The service is restarting."), start);
+            let names = connection.cursor.names();
+            connection.write(goodbye(names, "shutting_down", "The service is restarting."), start);
         }
     }
 }
 
-impl Seat {
-    /// Seats a viewer; to be called where the row runs, whose thread wakes for this socket from now on.
-    fn take(arrival: Arrival) -> io::Result<Self> {
-        let Arrival { socket, opening, inside, old_at } = arrival;
-        let Opening { cursor, bytes: rest, rest: then, visit, place } = opening;
+impl Connection {
+    /// Takes a stream over; to be called where the writer runs, whose thread wakes for this socket from now on.
+    fn take(accepted_stream: Accepted) -> io::Result<Self> {
+        let Accepted { socket, handoff, permit, old_at } = accepted_stream;
+        let StreamHandoff { cursor, bytes: rest, rest: then, session_handle, place } = handoff;
         let (socket, last_word) = (TcpStream::from_std(socket)?, Instant::now());
         Ok(Self {
             socket,
@@ -324,9 +326,9 @@ impl Seat {
             broken: false,
             last_word,
             old_at,
-            visit,
+            session_handle,
             _place: place,
-            _inside: inside,
+            _permit: permit,
         })
     }
 
@@ -335,7 +337,7 @@ impl Seat {
         self.rest.is_empty() && !self.broken
     }
 
-    fn say(&mut self, frames: Bytes, now: Instant) {
+    fn write(&mut self, frames: Bytes, now: Instant) {
         if self.is_free() {
             self.rest = frames;
             self.last_word = now;

@@ -5,21 +5,21 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::party::{Direction, EndReason, LegState, Number, Party, Source, Told};
+use super::party::{Direction, EndReason, Number, Party, PartyState, Source, Versioned};
 use super::{
-    Call, CallResult, Extension, Ledger, MOST_PARTIES, SILENT_RINGING, SILENT_TALKING, SILENT_WAITING, Status,
+    Call, CallFacts, CallResult, Extension, MOST_PARTIES, SILENT_RINGING, SILENT_TALKING, SILENT_WAITING, Status,
 };
 
 /// Digits of the longest number that colleagues dial for each other.
 const LONGEST_EXTENSION: usize = 6;
 
 impl Call {
-    /// Brings every derived field in line with the ledger. Calls that another program stored have no parties and keep
+    /// Brings every derived field in line with the facts. Calls that another program stored have no parties and keep
     /// their words.
     pub(super) fn derive(&mut self) {
-        let story = Story::of(&self.session_id, &self.ledger);
+        let story = Projection::of(&self.session_id, &self.facts);
         if story.parties.is_empty() {
-            if self.ledger.over {
+            if self.facts.over {
                 self.end(None, CallResult::Missed);
             }
             return;
@@ -39,12 +39,12 @@ impl Call {
         self.answered_by = answered.last().and_then(|p| story.person(p));
         self.answered_at = answered.first().and_then(|p| p.answered_at.as_ref()).map(|told| told.value);
 
-        let over = self.ledger.over || story.is_conclusive();
-        let waiting = self.ledger.waiting && !story.agents().any(Party::is_busy);
+        let over = self.facts.over || story.is_conclusive();
+        let waiting = self.facts.waiting && !story.agents().any(Party::is_busy);
         let last = story.parties.iter().map(|p| p.changed_at).max();
         let result = story.result(self.direction);
         self.status = story.status(self.direction, waiting);
-        (self.ledger.over, self.ledger.waiting) = (over, waiting);
+        (self.facts.over, self.facts.waiting) = (over, waiting);
         if over {
             self.end(last, result);
         }
@@ -52,15 +52,15 @@ impl Call {
 
     /// Nobody of ours is rung or talks, yet nothing says the call is over.
     pub(super) fn is_idle(&self) -> bool {
-        let story = Story::of(&self.session_id, &self.ledger);
+        let story = Projection::of(&self.session_id, &self.facts);
         story.account_legs().next().is_some() && !story.account_legs().any(Party::is_busy)
     }
 
     /// How long a call nobody sees may stay silent, because we talk in it, or because the caller is still on the line and was last promised somebody
     /// else: by a menu, a queue, a transfer. `None` when nobody waits.
     pub(super) fn patience(&self) -> Option<TimeDelta> {
-        let story = Story::of(&self.session_id, &self.ledger);
-        let promised = |p: &&Party| p.went_on() || p.state.value == LegState::Ended(EndReason::AnsweredElsewhere);
+        let story = Projection::of(&self.session_id, &self.facts);
+        let promised = |p: &&Party| p.went_on() || p.state.value == PartyState::Ended(EndReason::AnsweredElsewhere);
         let inbound = self.direction == Direction::Inbound;
         if story.account_legs().any(Party::is_busy) {
             Some(SILENT_TALKING)
@@ -78,12 +78,12 @@ impl Call {
 
     fn end(&mut self, at: Option<DateTime<Utc>>, result: CallResult) {
         self.status = Status::Ended;
-        self.ended_at = at.or(self.ended_at).or(Some(self.ledger.heard_at));
+        self.ended_at = at.or(self.ended_at).or(Some(self.facts.heard_at));
         self.result = Some(result);
     }
 }
 
-impl Ledger {
+impl CallFacts {
     /// Merges parties into the canonical order; whether any of it was news. New ones beyond [`MOST_PARTIES`] are dropped.
     pub(super) fn merge_parties(&mut self, told: impl Iterator<Item = Party>) -> bool {
         let mut told: Vec<Party> = told.collect();
@@ -122,29 +122,29 @@ fn key(party: &Party) -> (Source, &str, &str) {
 }
 
 /// The parties that count, and questions about them.
-struct Story<'a> {
+struct Projection<'a> {
     session_id: &'a str,
     telephony_session_id: Option<String>,
     parties: Vec<&'a Party>,
 }
 
-impl<'a> Story<'a> {
+impl<'a> Projection<'a> {
     /// Leaves out what a better source tells too: presence of a phone that telephony speaks of, and the guide's flat
     /// body beside either. Presence is believed where it is ahead, so that a popup it opened stays until telephony has
     /// caught up.
-    fn of(session_id: &'a str, ledger: &'a Ledger) -> Self {
-        let better = Better::of(&ledger.parties);
+    fn of(session_id: &'a str, facts: &'a CallFacts) -> Self {
+        let better = Better::of(&facts.parties);
         let counts = |p: &&'a Party| match p.source {
             Source::Guide => !better.speaks_of_session(p),
             Source::Presence => better.reach_of_phone(p).is_none_or(|reached| reached < reach(p)),
             Source::Telephony => true,
         };
-        let own = ledger.parties.iter().filter(|p| p.session_id == session_id);
+        let own = facts.parties.iter().filter(|p| p.session_id == session_id);
         let telephony_session_id = own.filter_map(|p| p.telephony_session_id.clone()).max();
-        Self { session_id, telephony_session_id, parties: ledger.parties.iter().filter(counts).collect() }
+        Self { session_id, telephony_session_id, parties: facts.parties.iter().filter(counts).collect() }
     }
 
-    /// Told by a session that was linked to the one the call goes by.
+    /// From a session that was linked to the one the call goes by.
     fn is_linked(&self, party: &Party) -> bool {
         let same = self.telephony_session_id.is_some() && party.telephony_session_id == self.telephony_session_id;
         party.session_id != self.session_id && !same
@@ -215,7 +215,7 @@ impl<'a> Story<'a> {
         let (.., name) = self.telling().filter(same).filter_map(told).max()?;
         // "Sales - JANE ROE" is how a queue announces Jane.
         let queues = self.parties.iter().filter_map(|p| p.queue.as_ref());
-        let announced = |queue: &Told<String>| {
+        let announced = |queue: &Versioned<String>| {
             let rest = name.value.strip_prefix(queue.value.as_str())?;
             rest.strip_prefix(" - ").or_else(|| rest.strip_prefix(" \u{2013} "))
         };
@@ -282,16 +282,18 @@ impl<'a> Story<'a> {
         }
         let (rang, talked) = (self.agents().any(|p| reach(p) > 0), self.agents().any(|p| reach(p) > 1));
         let busy = self.agents().filter(|p| p.is_busy()).map(|p| match &p.state.value {
-            LegState::Connected => (5, Status::Connected),
-            LegState::OnHold => (4, Status::OnHold),
-            LegState::Ringing => (3, Status::Ringing),
-            LegState::Parked => (2, Status::Parked),
+            PartyState::Connected => (5, Status::Connected),
+            PartyState::OnHold => (4, Status::OnHold),
+            PartyState::Ringing => (3, Status::Ringing),
+            PartyState::Parked => (2, Status::Parked),
             // A mailbox that takes a call before any phone rings is nobody's popup.
-            LegState::Voicemail if rang => (1, Status::Voicemail),
+            PartyState::Voicemail if rang => (1, Status::Voicemail),
             // Nobody has to take a fax, so its popup goes when the machine does.
-            LegState::Voicemail | LegState::Fax | LegState::Setup | LegState::Unknown(_) | LegState::Ended(_) => {
-                (0, Status::Setup)
-            }
+            PartyState::Voicemail
+            | PartyState::Fax
+            | PartyState::Setup
+            | PartyState::Unknown(_)
+            | PartyState::Ended(_) => (0, Status::Setup),
         });
         match busy.max_by_key(|(rank, _)| *rank) {
             Some((_, status)) => status,
@@ -320,7 +322,7 @@ impl<'a> Story<'a> {
         if direction == Direction::Outbound {
             return self.result_of_ours();
         }
-        let ended = |p: &Party, reason: EndReason| p.state.value == LegState::Ended(reason);
+        let ended = |p: &Party, reason: EndReason| p.state.value == PartyState::Ended(reason);
         let unanswered = |p: &Party| ended(p, EndReason::NoAnswer) || ended(p, EndReason::Rejected);
         let mut rang = self.agents().filter(|p| p.rang_at.is_some() || unanswered(p)).peekable();
         // That somebody else took it says that somebody did.
@@ -349,7 +351,7 @@ impl<'a> Story<'a> {
         };
         if ends.iter().any(|p| p.answered_at.is_some()) {
             CallResult::Answered
-        } else if ends.iter().any(|p| p.state.value == LegState::Ended(EndReason::Rejected)) {
+        } else if ends.iter().any(|p| p.state.value == PartyState::Ended(EndReason::Rejected)) {
             CallResult::Rejected
         } else {
             CallResult::Abandoned

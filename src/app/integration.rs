@@ -12,13 +12,15 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::App;
-use crate::call::{CallEvent, Direction, Fact, Leg, LegState, millis};
+use crate::call::{CallEvent, CallEventKind, Direction, PartyState, PartyUpdate, millis};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
-use crate::ringcentral::directory::{Directory, Kind as Answers};
-use crate::ringcentral::notification::{Kind, Notification};
-use crate::ringcentral::subscription::{Keeper, State, SubscriptionState, Verification, keep, webhook_address};
+use crate::ringcentral::directory::{Directory, ExtensionKind as Answers};
+use crate::ringcentral::notification::{Notification, NotificationKind};
+use crate::ringcentral::subscription::{
+    State, SubscriptionReconciler, SubscriptionState, WebhookSecret, keep, webhook_address,
+};
 use crate::ringcentral::{Client, Error};
 use crate::store::{Store, StoreError};
 
@@ -40,11 +42,11 @@ const COMPARE_EVERY: Duration = Duration::from_secs(600);
 const SETTLED: TimeDelta = TimeDelta::seconds(10);
 
 /// RingCentral as the service reaches it.
-pub struct Link {
+pub struct Integration {
     client: Client,
     directory: Directory,
     /// Made at the first look.
-    keeper: Mutex<Option<Keeper>>,
+    reconciler: Mutex<Option<SubscriptionReconciler>>,
     state: StdMutex<Option<SubscriptionState>>,
     reminded: Notify,
     missed: Notify,
@@ -54,8 +56,8 @@ pub struct Link {
     handshake: Mutex<Option<(Instant, bool)>>,
 }
 
-impl Link {
-    /// The link, if the settings hold credentials.
+impl Integration {
+    /// The integration, where the settings hold credentials.
     pub fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Option<Self>, Error> {
         if config.ringcentral.credentials.is_none() {
             return Ok(None);
@@ -63,7 +65,7 @@ impl Link {
         Ok(Some(Self {
             client: Client::counted(&config.ringcentral, metrics)?,
             directory: Directory::default(),
-            keeper: Mutex::default(),
+            reconciler: Mutex::default(),
             state: StdMutex::default(),
             reminded: Notify::new(),
             missed: Notify::new(),
@@ -98,17 +100,17 @@ impl Link {
     }
 
     /// Adds what only the account knows: whose number this is, what answers there, an agent's name.
-    pub fn annotate(&self, leg: &mut Leg, config: &Config) {
+    pub fn enrich(&self, leg: &mut PartyUpdate, config: &Config) {
         let caller = leg.from.number.as_deref().and_then(|number| PhoneNumber::parse(number, config.region));
         leg.ours |= leg.direction == Direction::Inbound && caller.is_some_and(|number| self.directory.is_ours(&number));
         let Some(extension) = &mut leg.extension else { return };
         let Some(entry) = self.directory.extension(&extension.extension_id) else { return };
         extension.name = extension.name.take().or(entry.name);
         // Menus and queues have extension ids too; nobody's phone rings there, and nobody answers.
-        if matches!(entry.kind, Answers::Menu | Answers::Queue)
-            && matches!(leg.state, LegState::Ringing | LegState::Connected)
+        if matches!(entry.kind, Answers::ScenarioList | Answers::Queue)
+            && matches!(leg.state, PartyState::Ringing | PartyState::Connected)
         {
-            leg.state = LegState::Setup;
+            leg.state = PartyState::Setup;
         }
     }
 }
@@ -116,11 +118,11 @@ impl Link {
 impl App {
     /// Keeps the subscription, the directory and the calls in line with RingCentral, for ever; without credentials there
     /// is nothing to do.
-    pub async fn keep_link(&self) {
-        let Some(link) = self.link() else { return std::future::pending().await };
+    pub async fn run_integration(&self) {
+        let Some(integration) = self.integration() else { return std::future::pending().await };
         let subscription = async {
             if self.config().public_url.is_some() {
-                keep(async || self.tend_subscription().await, &link.reminded).await;
+                keep(async || self.tend_subscription().await, &integration.reminded).await;
             }
         };
         let comparison = async {
@@ -128,21 +130,25 @@ impl App {
                 self.compare(Utc::now()).await;
                 tokio::select! {
                     () = sleep(COMPARE_EVERY) => {}
-                    () = link.missed.notified() => {}
+                    () = integration.missed.notified() => {}
                 }
             }
         };
-        tokio::join!(link.directory.clone().keep(link.client.clone(), self.config().region), subscription, comparison);
+        tokio::join!(
+            integration.directory.clone().keep(integration.client.clone(), self.config().region),
+            subscription,
+            comparison
+        );
     }
 
     /// Looks after the subscription once; of several instances one changes it and the others look on.
     pub async fn tend_subscription(&self) -> State {
-        let Some((link, public_url)) = self.link().zip(self.config().public_url.as_ref()) else {
+        let Some((integration, public_url)) = self.integration().zip(self.config().public_url.as_ref()) else {
             return State::Unknown;
         };
         let now = Utc::now();
         let prepared = async {
-            let ours = self.store().lease("subscription", &link.instance, now, now + LEASE).await?;
+            let ours = self.store().lease("subscription", &integration.instance, now, now + LEASE).await?;
             Ok::<_, StoreError>((ours, own_verification(self.config(), self.store()).await?))
         };
         let (ours, known) = match prepared.await {
@@ -152,40 +158,45 @@ impl App {
                 return State::Unknown;
             }
         };
-        let mut keeper = link.keeper.lock().await;
-        let keeper = keeper.get_or_insert_with(|| {
+        let mut reconciler = integration.reconciler.lock().await;
+        let reconciler = reconciler.get_or_insert_with(|| {
             let account = &self.config().ringcentral.account_id;
-            Keeper::new(link.client.clone(), webhook_address(public_url), account, Verification::of(None, None))
+            SubscriptionReconciler::new(
+                integration.client.clone(),
+                webhook_address(public_url),
+                account,
+                WebhookSecret::of(None, None),
+            )
         });
         if let Some(known) = known {
-            keeper.adopt(known.clone());
+            reconciler.set_secret(known.clone());
             // Another instance may have replaced the token.
             self.learn_tokens(known).await;
         }
         let state = if ours {
             let handshake = AtomicBool::new(false);
-            let save = async |verification: &Verification| {
+            let save = async |verification: &WebhookSecret| {
                 self.note_handshake(Utc::now() + HANDSHAKE_TIME).await.context("storing that a handshake may come")?;
                 handshake.store(true, Ordering::Release);
                 let text = serde_json::to_string(verification).context("writing the verification token")?;
-                self.store().put_setting(VERIFICATION, &text).await.context("storing the verification token")?;
+                self.store().set_setting(VERIFICATION, &text).await.context("storing the verification token")?;
                 self.expect(Some(verification.clone())).await.context("remembering the verification token")
             };
-            let state = keeper.tick(now, &link.directory.user_ids(), save).await;
+            let state = reconciler.reconcile(now, &integration.directory.user_ids(), save).await;
             if handshake.into_inner() {
                 // Should this fail, it is over by itself soon.
                 let _ = self.note_handshake(DateTime::UNIX_EPOCH).await;
             }
             state
         } else {
-            keeper.look(now).await
+            reconciler.inspect(now).await
         };
-        self.note_subscription(link, state)
+        self.note_subscription(integration, state)
     }
 
-    fn note_subscription(&self, link: &Link, state: SubscriptionState) -> State {
+    fn note_subscription(&self, integration: &Integration, state: SubscriptionState) -> State {
         let now = state.state;
-        let before = link.state.lock().expect("nobody panics while holding the state").replace(state.clone());
+        let before = integration.state.lock().expect("nobody panics while holding the state").replace(state.clone());
         let before = before.map(|before| before.state);
         if before != Some(now) {
             match (now, &state.detail) {
@@ -196,7 +207,7 @@ impl App {
             }
             // Whatever happened while nothing was delivered has to be asked for.
             if now == State::Active && before.is_some() {
-                link.compare_soon();
+                integration.compare_soon();
             }
         }
         now
@@ -204,22 +215,22 @@ impl App {
 
     /// Compares the calls we know with the account's presence: adds those nobody told us of, ends those that are gone.
     pub async fn compare(&self, now: DateTime<Utc>) {
-        let Some(link) = self.link() else { return };
-        match self.compare_with(link, now).await {
+        let Some(integration) = self.integration() else { return };
+        match self.compare_with(integration, now).await {
             Ok((added, ended)) if added + ended > 0 => info!(added, ended, "calls were missed and are mended"),
             Ok(_) => {}
             Err(cause) => warn!(error = %cause, "calls could not be compared with RingCentral"),
         }
     }
 
-    async fn compare_with(&self, link: &Link, now: DateTime<Utc>) -> anyhow::Result<(usize, usize)> {
+    async fn compare_with(&self, integration: &Integration, now: DateTime<Utc>) -> anyhow::Result<(usize, usize)> {
         let mut listed = Vec::new();
-        for mut body in link.client.account_presence().await? {
+        for mut body in integration.client.account_presence().await? {
             // Any notification of presence that follows is newer, and a negative sequence never starts over.
             body["sequence"] = json!(-1);
             let notification = json!({ "event": "/restapi/v1.0/account/~/presence", "body": body });
             let text = notification.to_string();
-            if let Ok(Notification { kind: Kind::Presence(events, _), .. }) =
+            if let Ok(Notification { kind: NotificationKind::Presence(events, _), .. }) =
                 Notification::parse(text.as_bytes(), now, self.config().region)
             {
                 listed.extend(events);
@@ -228,17 +239,17 @@ impl App {
         let mut added = 0;
         for event in &listed {
             if self.hub().call_of_session(&event.session_id).is_none() && is_live(event) && event.can_begin_a_call() {
-                self.take_in(vec![event.clone()], Instant::now()).await?;
+                self.ingest_events(vec![event.clone()], Instant::now()).await?;
                 added += 1;
             }
         }
         let mut ended = 0;
         for call in self.hub().calls() {
-            let told = !call.ledger.parties.is_empty() && now - call.ledger.heard_at > SETTLED;
+            let told = !call.facts.parties.is_empty() && now - call.facts.heard_at > SETTLED;
             let listed = listed.iter().any(|event| event.session_id == call.session_id && is_live(event));
-            if told && !listed && self.is_gone(link, &call).await? {
-                let gone = CallEvent { session_id: call.session_id.clone(), heard_at: now, fact: Fact::Gone };
-                self.learn(vec![gone]).await?;
+            if told && !listed && self.is_gone(integration, &call).await? {
+                let gone = CallEvent { session_id: call.session_id.clone(), heard_at: now, kind: CallEventKind::Gone };
+                self.apply_events(vec![gone]).await?;
                 ended += 1;
             }
         }
@@ -247,9 +258,9 @@ impl App {
 
     /// Presence knows nothing of callers in menus and queues, so the session itself is asked for. Without the
     /// permission for that, a call stays until it goes silent.
-    async fn is_gone(&self, link: &Link, call: &crate::call::Call) -> anyhow::Result<bool> {
+    async fn is_gone(&self, integration: &Integration, call: &crate::call::Call) -> anyhow::Result<bool> {
         let Some(session) = &call.telephony_session_id else { return Ok(true) };
-        match link.client.telephony_session(session).await {
+        match integration.client.telephony_session(session).await {
             Ok(session) => Ok(session.is_none()),
             Err(refused) if refused.is_permission() => Ok(false),
             Err(cause) => Err(cause.into()),
@@ -261,11 +272,11 @@ impl App {
     /// Whether a subscription of ours is being created or renewed, here or at another instance, so that a handshake may be
     /// RingCentral's.
     pub async fn expects_handshake(&self) -> bool {
-        let Some(link) = self.link() else { return false };
-        if link.client.changes_subscription() {
+        let Some(integration) = self.integration() else { return false };
+        if integration.client.changes_subscription() {
             return true;
         }
-        let mut asked = link.handshake.lock().await;
+        let mut asked = integration.handshake.lock().await;
         if let Some((_, expected)) = asked.filter(|(at, _)| at.elapsed() < ASK_AGAIN) {
             return expected;
         }
@@ -278,25 +289,25 @@ impl App {
 
     /// Until then a handshake may come, to whichever instance.
     async fn note_handshake(&self, until: DateTime<Utc>) -> Result<(), StoreError> {
-        self.store().put_setting(HANDSHAKE, &until.timestamp_millis().to_string()).await
+        self.store().set_setting(HANDSHAKE, &until.timestamp_millis().to_string()).await
     }
 }
 
 /// Like [`known_verification`]. Where the subscription is ours to create its token is made now and stored, the same for
 /// every instance, before anything is delivered: until RingCentral has a subscription of ours every delivery is forged.
-pub async fn own_verification(config: &Config, store: &Store) -> Result<Option<Verification>, StoreError> {
+pub async fn own_verification(config: &Config, store: &Store) -> Result<Option<WebhookSecret>, StoreError> {
     let known = known_verification(config, store).await?;
     if known.is_some() || !makes_its_token(config) {
         return Ok(known);
     }
-    let made = Verification::of(None, None);
+    let made = WebhookSecret::of(None, None);
     let text = serde_json::to_string(&made)?;
-    let kept = store.keep_setting(VERIFICATION, &text).await?;
+    let kept = store.get_or_insert_setting(VERIFICATION, &text).await?;
     if let Ok(kept) = serde_json::from_str(&kept) {
         return Ok(Some(kept));
     }
     // One that was damaged proves nothing.
-    store.put_setting(VERIFICATION, &text).await?;
+    store.set_setting(VERIFICATION, &text).await?;
     Ok(Some(made))
 }
 
@@ -306,13 +317,13 @@ pub(super) fn makes_its_token(config: &Config) -> bool {
 }
 
 /// The verification token of the settings, of an earlier run or of another instance. `None`: every delivery is believed.
-pub async fn known_verification(config: &Config, store: &Store) -> Result<Option<Verification>, StoreError> {
+pub async fn known_verification(config: &Config, store: &Store) -> Result<Option<WebhookSecret>, StoreError> {
     let configured = config.ringcentral.verification_token.as_deref();
     let stored = store.setting(VERIFICATION).await?.and_then(|text| serde_json::from_str(&text).ok());
     let known = configured.is_some() || stored.is_some();
-    Ok(known.then(|| Verification::of(configured, stored)))
+    Ok(known.then(|| WebhookSecret::of(configured, stored)))
 }
 
 fn is_live(event: &CallEvent) -> bool {
-    matches!(&event.fact, Fact::Leg(leg) if !matches!(leg.state, LegState::Ended(_)))
+    matches!(&event.kind, CallEventKind::Party(leg) if !matches!(leg.state, PartyState::Ended(_)))
 }

@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use super::door::WARNING_PAUSE;
+use super::connection_limit::WARNING_PAUSE;
 
 /// Refusals of one kind, logged together.
 #[derive(Default)]
-pub struct Tally(Mutex<Counted>);
+pub struct LogThrottle(Mutex<Counted>);
 
 #[derive(Default)]
 struct Counted {
@@ -15,7 +15,7 @@ struct Counted {
     logged_at: Option<Instant>,
 }
 
-impl Tally {
+impl LogThrottle {
     /// Counts one. Answers how many there were since the last line, when the next line is due.
     pub fn count(&self) -> Option<u64> {
         let mut counted = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn the_first_is_logged_at_once_and_those_that_follow_later() {
-        let tally = Tally::default();
+        let tally = LogThrottle::default();
         assert_eq!(tally.count(), Some(1));
         assert!((0..1_000).all(|_| tally.count().is_none()));
     }

@@ -9,10 +9,10 @@ use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
 
-use super::{App, link, log_name};
-use crate::call::{Call, CallEvent, Fact};
-use crate::hub::{Source, Trouble};
-use crate::ringcentral::subscription::Digests;
+use super::{App, integration, log_name};
+use crate::call::{Call, CallEvent, CallEventKind};
+use crate::hub::{Incident, Origin};
+use crate::ringcentral::subscription::SecretDigests;
 use crate::store::{Spool, Spooled, StoreError, new_id};
 
 /// RingCentral wants its answer within three seconds, whatever the database does.
@@ -25,11 +25,11 @@ const REPLAY_AT_ONCE: usize = 32;
 impl App {
     /// The first look at the store. One that never worked is a wrong setting and stops the start; one that did is away,
     /// and calls must not wait for it.
-    pub(super) async fn meet_store(&self) -> anyhow::Result<()> {
+    pub(super) async fn connect_store(&self) -> anyhow::Result<()> {
         let first = async {
             self.catch_up().await?;
             // Before anything is delivered: it is made here where there is none.
-            link::own_verification(&self.0.config, &self.0.store).await
+            integration::own_verification(&self.0.config, &self.0.store).await
         };
         let cause = match first.await {
             Ok(known) => return self.expect(known).await.context("writing the spool in DATA_DIR"),
@@ -40,8 +40,8 @@ impl App {
             _ => None,
         };
         let Some(tokens) = remembered else { return Err(cause).context("reading active calls") };
-        self.lose_store(&cause);
-        self.expect_remembered(Digests(tokens));
+        self.mark_store_down(&cause);
+        self.expect_remembered(SecretDigests(tokens));
         Ok(())
     }
 
@@ -55,13 +55,13 @@ impl App {
     ) -> Result<(), StoreError> {
         let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
         if self.0.unwritten.has(&id) {
-            events.extend(self.recognise(&events).await);
+            events.extend(self.identify_caller(&events).await);
             return self.keep_aside(spool, &id, known, &events, heard).await;
         }
-        if spool.depth() > 0 || self.pulse().store_lost {
-            events.extend(self.recognise(&events).await);
+        if spool.depth() > 0 || self.status().store_lost {
+            events.extend(self.identify_caller(&events).await);
         } else {
-            match timeout(STORE_PATIENCE, self.keep(known.clone(), &id, &mut events, heard)).await {
+            match timeout(STORE_PATIENCE, self.persist(known.clone(), &id, &mut events, heard)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(StoreError::Refused { code, .. })) => {
                     let known = self.0.hub.call_of_session(&events[0].session_id).or(known);
@@ -71,8 +71,8 @@ impl App {
                     );
                     return self.keep_aside(spool, &id, known, &events, heard).await;
                 }
-                Ok(Err(cause)) => self.lose_store(&cause),
-                Err(_) => self.lose_store(&StoreError::Slow),
+                Ok(Err(cause)) => self.mark_store_down(&cause),
+                Err(_) => self.mark_store_down(&StoreError::Slow),
             }
         }
         spool.push(&id, &events).await?;
@@ -90,7 +90,8 @@ impl App {
         events: &[CallEvent],
         heard: Option<Instant>,
     ) -> Result<(), StoreError> {
-        let told: Vec<CallEvent> = events.iter().filter(|event| matches!(event.fact, Fact::Leg(_))).cloned().collect();
+        let told: Vec<CallEvent> =
+            events.iter().filter(|event| matches!(event.kind, CallEventKind::Party(_))).cloned().collect();
         if !told.is_empty() {
             spool.keep_aside(id, &told).await?;
         }
@@ -122,7 +123,7 @@ impl App {
         let mut call = known.map_or_else(begun, |call| (*call).clone());
         let changed = events.iter().fold(false, |changed, event| call.apply(event) | changed);
         changed.then(|| {
-            self.show(Source::Memory, call.clone(), heard);
+            self.publish(Origin::Memory, call.clone(), heard);
             call
         })
     }
@@ -199,7 +200,7 @@ impl App {
                 if events.is_empty() {
                     return Ok(());
                 }
-                let known = self.0.store.look(&events, None).await?;
+                let known = self.0.store.load(&events, None).await?;
                 self.replay_dismissals(&events, &known.held).await?;
                 self.0.store.apply_to(&events, known, &call_id, |call| self.0.hub.publish(call, None)).await
             };
@@ -215,22 +216,22 @@ impl App {
         (taken, None)
     }
 
-    pub(super) fn lose_store(&self, cause: &StoreError) {
-        self.feel(|pulse| {
-            if !std::mem::replace(&mut pulse.store_lost, true) {
+    pub(super) fn mark_store_down(&self, cause: &StoreError) {
+        self.update_status(|status| {
+            if !std::mem::replace(&mut status.store_lost, true) {
                 error!(error = cause as &dyn std::error::Error, "the store does not answer");
-                self.0.hub.trouble(Trouble::StoreLost);
+                self.0.hub.begin_incident(Incident::StoreLost);
             }
         });
     }
 
     /// Whether it was lost before.
-    pub(super) fn find_store(&self) -> bool {
+    pub(super) fn mark_store_up(&self) -> bool {
         let mut was_lost = false;
-        self.feel(|pulse| {
-            was_lost = std::mem::replace(&mut pulse.store_lost, false);
+        self.update_status(|status| {
+            was_lost = std::mem::replace(&mut status.store_lost, false);
             if was_lost {
-                self.0.hub.recover(Trouble::StoreLost);
+                self.0.hub.end_incident(Incident::StoreLost);
             }
         });
         was_lost

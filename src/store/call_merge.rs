@@ -7,11 +7,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::call::{Call, CallEvent, Fact, MOST_PARTIES, MOST_SESSIONS, Source, Status};
+use crate::call::{Call, CallEvent, CallEventKind, MOST_PARTIES, MOST_SESSIONS, Source, Status};
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Table {
     /// In `active_calls`.
     Active,
     /// In `call_history`.
@@ -20,54 +20,54 @@ pub enum Place {
 
 /// A call as a store holds it. On its way from one place to the other it may stand in both.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct StoredCall {
     /// Where.
-    pub place: Place,
+    pub place: Table,
     /// The call, which its readers share.
     pub call: Arc<Call>,
 }
 
 /// The calls that facts may change, as far as a store has looked.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct LoadedCalls {
     /// What was found, or what is believed until the store says otherwise.
-    pub held: Vec<Held>,
+    pub held: Vec<StoredCall>,
     /// The sessions that were looked for.
     pub sessions: BTreeSet<String>,
 }
 
 /// What has to be written for facts to be taken in.
 #[derive(Clone, Debug)]
-pub struct Change {
-    /// The call as it is now; it belongs [where its status says](Place::of).
+pub struct WritePlan {
+    /// The call as it is now; it belongs [where its status says](Table::of).
     pub call: Call,
     /// How it was in each place where it stands.
-    pub was: Vec<Held>,
+    pub was: Vec<StoredCall>,
     /// Others that turned out to be part of it and stand alone no longer.
-    pub gone: Vec<Held>,
+    pub gone: Vec<StoredCall>,
     /// Sessions that lead to this call from now on. Somebody else may be about to begin a call of one of these.
     pub news: Vec<String>,
 }
 
-impl Place {
+impl Table {
     /// Where a call belongs.
     pub fn of(call: &Call) -> Self {
         if call.is_over() { Self::History } else { Self::Active }
     }
 }
 
-impl Known {
+impl LoadedCalls {
     /// What is known without a look: nothing, or the active call that `events` belong to.
     pub fn at_hand(events: &[CallEvent], call: Option<Arc<Call>>) -> Self {
         let mut sessions = keys(events);
         sessions.extend(call.iter().flat_map(|call| call.sessions()).cloned());
-        Self { held: call.map(|call| Held { place: Place::Active, call }).into_iter().collect(), sessions }
+        Self { held: call.map(|call| StoredCall { place: Table::Active, call }).into_iter().collect(), sessions }
     }
 }
 
-impl Change {
+impl WritePlan {
     /// How it was in one place, if it stands there.
-    pub fn held_in(&self, place: Place) -> Option<&Arc<Call>> {
+    pub fn held_in(&self, place: Table) -> Option<&Arc<Call>> {
         self.was.iter().find(|it| it.place == place).map(|it| &it.call)
     }
 }
@@ -79,7 +79,7 @@ pub fn keys(events: &[CallEvent]) -> BTreeSet<String> {
 }
 
 /// What `events` change in the calls that their sessions lead to; `None` when nothing. `new_id` is for a call that begins.
-pub fn settle(held: &[Held], events: &[CallEvent], new_id: &str) -> Option<Change> {
+pub fn plan_write(held: &[StoredCall], events: &[CallEvent], new_id: &str) -> Option<WritePlan> {
     let first = events.first()?;
     let parts = parts(held, first);
     let oldest = parts.iter().copied().reduce(keeps);
@@ -91,51 +91,53 @@ pub fn settle(held: &[Held], events: &[CallEvent], new_id: &str) -> Option<Chang
     let known: BTreeSet<String> = oldest.iter().flat_map(|it| it.call.sessions()).cloned().collect();
     let rev = parts.iter().map(|part| part.call.rev).max().unwrap_or(0);
     let others = parts.iter().copied().filter(|part| oldest.is_none_or(|oldest| !std::ptr::eq(*part, oldest)));
-    others.clone().for_each(|other| call.absorb(Call::clone(&other.call)));
+    others.clone().for_each(|other| call.merge_call(Call::clone(&other.call)));
     let joined = others.clone().next().is_some();
     let changed = call.apply_all(events) | joined;
     // However many facts came at once, it is one change.
     call.rev = rev + 1;
-    let (same, gone): (Vec<&Held>, Vec<&Held>) = parts.iter().copied().partition(|part| part.call.id == call.id);
+    let (same, gone): (Vec<&StoredCall>, Vec<&StoredCall>) =
+        parts.iter().copied().partition(|part| part.call.id == call.id);
     let was = same.into_iter().cloned().collect();
     let gone = gone.into_iter().cloned().collect();
     let news = call.sessions().filter(|name| !known.contains(*name)).cloned().collect();
-    changed.then_some(Change { call, was, gone, news })
+    changed.then_some(WritePlan { call, was, gone, news })
 }
 
 /// Those that are one call. RingCentral uses no session id twice; people who run the guide's command again do, and then
 /// what ended before is a call of its own.
-fn parts<'a>(held: &'a [Held], first: &CallEvent) -> Vec<&'a Held> {
-    let (mut parts, mut ended): (Vec<&Held>, Vec<&Held>) = held.iter().partition(|it| it.place == Place::Active);
+fn parts<'a>(held: &'a [StoredCall], first: &CallEvent) -> Vec<&'a StoredCall> {
+    let (mut parts, mut ended): (Vec<&StoredCall>, Vec<&StoredCall>) =
+        held.iter().partition(|it| it.place == Table::Active);
     if parts.is_empty() {
         ended.sort_by_key(|it| std::cmp::Reverse((it.call.timestamp, &it.call.id)));
         match ended.first() {
-            Some(newest) if !newest.call.starts_anew(first) => parts.push(ended.remove(0)),
+            Some(newest) if !newest.call.begins_new_call(first) => parts.push(ended.remove(0)),
             _ => return parts,
         }
     }
     let began = parts.iter().map(|it| it.call.timestamp).min();
-    let belongs = |it: &&Held| {
-        let flat = it.call.ledger.parties.iter().all(|party| party.source == Source::Guide);
+    let belongs = |it: &&StoredCall| {
+        let flat = it.call.facts.parties.iter().all(|party| party.source == Source::Guide);
         let moving = parts.iter().any(|part| part.call.id == it.call.id);
         // Else it would have begun anew, and not be looked at beside a call that goes on: it ended elsewhere meanwhile.
-        let ended_since = parts[0].place == Place::Active && it.call.ended_at >= began;
+        let ended_since = parts[0].place == Table::Active && it.call.ended_at >= began;
         moving || !flat || ended_since
     };
-    let also: Vec<&Held> = ended.into_iter().filter(belongs).collect();
+    let also: Vec<&StoredCall> = ended.into_iter().filter(belongs).collect();
     parts.extend(also);
     parts
 }
 
 /// Which of two parts keeps its id and its row: the older session.
-fn keeps<'a>(one: &'a Held, other: &'a Held) -> &'a Held {
+fn keeps<'a>(one: &'a StoredCall, other: &'a StoredCall) -> &'a StoredCall {
     // The same session began twice, and a call that is over never opens again.
     let twice = one.call.session_id == other.call.session_id && one.call.id != other.call.id;
     if (twice && other.call.is_over()) || !one.call.precedes(&other.call) { other } else { one }
 }
 
 /// What became part of another call, as its readers must see it.
-pub fn no_more(gone: Vec<Held>) -> Vec<Call> {
+pub fn tombstones(gone: Vec<StoredCall>) -> Vec<Call> {
     gone.into_iter()
         .map(|it| Arc::unwrap_or_clone(it.call))
         .map(|it| Call { status: Status::Ended, rev: it.rev + 1, ..it })
@@ -197,7 +199,7 @@ fn bound(events: &mut Vec<CallEvent>) {
     };
     events.retain_mut(|event| {
         let fit = fits(&event.session_id);
-        if let Fact::Leg(leg) = &mut event.fact {
+        if let CallEventKind::Party(leg) = &mut event.kind {
             leg.telephony_session_id = leg.telephony_session_id.take().filter(&mut fits);
             leg.peers.retain(&mut fits);
         }
