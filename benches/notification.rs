@@ -44,27 +44,33 @@ fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let wanted = |store: &str| asked.is_empty() || asked.iter().any(|word| word == store);
     if wanted("sqlite") {
-        measure("sqlite", &[]);
+        measure("sqlite", None);
     }
     match std::env::var("MONGODB_TEST_URI") {
-        Ok(uri) if wanted("mongodb") => {
-            let database = format!("caller_popup_bench_{}", std::process::id());
-            measure("mongodb", &[("MONGODB_URI", uri), ("MONGODB_DATABASE", database)]);
-        }
+        Ok(uri) if wanted("mongodb") => measure("mongodb", Some(&uri)),
         Ok(_) => {}
         Err(_) => println!("mongodb is not measured: set MONGODB_TEST_URI to a replica set"),
     }
 }
 
-fn measure(store: &str, settings: &[(&str, String)]) {
-    let server = Server::start(settings);
-    let mut line = Line::to(server.address);
-    line.post(&ring());
+/// A server that has no calls: live ones cost time of their own, with each poll.
+fn start(mongodb: Option<&str>) -> Server {
+    let database = format!("caller_popup_bench_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let settings = mongodb.map(|uri| [("MONGODB_URI", uri.to_owned()), ("MONGODB_DATABASE", database)]);
+    let server = Server::start(settings.as_ref().map_or(&[], |settings| settings));
+    // Connections are open by then.
+    Line::to(server.address).post(&ring());
+    server
+}
+
+fn measure(store: &str, mongodb: Option<&str>) {
     println!("\n{store}: milliseconds of CPU a body\n");
     println!("| KiB | small parties | large parties | active calls |\n|---|---|---|---|");
     for size in SIZES {
         let spent = [Entries::SmallParties, Entries::LargeParties, Entries::ActiveCalls].map(|entries| {
             let bodies: Vec<String> = (0..BODIES).map(|_| body(entries, size)).collect();
+            let server = start(mongodb);
+            let mut line = Line::to(server.address);
             let before = server.cpu();
             bodies.iter().for_each(|body| line.post(body));
             (server.cpu() - before).as_secs_f64() * 1000.0 / BODIES as f64
@@ -72,15 +78,13 @@ fn measure(store: &str, settings: &[(&str, String)]) {
         println!("| {} | {:.1} | {:.1} | {:.1} |", size / 1024, spent[0], spent[1], spent[2]);
     }
     println!("\n{store}: milliseconds of an honest webhook\n\n| meanwhile | p50 | p99 | longest |\n|---|---|---|---|");
-    // A server without the calls of before, which are beside the point.
-    drop(server);
-    let server = Server::start(settings);
     for (meanwhile, entries) in [
         ("nothing", None),
         ("small parties", Some(Entries::SmallParties)),
         ("large parties", Some(Entries::LargeParties)),
         ("active calls", Some(Entries::ActiveCalls)),
     ] {
+        let server = start(mongodb);
         let times = honest(server.address, entries);
         let at = |quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
         println!("| {meanwhile} | {:.2} | {:.2} | {:.2} |", at(0.5), at(0.99), times.max() as f64 / 1000.0);

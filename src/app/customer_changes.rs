@@ -1,11 +1,15 @@
 //! Customers who are imported, created, changed or removed while they call.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use super::caller_lookup::logged;
+use super::ingest::Ingest;
 use super::sync::WATCH_AGAIN;
-use super::{App, answered, fact};
+use super::{Core, event};
 use crate::call::{Call, CallEventKind, Direction};
 use crate::phone::PhoneNumber;
 use crate::store::{Changed, CustomerWatch};
@@ -13,12 +17,18 @@ use crate::store::{Changed, CustomerWatch};
 /// Callers that are looked up at a time, so that a host's database is left to those whose phone begins to ring.
 const LOOK_UPS_AT_ONCE: usize = 4;
 
-impl App {
+/// Follows the customers.
+pub(super) struct CustomerChanges {
+    pub(super) core: Arc<Core>,
+    pub(super) ingest: Ingest,
+}
+
+impl CustomerChanges {
     /// Follows the customers for ever. What changes is on the card of a call that goes on, by the same way as a lookup that
     /// took long.
-    pub async fn follow_customers(&self) {
+    pub(super) async fn follow_customers(&self) {
         loop {
-            match self.0.store.watch_customers().await {
+            match self.core.store.watch_customers().await {
                 Ok(watch) => {
                     // What changed while nothing was watched.
                     self.look_again(&Changed::Some).await;
@@ -44,19 +54,15 @@ impl App {
 
     /// Looks the callers up whom a change concerns, and stores the answers that differ.
     async fn look_again(&self, changed: &Changed) {
-        let concerned = self.0.hub.calls().into_iter().filter_map(|call| {
+        let concerned = self.core.hub.calls().into_iter().filter_map(|call| {
             let number = self.looked_up_number(&call)?;
             changed.concerns(&call, &number).then_some((call, number))
         });
         let look_ups = concerned.map(|(call, number)| async move {
             // Not observed: the histogram of lookups is of calls that begin to ring.
-            let answer = self.0.store.customers_by_phone(&number).await;
-            let Some(customers) = answered(answer).filter(|customers| *customers != call.customers) else { return };
-            if let Err(cause) =
-                self.apply_events(vec![fact(&call.session_id, CallEventKind::Customers(customers))]).await
-            {
-                warn!(error = &cause as &dyn std::error::Error, "a customer was found and could not be stored");
-            }
+            let answer = self.core.store.customers_by_phone(&number).await;
+            let Some(customers) = logged(answer).filter(|customers| *customers != call.customers) else { return };
+            self.ingest.apply_customers(event(&call.session_id, CallEventKind::Customers(customers))).await;
         });
         stream::iter(look_ups).buffer_unordered(LOOK_UPS_AT_ONCE).collect::<()>().await;
     }
@@ -65,6 +71,6 @@ impl App {
     fn looked_up_number(&self, call: &Call) -> Option<PhoneNumber> {
         let is_ours = call.facts.looked_up || call.customer_id.is_none();
         let is_asked = is_ours && call.direction == Direction::Inbound && call.status.visible();
-        PhoneNumber::parse(call.from_number.as_deref().filter(|_| is_asked)?, self.0.config.region)
+        PhoneNumber::parse(call.from_number.as_deref().filter(|_| is_asked)?, self.core.config.region)
     }
 }

@@ -1,79 +1,59 @@
-//! Presence is a list of calls: what it leaves out has ended, and two of its calls may be one.
+//! The newest presence of each extension. A presence lists all calls of an extension, so a call missing from it has ended.
 
-use std::time::Instant;
+use std::collections::HashMap;
+use std::sync::Mutex;
 
-use super::{App, MOST_EXTENSIONS};
 use crate::call::{CallEvent, CallEventKind, PartyState};
-use crate::ringcentral::notification::{PresenceSnapshot, pair_with_known};
-use crate::store::StoreError;
+use crate::hub::Hub;
+use crate::ringcentral::notification::PresenceSnapshot;
 
-impl App {
-    /// Stores the calls that one extension's presence lists, and the end of those it lists no longer.
-    pub(super) async fn ingest_presence(
-        &self,
-        mut events: Vec<CallEvent>,
-        snapshot: PresenceSnapshot,
-        heard: Instant,
-    ) -> Result<(), StoreError> {
-        // A notification that was overtaken must not ring a phone that has stopped ringing.
-        let (snapshot, parked) = self.newest_presence(snapshot);
-        events.retain(|event| !self.is_unparked(event, &parked));
-        let ended: Vec<_> = events.iter().filter_map(|event| snapshot.supersedes(event)).collect();
-        events.extend(ended);
-        let told = events.clone();
-        let paired = pair_with_known(&mut events, &self.0.hub.calls(), self.0.config.region);
-        self.ingest_events(events, heard).await?;
-        if !paired {
-            self.pair_late(told, heard).await?;
-        }
-        self.close_unlisted(snapshot).await
-    }
+/// Extensions whose presence is remembered; the largest accounts have fewer.
+const MOST_EXTENSIONS: usize = 20_000;
 
-    /// Both legs of a RingOut may arrive in this moment, each without a sight of the other.
-    async fn pair_late(&self, mut events: Vec<CallEvent>, heard: Instant) -> Result<(), StoreError> {
-        if pair_with_known(&mut events, &self.0.hub.calls(), self.0.config.region) {
-            self.ingest_events(events, heard).await?;
-        }
-        Ok(())
-    }
+/// What was last told of each extension.
+pub(super) struct PresenceTracker {
+    newest: Mutex<HashMap<String, PresenceSnapshot>>,
+    hub: Hub,
+}
 
-    /// Whether this is the end of a call that was parked at the extension and is otherwise unknown: a park location's
-    /// presence makes no call, neither a live nor an ended one.
-    fn is_unparked(&self, event: &CallEvent, parked: &[String]) -> bool {
-        let ended = matches!(&event.kind, CallEventKind::Party(leg) if matches!(leg.state, PartyState::Ended(_)));
-        let hub = &self.0.hub;
-        ended
-            && event.sessions().any(|name| parked.contains(name))
-            && event.sessions().all(|name| hub.call_of_session(name).is_none())
+impl PresenceTracker {
+    pub(super) fn new(hub: Hub) -> Self {
+        Self { newest: Mutex::default(), hub }
     }
 
     /// The newest presence of the extension that this one is of, and the sessions that were parked there before.
-    fn newest_presence(&self, snapshot: PresenceSnapshot) -> (PresenceSnapshot, Vec<String>) {
-        let mut presence = self.0.presence.lock().expect("nobody panics while holding the presence");
-        if presence.len() >= MOST_EXTENSIONS {
-            presence.clear();
+    pub(super) fn newest(&self, snapshot: PresenceSnapshot) -> (PresenceSnapshot, Vec<String>) {
+        let mut newest = self.newest.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if newest.len() >= MOST_EXTENSIONS {
+            newest.clear();
         }
-        let known = presence.get(&snapshot.extension_id);
+        let known = newest.get(&snapshot.extension_id);
         let parked = known.map(|known| known.parked.clone()).unwrap_or_default();
         match known {
-            Some(newest) if newest.is_after(&snapshot) => (newest.clone(), parked),
+            Some(known) if known.is_after(&snapshot) => (known.clone(), parked),
             // An incomplete list names no extension and says nothing about any.
             _ if snapshot.extension_id.is_empty() => (snapshot, parked),
             _ => {
-                presence.insert(snapshot.extension_id.clone(), snapshot.clone());
+                newest.insert(snapshot.extension_id.clone(), snapshot.clone());
                 (snapshot, parked)
             }
         }
     }
 
-    /// Presence lists every call of an extension: its legs in calls that are not listed have ended.
-    async fn close_unlisted(&self, snapshot: PresenceSnapshot) -> Result<(), StoreError> {
+    /// Whether this is the end of a call that was parked at the extension and is otherwise unknown: a park location's presence
+    /// makes no call, neither a live nor an ended one.
+    pub(super) fn is_unparked(&self, event: &CallEvent, parked: &[String]) -> bool {
+        let ended = matches!(&event.kind, CallEventKind::Party(party) if matches!(party.state, PartyState::Ended(_)));
+        ended
+            && event.sessions().any(|name| parked.contains(name))
+            && event.sessions().all(|name| self.hub.call_of_session(name).is_none())
+    }
+
+    /// The ends of this extension's parties in live calls that its presence does not list.
+    pub(super) fn unlisted(&self, snapshot: &PresenceSnapshot) -> Vec<CallEvent> {
         if snapshot.extension_id.is_empty() {
-            return Ok(());
+            return Vec::new();
         }
-        for event in self.0.hub.calls().iter().flat_map(|call| snapshot.end_unlisted(call)) {
-            self.apply_events(vec![event]).await?;
-        }
-        Ok(())
+        self.hub.calls().iter().flat_map(|call| snapshot.end_unlisted(call)).collect()
     }
 }

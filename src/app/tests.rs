@@ -9,18 +9,23 @@ use super::*;
 use crate::phone::Region;
 use crate::store::{CustomerRecord, WrittenNumber};
 
-async fn service(folder: &std::path::Path) -> App {
+fn config(folder: &std::path::Path) -> Config {
     let data_dir = folder.display().to_string();
-    let config = Config::from_vars(|name| (name == "DATA_DIR").then(|| data_dir.clone())).unwrap();
+    Config::from_vars(|name| (name == "DATA_DIR").then(|| data_dir.clone())).unwrap()
+}
+
+async fn service(folder: &std::path::Path) -> App {
+    let config = config(folder);
     let store = Store::open(&config).await.unwrap();
     App::start(config, store).await.unwrap()
 }
 
 /// One whose store was lost, so that it spools. The embedded store stands for MongoDB, which is back by now.
 async fn away(folder: &std::path::Path) -> App {
-    let mut app = service(folder).await;
-    Arc::get_mut(&mut app.0).unwrap().spool = Some(Spool::open(folder).await.unwrap());
-    app.update_status(|status| status.store_lost = true);
+    let store = service(folder).await.store().clone();
+    let app = App::of_parts(config(folder), store, Some(Spool::open(folder).await.unwrap())).unwrap();
+    app.connect_store().await.unwrap();
+    app.0.core.status.update(|status| status.store_lost = true);
     app
 }
 

@@ -3,21 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
-use super::App;
-
 /// The ids of these calls; no more than the hub has live ones.
 #[derive(Default)]
 pub(super) struct Unwritten(Mutex<HashMap<String, Stored>>);
 
 /// Whether `active_calls` was seen to have a document of this id, which is not to be overwritten but may be removed.
 type Stored = bool;
-
-impl App {
-    /// Whether anything in `active_calls`, or a call of ours, is set aside.
-    pub fn sets_aside(&self) -> bool {
-        self.0.store.set_aside().0 > 0 || self.0.unwritten.count() > 0
-    }
-}
 
 impl Unwritten {
     pub(super) fn add(&self, id: &str) {

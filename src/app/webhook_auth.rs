@@ -1,19 +1,25 @@
 //! Whether a delivery is RingCentral's: the token it must carry, as the store knows it, or as this machine remembers it
 //! while the store is away.
 
-use std::sync::RwLockReadGuard;
+use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
-use chrono::Utc;
+use anyhow::Context;
+use tokio::sync::Mutex;
 use tracing::warn;
 
-use super::{App, integration};
+use super::Core;
+use super::outage::Outage;
+use crate::config::Config;
 use crate::ringcentral::subscription::{SecretDigests, WebhookSecret};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
+
+/// Under this name the store keeps the verification token, for the next run and for other instances.
+const VERIFICATION: &str = "verification";
 
 /// What deliveries must carry.
 #[derive(Default)]
-pub(super) enum ExpectedToken {
+enum ExpectedToken {
     /// Nothing: no token was ever set or made.
     #[default]
     Anything,
@@ -23,10 +29,23 @@ pub(super) enum ExpectedToken {
     Remembered(SecretDigests),
 }
 
-impl App {
+/// Verifies deliveries.
+pub(super) struct WebhookAuth {
+    core: Arc<Core>,
+    outage: Arc<Outage>,
+    expected: RwLock<ExpectedToken>,
+    /// When the store was last asked for it.
+    asked: Mutex<Instant>,
+}
+
+impl WebhookAuth {
+    pub(super) fn new(core: Arc<Core>, outage: Arc<Outage>) -> Self {
+        Self { core, outage, expected: RwLock::default(), asked: Mutex::new(Instant::now()) }
+    }
+
     /// Whether a delivery that carries `presented` is RingCentral's. Another instance may have made a new token, so the
     /// store is asked before anyone is turned away: RingCentral gives an address up that answers 401.
-    pub async fn verify_delivery(&self, presented: Option<&[u8]>) -> bool {
+    pub(super) async fn verify_delivery(&self, presented: Option<&[u8]>) -> bool {
         if self.accepts(presented) {
             return true;
         }
@@ -35,35 +54,21 @@ impl App {
     }
 
     /// Whether deliveries need no token, because none was ever set or made.
-    pub fn believes_everyone(&self) -> bool {
+    pub(super) fn believes_everyone(&self) -> bool {
         self.accepts(None)
     }
 
-    /// Whether anybody on the network may forge calls: others than this machine come in, and nothing tells a delivery of
-    /// RingCentral's from theirs.
-    pub fn accepts_unverified(&self) -> bool {
-        !self.config().is_local_mode() && self.believes_everyone()
-    }
-
     /// What our own deliveries must carry, for the simulator.
-    pub async fn verification_token(&self) -> Option<String> {
+    pub(super) async fn verification_token(&self) -> Option<String> {
         if matches!(*self.expected(), ExpectedToken::Remembered(_)) {
             self.ask_for_tokens().await;
         }
         match &*self.expected() {
             ExpectedToken::Tokens(known) => Some(known.token.clone()),
             ExpectedToken::Anything | ExpectedToken::Remembered(_) => {
-                self.config().ringcentral.verification_token.clone()
+                self.core.config.ringcentral.verification_token.clone()
             }
         }
-    }
-
-    /// A delivery was turned away for its token.
-    pub fn note_refusal(&self) {
-        self.update_status(|status| {
-            status.refused += 1;
-            status.refused_at = Some(Utc::now());
-        });
     }
 
     /// From now on deliveries carry one of these, also for a start while the database is away. `None` changes nothing.
@@ -71,21 +76,34 @@ impl App {
         let digests = known.as_ref().map(SecretDigests::of).unwrap_or_default();
         if let Some(known) = known {
             let tokens = ExpectedToken::Tokens(known);
-            *self.0.expected.write().expect("nobody panics while holding what is expected") = tokens;
+            self.set(tokens);
         }
-        match (&self.0.spool, &self.0.config.mongodb) {
+        match (self.outage.spool(), &self.core.config.mongodb) {
             (Some(spool), Some(mongodb)) => spool.remember(&mongodb.database, digests.0).await,
             _ => Ok(()),
         }
     }
 
+    /// Reads what deliveries must carry from the store.
+    pub(super) async fn load(&self) -> Result<Option<WebhookSecret>, StoreError> {
+        own_verification(&self.core.config, &self.core.store).await
+    }
+
+    /// The tokens that this machine remembers of an earlier run; `None` where there was none.
+    pub(super) async fn remembered(&self) -> Result<Option<SecretDigests>, StoreError> {
+        match (self.outage.spool(), &self.core.config.mongodb) {
+            (Some(spool), Some(mongodb)) => Ok(spool.remembered(&mongodb.database).await?.map(SecretDigests)),
+            _ => Ok(None),
+        }
+    }
+
     /// The store is away: deliveries carry what this machine remembers, or what the settings say.
     pub(super) fn expect_remembered(&self, mut digests: SecretDigests) {
-        self.config().ringcentral.verification_token.iter().for_each(|token| digests.add(token));
+        self.core.config.ringcentral.verification_token.iter().for_each(|token| digests.add(token));
         // Where the subscription is ours, what carries no token is forged also while we do not know the token.
-        if !digests.0.is_empty() || integration::makes_its_token(self.config()) {
+        if !digests.0.is_empty() || makes_its_token(&self.core.config) {
             let remembered = ExpectedToken::Remembered(digests);
-            *self.0.expected.write().expect("nobody panics while holding what is expected") = remembered;
+            self.set(remembered);
         }
     }
 
@@ -93,12 +111,12 @@ impl App {
     /// question at a time. While the store is away, those known are good.
     async fn ask_for_tokens(&self) {
         let came = Instant::now();
-        let mut asked = self.0.asked.lock().await;
+        let mut asked = self.asked.lock().await;
         if *asked > came {
             return;
         }
         *asked = Instant::now();
-        if let Ok(Some(known)) = integration::own_verification(&self.0.config, &self.0.store).await {
+        if let Ok(Some(known)) = own_verification(&self.core.config, &self.core.store).await {
             self.learn_tokens(known).await;
         }
     }
@@ -121,6 +139,48 @@ impl App {
     }
 
     fn expected(&self) -> RwLockReadGuard<'_, ExpectedToken> {
-        self.0.expected.read().expect("nobody panics while holding what is expected")
+        self.expected.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+
+    fn set(&self, expected: ExpectedToken) {
+        *self.expected.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = expected;
+    }
+
+    /// Stores the token of a subscription that is about to be created, and expects it.
+    pub(super) async fn save(&self, secret: &WebhookSecret) -> anyhow::Result<()> {
+        let text = serde_json::to_string(secret).context("writing the verification token")?;
+        self.core.store.set_setting(VERIFICATION, &text).await.context("storing the verification token")?;
+        self.expect(Some(secret.clone())).await.context("remembering the verification token")
+    }
+}
+
+/// Like [`known_verification`]. Where the subscription is ours to create its token is made now and stored, the same for
+/// every instance, before anything is delivered: until RingCentral has a subscription of ours every delivery is forged.
+pub(super) async fn own_verification(config: &Config, store: &Store) -> Result<Option<WebhookSecret>, StoreError> {
+    let known = known_verification(config, store).await?;
+    if known.is_some() || !makes_its_token(config) {
+        return Ok(known);
+    }
+    let made = WebhookSecret::of(None, None);
+    let text = serde_json::to_string(&made)?;
+    let kept = store.get_or_insert_setting(VERIFICATION, &text).await?;
+    if let Ok(kept) = serde_json::from_str(&kept) {
+        return Ok(Some(kept));
+    }
+    // One that was damaged proves nothing.
+    store.set_setting(VERIFICATION, &text).await?;
+    Ok(Some(made))
+}
+
+/// Whether the subscription is created here, with a token of our own.
+fn makes_its_token(config: &Config) -> bool {
+    config.ringcentral.credentials.is_some() && config.public_url.is_some()
+}
+
+/// The verification token of the settings, of an earlier run or of another instance. `None`: every delivery is believed.
+pub async fn known_verification(config: &Config, store: &Store) -> Result<Option<WebhookSecret>, StoreError> {
+    let configured = config.ringcentral.verification_token.as_deref();
+    let stored = store.setting(VERIFICATION).await?.and_then(|text| serde_json::from_str(&text).ok());
+    let known = configured.is_some() || stored.is_some();
+    Ok(known.then(|| WebhookSecret::of(configured, stored)))
 }

@@ -13,8 +13,8 @@ pub struct StatusOk {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Done {
-    StatusOk,
+    Success,
 }
 
 /// `{"status":"success"}`.
-pub const STATUS_OK: StatusOk = StatusOk { status: Done::StatusOk };
+pub const STATUS_OK: StatusOk = StatusOk { status: Done::Success };

@@ -37,7 +37,7 @@ pub enum ExtensionKind {
     /// A call queue.
     Queue,
     /// An IVR menu.
-    ScenarioList,
+    Menu,
     /// Anything else, by RingCentral's word.
     Unknown(String),
 }
@@ -144,7 +144,7 @@ impl ExtensionKind {
         match word {
             "User" | "DigitalUser" | "FlexibleUser" | "VirtualUser" | "FaxUser" | "Limited" => Self::User,
             "Department" => Self::Queue,
-            "IvrMenu" => Self::ScenarioList,
+            "IvrMenu" => Self::Menu,
             other => Self::Unknown(other.to_owned()),
         }
     }

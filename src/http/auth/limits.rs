@@ -32,8 +32,8 @@ const SHARED_AT_ONCE: usize = 256;
 /// Pages of the history that are read or sent to one viewer at the same time.
 const PAGES_AT_ONCE: usize = 2;
 /// After a page is read the next one of this viewer waits so many times what that took: whatever they look for, they have a
-/// third of one reader's time.
-const REST: u32 = 2;
+/// quarter of one reader's time.
+const REST: u32 = 3;
 /// It waits no longer than this.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Open streams of one viewer: tabs share one, so these are browsers, devices and pages of other programs.

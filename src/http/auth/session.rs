@@ -39,7 +39,9 @@ const KEY: &str = "session_key";
 /// What the cookie holds.
 #[derive(Serialize, Deserialize)]
 struct Session {
+    #[serde(rename = "badge")]
     claims: SessionClaims,
+    #[serde(rename = "voucher")]
     credential_id: String,
 }
 

@@ -86,7 +86,8 @@ async fn one_is_made_and_its_token_is_stored_before_ringcentral_hears_of_it() {
 async fn a_token_that_cannot_be_stored_is_never_used() {
     let mut service = Service::start().await;
     let now = service.fake.now();
-    let state = service.reconciler.reconcile(now, &[], async |_: &WebhookSecret| anyhow::bail!("the disk is full")).await;
+    let state =
+        service.reconciler.reconcile(now, &[], async |_: &WebhookSecret| anyhow::bail!("the disk is full")).await;
     assert_eq!(state.state, State::Missing);
     assert!(service.created().is_empty());
 }
@@ -120,7 +121,8 @@ async fn another_instance_takes_over_the_subscription_it_finds_in_the_store() {
     let address = webhook_address(&service.receiver.url);
     let mut other = SubscriptionReconciler::new(client, address, "~", WebhookSecret::of(None, None));
     other.set_secret(stored);
-    let state = other.reconcile(service.fake.now(), &[], async |_: &WebhookSecret| anyhow::bail!("nothing to store")).await;
+    let state =
+        other.reconcile(service.fake.now(), &[], async |_: &WebhookSecret| anyhow::bail!("nothing to store")).await;
     assert_eq!((state.state, service.only()), (State::Active, first));
 }
 
