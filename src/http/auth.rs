@@ -57,14 +57,19 @@ const DIRECTORY_PATIENCE: Duration = Duration::from_secs(2);
 pub enum Access {
     /// Everybody: health, signing in and out.
     Public,
-    /// Whoever may see calls.
+    /// Viewers of calls.
     Viewer,
     /// The same, also with a one-time ticket in the address, because an `EventSource` sends no headers.
     StreamTicket,
-    /// Whoever may see all calls.
+    /// Viewers of all calls.
     Admin,
     /// RingCentral, which proves itself in its own way.
     Webhook,
+}
+
+impl Access {
+    /// Every level.
+    pub const ALL: [Self; 5] = [Self::Public, Self::Viewer, Self::StreamTicket, Self::Admin, Self::Webhook];
 }
 
 /// What the service needs to tell who somebody is. Cheap to clone.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::http::header::{self, HeaderName};
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -11,7 +11,8 @@ use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder,
 use utoipa::{Modify, OpenApi};
 
 use super::auth::Access;
-use super::{ROUTES, auth, calls, customers, error, health, metrics, simulator, stream, webhook};
+use super::error;
+use super::routes::{self, operations};
 
 /// What a client sends, where a field that is left out is fine; in answers nothing is left out.
 const REQUEST_SCHEMAS: [&str; 2] = ["LoginRequest", "SimulateRequest"];
@@ -20,34 +21,11 @@ const REQUEST_SCHEMAS: [&str; 2] = ["LoginRequest", "SimulateRequest"];
 #[openapi(
     info(
         title = "Caller Popup",
-        description = "Shows access is calling on every dashboard the moment RingCentral says a phone rings.\n\n\
+        description = "Shows who is calling on every dashboard the moment RingCentral says a phone rings.\n\n\
             Times are RFC 3339 in UTC with milliseconds. Unknown values are `null`, never absent. Every answer carries \
             `x-request-id`, which the log knows too, and takes over the one of the request.\n\n\
             Without `API_TOKENS`, a JWT key or RingCentral sign-in in the settings the service answers only to this \
-            machine, and nobody has to say access they are."
-    ),
-    paths(
-        webhook::receive,
-        stream::open,
-        calls::active,
-        calls::history,
-        calls::dismiss,
-        customers::show,
-        calls::erase,
-        calls::config,
-        simulator::play,
-        simulator::list,
-        auth::session::begin,
-        auth::session::show,
-        auth::session::end,
-        auth::ticket::issue,
-        auth::sign_in::methods,
-        auth::sign_in::begin,
-        auth::sign_in::finish,
-        health::live,
-        health::ready,
-        metrics::show,
-        show,
+            machine, and nobody has to say who they are."
     ),
     components(schemas(error::ErrorBody)),
     tags(
@@ -57,12 +35,18 @@ const REQUEST_SCHEMAS: [&str; 2] = ["LoginRequest", "SimulateRequest"];
         (name = "signing in", description = "Who somebody is."),
         (name = "operating", description = "For those who run the service."),
     ),
-    modifiers(&SecurityModifier),
 )]
 struct Description;
 
 static TEXT: LazyLock<String> = LazyLock::new(|| {
-    let text = Description::openapi().to_pretty_json();
+    let mut document = Description::openapi();
+    for access in Access::ALL {
+        let mut described = routes::description(access);
+        described.paths.paths.iter_mut().flat_map(operations).for_each(|(_, _, operation)| guard(operation, access));
+        document.merge(described);
+    }
+    SecurityModifier.modify(&mut document);
+    let text = document.to_pretty_json();
     // The types are described for readers of Rust.
     text.expect("a description of strings and numbers can be written as JSON").replace("`None`", "`null`")
 });
@@ -78,7 +62,7 @@ pub async fn show() -> ([(HeaderName, &'static str); 1], &'static str) {
     ([(header::CONTENT_TYPE, "application/json")], &TEXT)
 }
 
-/// What holds for every route, said once.
+/// The ways to authenticate, and that answers leave nothing out.
 struct SecurityModifier;
 
 impl Modify for SecurityModifier {
@@ -102,18 +86,19 @@ impl Modify for SecurityModifier {
                 object.required = object.properties.keys().cloned().collect();
             }
         }
-        for (method, path, operation) in document.paths.paths.iter_mut().flat_map(operations) {
-            let route = ROUTES.iter().find(|route| route.path == path && route.method == method);
-            operation.security = route.map(|route| ways_in(route.access));
-            if route.is_some_and(|route| route.access == Access::Admin) {
-                let more = operation.description.take().unwrap_or_default();
-                operation.description = Some(format!("Only for admins.\n\n{more}"));
-            }
-            let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
-            let error = ResponseBuilder::new().description("Anything else.").content("application/json", body).build();
-            operation.responses.responses.insert("default".into(), RefOr::T(error));
-        }
     }
+}
+
+/// What is the same for every operation of this access.
+fn guard(operation: &mut Operation, access: Access) {
+    operation.security = Some(ways_in(access));
+    if access == Access::Admin {
+        let more = operation.description.take().unwrap_or_default();
+        operation.description = Some(format!("Only for admins.\n\n{more}"));
+    }
+    let body = Content::new(Some(Ref::from_schema_name("ErrorBody")));
+    let error = ResponseBuilder::new().description("Anything else.").content("application/json", body).build();
+    operation.responses.responses.insert("default".into(), RefOr::T(error));
 }
 
 /// What opens a route, any one of them; nothing where it is open.
@@ -125,13 +110,6 @@ fn ways_in(access: Access) -> Vec<SecurityRequirement> {
         Access::Webhook => &["verification"],
     };
     names.iter().map(|name| SecurityRequirement::new(*name, [""; 0])).collect()
-}
-
-fn operations<'a>(
-    (path, item): (&'a String, &'a mut PathItem),
-) -> impl Iterator<Item = (&'static str, &'a str, &'a mut Operation)> {
-    let of = [("GET", &mut item.get), ("POST", &mut item.post), ("DELETE", &mut item.delete)];
-    of.into_iter().filter_map(move |(method, operation)| Some((method, path.as_str(), operation.as_mut()?)))
 }
 
 #[cfg(test)]
@@ -149,7 +127,8 @@ mod tests {
         let described: BTreeSet<_> = paths
             .flat_map(|(path, item)| item.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())))
             .collect();
-        let served = ROUTES.iter().map(|route| (route.method.to_lowercase(), route.path.to_owned())).collect();
+        let served =
+            super::super::ROUTES.iter().map(|route| (route.method.to_lowercase(), route.path.clone())).collect();
         assert_eq!(described, served);
     }
 

@@ -14,7 +14,7 @@ use super::Access;
 use crate::app::App;
 use crate::config::Config;
 use crate::http::error::ApiError;
-use crate::http::{GET, ROUTES, Route};
+use crate::http::{ROUTES, Route};
 
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// How long a browser may remember what a page is allowed.
@@ -37,7 +37,7 @@ const ALLOWED_HEADERS: [HeaderName; 6] = [
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Result<Response, ApiError> {
     let (method, headers) = (request.method(), request.headers());
     let path = request.uri().path();
-    let is_open = |route: &Route| route.access == Access::Public && (route.method, route.path) == (GET, path);
+    let is_open = |route: &Route| route.access == Access::Public && (route.method, &*route.path) == ("GET", path);
     let is_followed = method.is_safe() && is_navigation(headers) && ROUTES.iter().any(is_open);
     if is_foreign(app.config(), method, headers) && !is_followed {
         return Err(foreign());
