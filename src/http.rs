@@ -101,7 +101,6 @@ fn webhook_routes(state: &AppState) -> Router<AppState> {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(webhook::LARGEST_BODY))
         .layer(RequestBodyDeadlineLayer::new(SLOWEST_BODY))
-        .layer(from_fn_with_state((state.app.clone(), state.unauthenticated.clone()), webhook::rate_limit::guard))
         .layer(from_fn_with_state(state.app.clone(), auth::local::guard_webhook))
         .layer(from_fn_with_state(state.app.clone(), webhook::count))
 }

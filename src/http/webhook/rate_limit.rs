@@ -8,21 +8,15 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota};
 use tracing::warn;
 
 use crate::app::App;
-use crate::http::client_address::{Peer, client, client_key};
+use crate::http::client_address::client_key;
 use crate::http::error::ApiError;
 use crate::http::log_throttle::LogThrottle;
 
-pub const VALIDATION: &str = "validation-token";
-const VERIFICATION: &str = "verification-token";
 /// A sender with the wrong token learns so; one that goes on is a guesser.
 const BY_ADDRESS: u32 = 10;
 /// Many guessers together.
@@ -67,8 +61,13 @@ impl Limits {
 }
 
 impl UnauthenticatedLimits {
-    /// Turns a delivery away for its token: 401, which RingCentral never should see. Whoever floods us does not flood the
-    /// log too.
+    /// Whether one more request from `address`, or one more handshake, may be dealt with.
+    pub fn admit(&self, address: IpAddr, is_handshake: bool) -> bool {
+        let limits = if is_handshake { &self.0.handshakes } else { &self.0.invalid_tokens };
+        limits.admit(address)
+    }
+
+    /// Refuses a delivery for its token: 401, which RingCentral never should see. A flood is logged in one line.
     pub fn reject(&self, app: &App) -> ApiError {
         app.note_refusal();
         if let Some(count) = self.0.refusals.count() {
@@ -80,34 +79,4 @@ impl UnauthenticatedLimits {
             "The Verification-Token header is missing or wrong.",
         )
     }
-}
-
-/// Lets notifications with the right token and handshakes through. A handshake carries no token of ours, because
-/// RingCentral sends it before it knows one.
-pub async fn guard(
-    State((app, limits)): State<(App, UnauthenticatedLimits)>,
-    peer: Option<Extension<Peer>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if app.verify_delivery(presented(request.headers())).await {
-        return next.run(request).await;
-    }
-    let client = client(peer.as_deref(), request.headers(), &app);
-    let is_handshake = request.headers().contains_key(VALIDATION);
-    let budget = if is_handshake { &limits.0.handshakes } else { &limits.0.invalid_tokens };
-    // While a subscription is being created one of the handshakes is RingCentral's, from an address that is not known.
-    let admitted = budget.admit(client) || (is_handshake && app.expects_handshake().await);
-    if !admitted {
-        return ApiError::too_many("Too many unauthenticated requests.").into_response();
-    }
-    if is_handshake {
-        return next.run(request).await;
-    }
-    limits.reject(&app).into_response()
-}
-
-/// The token of a delivery. RingCentral's guide once called the header by the handshake's name, and senders may still.
-pub fn presented(headers: &HeaderMap) -> Option<&[u8]> {
-    headers.get(VERIFICATION).or(headers.get(VALIDATION)).map(HeaderValue::as_bytes)
 }

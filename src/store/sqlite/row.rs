@@ -14,6 +14,7 @@ use crate::store::foreign::{self, LONGEST_ID, MOST_REV};
 #[derive(Deserialize, Serialize)]
 struct More<'a> {
     call: Cow<'a, Call>,
+    #[serde(rename = "ledger")]
     facts: Cow<'a, CallFacts>,
 }
 

@@ -1,0 +1,128 @@
+//! What RingCentral posts, authenticated and read once: a notification, or the handshake of a new subscription.
+
+use std::time::Instant;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use chrono::{DateTime, Utc};
+
+use super::rate_limit::UnauthenticatedLimits;
+use crate::app::App;
+use crate::http::AppState;
+use crate::http::client_address::{Peer, client};
+use crate::http::error::ApiError;
+use crate::ringcentral::notification::{Body, NotJson, Notification};
+use crate::store::StoreError;
+
+pub const VALIDATION: &str = "validation-token";
+const VERIFICATION: &str = "verification-token";
+/// Reading more takes milliseconds, which a thread that serves connections does not have.
+const LARGE_BODY: usize = 16 * 1024;
+/// The handshake's answer may have 1,024 bytes in all, and an honest token is far shorter.
+const LONGEST_VALIDATION: usize = 512;
+
+/// One webhook request.
+pub struct Delivery {
+    /// `None`: a handshake.
+    pub notification: Option<Notification>,
+    /// Comes back in the answer.
+    pub validation: Option<HeaderValue>,
+    /// When its body was complete.
+    pub received: Instant,
+}
+
+impl FromRequest<AppState> for Delivery {
+    type Rejection = ApiError;
+
+    /// Checks the token and, without the right one, the rate limits before the body is read. A handshake carries no token of
+    /// ours, because RingCentral sends it before it knows one. Which of the two a request is shows in its body, because
+    /// RingCentral's guide once called the verification header by the handshake's name and senders may still do so.
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let peer = Option::<Extension<Peer>>::from_request_parts(&mut parts, state).await.unwrap_or_default();
+        let (app, limits) = (&state.app, &state.unauthenticated);
+        let is_verified = app.verify_delivery(presented(&parts.headers)).await;
+        if !is_verified {
+            admit(app, limits, &parts.headers, peer.as_deref()).await?;
+        }
+        let validation = parts.headers.get(VALIDATION).filter(|token| token.len() <= LONGEST_VALIDATION).cloned();
+        let body = Bytes::from_request(Request::from_parts(parts, body), state).await.map_err(unreadable)?;
+        let received = Instant::now();
+        let (now, region, may_be_handshake) = (now(), app.config().region, validation.is_some());
+        let read = move |raw: &[u8]| match Body::read(raw) {
+            body if may_be_handshake && !body.as_ref().is_ok_and(Body::is_notification) => Read::Handshake,
+            _ if !is_verified => Read::Unverified,
+            Ok(body) => Read::Notification(Notification::of(&body, now, region)),
+            Err(NotJson) => Read::NotJson,
+        };
+        let notification = match off_worker(&body, read).await? {
+            Read::Handshake => None,
+            Read::Notification(notification) => Some(notification),
+            Read::Unverified => return Err(limits.reject(app)),
+            Read::NotJson => return Err(ApiError::bad_request("not_json", "The body is not JSON.")),
+        };
+        Ok(Self { notification, validation, received })
+    }
+}
+
+/// What a body is.
+enum Read {
+    Handshake,
+    Unverified,
+    NotJson,
+    Notification(Notification),
+}
+
+/// Lets an unverified request pass that may be a handshake, within the limits.
+async fn admit(
+    app: &App,
+    limits: &UnauthenticatedLimits,
+    headers: &HeaderMap,
+    peer: Option<&Peer>,
+) -> Result<(), ApiError> {
+    let is_handshake = headers.contains_key(VALIDATION);
+    // While a subscription is being created one of the handshakes is RingCentral's, from an address that is not known.
+    let admitted =
+        limits.admit(client(peer, headers, app), is_handshake) || (is_handshake && app.expects_handshake().await);
+    match (admitted, is_handshake) {
+        (false, _) => Err(ApiError::too_many("Too many unauthenticated requests.")),
+        (true, true) => Ok(()),
+        (true, false) => Err(limits.reject(app)),
+    }
+}
+
+/// The token of a delivery. RingCentral's guide once called the header by the handshake's name, and senders may still.
+fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(VERIFICATION).or(headers.get(VALIDATION)).map(HeaderValue::as_bytes)
+}
+
+/// Reads a body, a large one on a thread for blocking work.
+async fn off_worker<T: Send + 'static>(
+    body: &Bytes,
+    read: impl FnOnce(&[u8]) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    if body.len() <= LARGE_BODY {
+        return Ok(read(body));
+    }
+    let body = body.clone();
+    // Fails when the runtime shuts down; RingCentral sends it again.
+    tokio::task::spawn_blocking(move || read(&body)).await.map_err(|_| ApiError::from(StoreError::Closed))
+}
+
+/// Stored times have milliseconds, and a call must be the same before and after it was stored.
+fn now() -> DateTime<Utc> {
+    let now = Utc::now();
+    DateTime::from_timestamp_millis(now.timestamp_millis()).unwrap_or(now)
+}
+
+fn unreadable(rejection: BytesRejection) -> ApiError {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 1 MiB.")
+        }
+        _ => ApiError::bad_request("unreadable", "The body could not be read."),
+    }
+}
