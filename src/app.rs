@@ -38,7 +38,7 @@ use tracing::{debug, error, info, warn};
 use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::Config;
 use crate::customer::CustomerDetails;
-use crate::hub::{Hub, Scope, Viewer};
+use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::Client;
@@ -46,6 +46,7 @@ use crate::ringcentral::directory::Directory;
 use crate::ringcentral::notification::{Notification, NotificationKind};
 use crate::ringcentral::subscription::State;
 use crate::store::{HistoryPage, HistoryQuery, Spool, Store, StoreError};
+use crate::viewer::{Scope, Viewer};
 
 use customer_changes::CustomerChanges;
 use dismissals::Dismissals;

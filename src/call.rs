@@ -42,8 +42,8 @@ pub const MOST_PARTIES: usize = 512;
 /// and looked up with every event of the call.
 pub const MOST_SESSIONS: usize = 64;
 
-/// One logical call: a session with all its legs. Serialises to the shape clients rely on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+/// One logical call: a session with all its legs, as it is stored. What clients get of it is [`ApiCall`](crate::api::ApiCall).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// Ours: 24 hex digits for calls we stored, whatever another program used for its own.
     pub id: String,

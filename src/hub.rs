@@ -26,6 +26,7 @@ mod dismissals;
 mod event_id;
 mod frame;
 mod state;
+mod subscription;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,47 +39,17 @@ use tokio::sync::watch;
 
 use crate::call::Call;
 use crate::metrics::Metrics;
+use crate::viewer::Viewer;
 use cursor::Snapshot;
 pub use cursor::{Cursor, EventNames, FrameCache, farewell, goodbye, intermission};
 use frame::Frames;
 pub use frame::Incident;
 pub use state::Origin;
 use state::{ChangeKind, HubState};
+pub use subscription::{CallChange, Missed, Subscription};
 
 /// Viewers of one process; a file descriptor each, and 20,000 is a common hard limit.
 pub const MOST_VIEWERS: usize = 18_000;
-
-/// Someone who watches calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Viewer {
-    /// Stays the same across tabs and devices, because dismissals hang on it.
-    pub id: String,
-    /// Which calls concern them.
-    pub scope: Scope,
-    /// When what proved who they are ends, and with it what they are told.
-    pub until: Option<DateTime<Utc>>,
-}
-
-/// Which calls concern a viewer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// An admin.
-    All,
-    /// An agent: calls of these extensions, and of these queues.
-    Extensions(Vec<String>),
-}
-
-impl Viewer {
-    /// Whether a call is any of this viewer's business.
-    pub fn can_read(&self, call: &Call) -> bool {
-        match &self.scope {
-            Scope::All => true,
-            Scope::Extensions(mine) => {
-                mine.iter().any(|id| call.extension_ids.contains(id) || call.facts.queue_ids.contains(id))
-            }
-        }
-    }
-}
 
 /// How things stand for one viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -398,9 +369,14 @@ impl Hub {
         &self.0.metrics
     }
 
-    /// Moves when the log grows.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
+    /// Changes when the log grows.
+    pub fn head_changes(&self) -> watch::Receiver<u64> {
         self.0.head.subscribe()
+    }
+
+    /// The calls that change from now on, for consumers inside the program.
+    pub fn subscribe(&self) -> Subscription {
+        Subscription::new(self.clone())
     }
 
     /// Wakes whoever writes to viewers if the log has grown to `head`. An echo of what they were told wakes nobody.

@@ -64,7 +64,9 @@ pub mod customer;
 pub mod metrics;
 pub mod phone;
 pub mod secret;
+pub mod viewer;
 
+pub mod api;
 pub mod hub;
 pub mod import;
 pub mod ringcentral;

@@ -13,6 +13,7 @@ mod history;
 mod mongo;
 pub mod person;
 mod private;
+mod scope;
 mod sessions;
 mod spool;
 mod sqlite;

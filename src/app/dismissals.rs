@@ -9,8 +9,8 @@ use super::outage::{Outage, STORE_PATIENCE};
 use super::session_locks::SessionLocks;
 use super::{Core, event};
 use crate::call::{Call, CallEvent, CallEventKind};
-use crate::hub::Viewer;
 use crate::store::{Dismissal, StoreError, StoredCall, Table};
+use crate::viewer::Viewer;
 
 /// Dismissals of calls that are over are kept so long, because a call may be known to another instance before this one.
 const KEPT: TimeDelta = TimeDelta::minutes(5);

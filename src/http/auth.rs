@@ -40,11 +40,11 @@ use super::client_address::client;
 use super::error::ApiError;
 use crate::app::App;
 use crate::config::JwtKey;
-use crate::hub::{Scope, Viewer};
 use crate::ringcentral::Client;
 use crate::ringcentral::directory::Directory;
 use crate::secret::{digest, generate};
 use crate::store::{NewSession, Store};
+use crate::viewer::{Scope, Viewer};
 
 /// Names under which people try to put a secret into an address, where logs and histories keep it.
 const SECRETS_IN_ADDRESSES: [&str; 6] = ["token", "access_token", "bearer", "jwt", "id_token", "api_key"];

@@ -14,11 +14,12 @@ use super::answer::{STATUS_OK, StatusOk};
 use super::auth::limits::Share;
 use super::error::{ApiError, ErrorBody};
 use super::extract::{Path, Query};
+use crate::api::ApiCall;
 use crate::app::App;
 use crate::call::{Call, CallResult, Direction, Status, millis};
-use crate::hub::{Scope, Viewer};
 use crate::phone::PhoneNumber;
 use crate::store::{Erased, HistoryPage, HistoryQuery, Position};
+use crate::viewer::{Scope, Viewer};
 
 const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 500;
@@ -36,8 +37,8 @@ pub struct ActiveQuery {
 
 /// Calls that go on.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ActiveCalls {
-    calls: Vec<Arc<Call>>,
+pub struct ActiveCalls<'a> {
+    calls: Vec<ApiCall<'a>>,
 }
 
 /// Calls that ring or are talked in, newest first.
@@ -47,7 +48,7 @@ pub struct ActiveCalls {
     tag = "calls",
     params(ActiveQuery),
     responses(
-        (status = 200, description = "The calls this viewer may see.", body = ActiveCalls),
+        (status = 200, description = "The calls this viewer may see.", body = ActiveCalls<'static>),
         (status = 400, description = "There is no such status.", body = ErrorBody),
     ),
 )]
@@ -55,12 +56,13 @@ pub async fn active(
     State(app): State<App>,
     viewer: Viewer,
     Query(query): Query<ActiveQuery>,
-) -> Result<Json<ActiveCalls>, ApiError> {
+) -> Result<Response, ApiError> {
     let wanted = query.status.as_deref().map(status).transpose()?;
     let mut calls = app.hub().active_calls(&viewer);
     calls.retain(|call| wanted.is_none_or(|status| call.status == status));
     calls.retain(|call| query.dismissed.unwrap_or(true) || !app.hub().has_dismissed(&call.id, &viewer.id));
-    Ok(Json(ActiveCalls { calls }))
+    let calls = calls.iter().map(|call| ApiCall::from(&**call)).collect();
+    Ok(Json(ActiveCalls { calls }).into_response())
 }
 
 /// `?limit=`, `?cursor=` and filters.
@@ -90,8 +92,8 @@ pub struct PageQuery {
 
 /// One page of the history.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Page {
-    calls: Vec<Call>,
+pub struct Page<'a> {
+    calls: Vec<ApiCall<'a>>,
     /// Where the next page begins; `null` on the last one.
     next_cursor: Option<String>,
 }
@@ -120,7 +122,7 @@ pub struct PageSettings {
     tag = "calls",
     params(PageQuery),
     responses(
-        (status = 200, description = "A page.", content((Page = "application/json"), (String = "text/csv"))),
+        (status = 200, description = "A page.", content((Page<'static> = "application/json"), (String = "text/csv"))),
         (status = 400, description = "A parameter cannot be read.", body = ErrorBody),
         (status = 429, description = "This viewer reads several pages already.", body = ErrorBody),
     ),
@@ -157,6 +159,7 @@ pub async fn history(
         let csv = [(header::CONTENT_TYPE, "text/csv; charset=utf-8")];
         return Ok((csv, Extension(page), as_csv(&calls)).into_response());
     }
+    let calls = calls.iter().map(ApiCall::from).collect();
     Ok((Extension(page), Json(Page { calls, next_cursor })).into_response())
 }
 

@@ -10,7 +10,7 @@ use super::error::{ApiError, ErrorBody};
 use super::extract::Path;
 use crate::app::App;
 use crate::customer::CustomerDetails;
-use crate::hub::Viewer;
+use crate::viewer::Viewer;
 
 /// A customer: name, email address and numbers. An agent sees those of their own calls.
 #[utoipa::path(

@@ -179,7 +179,7 @@ struct WriterThread {
 
 impl WriterThread {
     async fn run(mut self, mut accepted: mpsc::UnboundedReceiver<Accepted>, mut closing: watch::Receiver<bool>) {
-        let mut head = self.hub.subscribe();
+        let mut head = self.hub.head_changes();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -20,7 +20,8 @@ use super::request_id::RequestId;
 use super::serve::Upgrade;
 use super::sse_writer::StreamHandoff;
 use crate::app::App;
-use crate::hub::{EventNames, Viewer, farewell};
+use crate::hub::{EventNames, farewell};
+use crate::viewer::Viewer;
 
 /// The answer's head, but for what depends on who asks. Nothing says how long the answer is: it ends when the connection
 /// does.

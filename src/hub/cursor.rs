@@ -7,8 +7,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::event_id::EventId;
 use super::frame::{self, Event};
 use super::state::{ChangeKind, HubState, LOG_LENGTH, LogEntry};
-use super::{Scope, Shared, Viewer, ViewerPermit};
+use super::{Shared, ViewerPermit};
 use crate::call::{Call, Status};
+use crate::viewer::{Scope, Viewer};
 
 /// When to come back after a dropped line, in milliseconds; spread so that everyone does not come at once.
 const RETRY_MS: std::ops::Range<u64> = 1_000..4_000;

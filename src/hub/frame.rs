@@ -7,6 +7,7 @@ use chrono::Utc;
 use serde_json::json;
 
 use super::EventNames;
+use crate::api::ApiCall;
 use crate::call::{Call, millis};
 
 /// The events that carry a call.
@@ -86,7 +87,8 @@ impl Frames {
                 }
                 Content::Call(call) => {
                     let name = event.name();
-                    let call = serde_json::to_string(call).expect("a call has text keys and finite numbers only");
+                    let call = serde_json::to_string(&ApiCall::from(&**call))
+                        .expect("a call has text keys and finite numbers only");
                     (name, format!(r#"{{"type":"{name}","call":{call}}}"#))
                 }
             };

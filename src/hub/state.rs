@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Viewer;
 use super::dismissals::Dismissals;
 use super::event_id::EventId;
 use super::frame::{Frames, Incident};
 use crate::call::Call;
+use crate::viewer::Viewer;
 
 /// Changes a viewer may be behind, each with a frame of 1 KiB or so that is copied for whoever is behind by as many. At
 /// 100 changes a second that is a little more than it takes to come back to a line that ended.

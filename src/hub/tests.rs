@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::state::{LOG_LENGTH, REMEMBERED_ENDS};
 use super::*;
 use crate::call::Status;
+use crate::viewer::Scope;
 
 fn hub() -> Hub {
     Hub::new(Arc::default())

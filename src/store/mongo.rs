@@ -34,7 +34,7 @@ use tokio::task::yield_now;
 
 use super::aside::Asides;
 use super::call_merge::{LoadedCalls, StoredCall, Table, WritePlan, plan_write, tombstones};
-use super::{HistoryPage, HistoryQuery, Position, Result, StoreError};
+use super::{HistoryPage, HistoryQuery, Position, Result, StoreError, scope};
 use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::Region;
@@ -142,7 +142,10 @@ impl Mongo {
         let sessions = [index(doc! { "session_id": 1 }), index(doc! { "ledger.linked": 1 })];
         // What a history is narrowed down by, in the order of the history; then what a call may be passed over for without
         // reading it.
-        let narrow = ["extension_ids", "ledger.queue_ids", "from_number", "to_number", "customer_id"]
+        let of_call = ["from_number", "to_number", "customer_id"];
+        let narrow = scope::MONGODB_FIELDS
+            .into_iter()
+            .chain(of_call)
             .map(|field| index(doc! { field: 1, "timestamp": -1, "_id": -1, "result": 1, "direction": 1 }));
         self.history.create_indexes([by_time].into_iter().chain(sessions).chain(narrow)).await?;
         // MongoDB itself sweeps up the tickets that nobody came with.
@@ -316,9 +319,7 @@ impl Mongo {
         );
         // Each of these pairs has an index in the order of the history; MongoDB merges what it reads from both.
         let numbers = query.number.map(|number| ["from_number", "to_number"].map(|field| doc! { field: &number }));
-        let extensions = query
-            .extension_ids
-            .map(|ids| ["extension_ids", "ledger.queue_ids"].map(|field| doc! { field: { "$in": &ids } }));
+        let extensions = query.extension_ids.map(|ids| scope::mongodb(&ids));
         let filter = match (numbers, extensions) {
             (None, None) => each_with(all, vec![doc! {}]),
             (Some(pair), None) | (None, Some(pair)) => each_with(all, pair.into()),

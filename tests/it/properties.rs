@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use caller_popup::call::{Call, Status};
 use caller_popup::config::Config;
-use caller_popup::hub::{EventNames, FrameCache, Hub, Scope, Viewer};
+use caller_popup::hub::{EventNames, FrameCache, Hub};
 use caller_popup::metrics::Metrics;
 use caller_popup::phone::{PhoneNumber, Region};
 use caller_popup::ringcentral::notification::Notification;
 use caller_popup::simulator::{Scenario, scenarios};
+use caller_popup::viewer::{Scope, Viewer};
 use chrono::{DateTime, Utc};
 use proptest::collection::vec;
 use proptest::prelude::*;

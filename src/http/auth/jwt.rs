@@ -18,7 +18,7 @@ use tracing::debug;
 
 use crate::config::JwtKey;
 use crate::http::error::ApiError;
-use crate::hub::{Scope, Viewer};
+use crate::viewer::{Scope, Viewer};
 
 /// How far the clock of the host application may be off, in seconds.
 const LEEWAY: u64 = 60;

@@ -22,8 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::http::error::ApiError;
-use crate::hub::{MOST_VIEWERS, Viewer};
+use crate::hub::MOST_VIEWERS;
 use crate::store::StoreError;
+use crate::viewer::Viewer;
 
 /// Requests of one viewer that are answered at the same time: a page asks for six things when it opens.
 const AT_ONCE: usize = 8;
@@ -251,7 +252,7 @@ impl HttpBody for Sent {
 
 #[cfg(test)]
 mod tests {
-    use crate::hub::Scope;
+    use crate::viewer::Scope;
 
     use super::*;
 

@@ -26,8 +26,8 @@ use crate::config::Config;
 use crate::http::client_address::ClientAddress;
 use crate::http::error::ApiError;
 use crate::http::extract::{Json, Query};
-use crate::hub::{Scope, Viewer};
 use crate::store::{LONGEST_SESSION, Revocation, Store, StoreError};
+use crate::viewer::{Scope, Viewer};
 
 /// How far the clock of the instance that began a session may be ahead of ours.
 const CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(10);

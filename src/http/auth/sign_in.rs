@@ -24,8 +24,8 @@ use crate::http::AppState;
 use crate::http::client_address::ClientAddress;
 use crate::http::error::ApiError;
 use crate::http::extract::Query;
-use crate::hub::{Scope, Viewer};
 use crate::ringcentral::{Error, Person, Pkce};
+use crate::viewer::{Scope, Viewer};
 
 /// Typing a password and a second factor takes less.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);

@@ -20,7 +20,7 @@ use super::{SessionClaims, digest, secret};
 use crate::app::App;
 use crate::http::AppState;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::hub::Viewer;
+use crate::viewer::Viewer;
 
 /// Long enough to open a stream, too short for whoever reads logs.
 const LIFE: TimeDelta = TimeDelta::seconds(30);

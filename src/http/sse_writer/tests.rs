@@ -12,8 +12,9 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::call::{Call, Status};
 use crate::http::connection_limit::{ConnectionCapacity, ConnectionLimiter};
-use crate::hub::{EventNames, Scope, Viewer};
+use crate::hub::EventNames;
 use crate::metrics::GaugeSnapshot;
+use crate::viewer::{Scope, Viewer};
 
 /// Longer than any test takes.
 const LONG: Range<Duration> = STALLED.saturating_mul(10)..STALLED.saturating_mul(11);

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::row::read_call;
 use crate::call::millis;
-use crate::store::HistoryQuery;
 use crate::store::history::HistoryPage;
+use crate::store::{HistoryQuery, scope};
 
 /// An index in the order of the history, in which the calls of a query are looked for.
 struct Source {
@@ -110,11 +110,7 @@ impl Filter {
             filter.add("customer_id = ?", [customer.clone()]);
         }
         if let Some(extensions) = query.extension_ids.as_ref().filter(|_| key != Some("extension_id")) {
-            filter.add(
-                "EXISTS (SELECT 1 FROM call_extensions JOIN json_each(?) AS mine ON mine.value = extension_id
-                 WHERE call_id = call_history.id)",
-                [json!(extensions).to_string()],
-            );
+            filter.add(scope::SQLITE, [json!(extensions).to_string()]);
         }
         filter
     }
