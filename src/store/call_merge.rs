@@ -63,6 +63,34 @@ impl LoadedCalls {
         sessions.extend(call.iter().flat_map(|call| call.sessions()).cloned());
         Self { held: call.map(|call| StoredCall { place: Table::Active, call }).into_iter().collect(), sessions }
     }
+
+    /// What the events change, once every call was loaded that those loaded, or the change itself, lead to.
+    pub fn plan(&self, events: &[CallEvent], new_id: &str) -> Step {
+        let plan = plan_write(&self.held, events, new_id);
+        let news = plan.iter().flat_map(|plan| &plan.news);
+        let named = self.held.iter().flat_map(|it| it.call.sessions()).chain(news);
+        let unknown: BTreeSet<String> = named.filter(|name| !self.sessions.contains(*name)).cloned().collect();
+        if unknown.is_empty() { Step::Write(plan.map(Box::new)) } else { Step::Load(unknown) }
+    }
+
+    /// Adds the calls that were loaded for these sessions.
+    pub fn add(&mut self, found: Vec<StoredCall>, sessions: BTreeSet<String>) {
+        for found in found {
+            if !self.held.iter().any(|it| it.place == found.place && it.call.id == found.call.id) {
+                self.held.push(found);
+            }
+        }
+        self.sessions.extend(sessions);
+    }
+}
+
+/// The next step of a store that applies events.
+#[derive(Debug)]
+pub enum Step {
+    /// Write this, or nothing.
+    Write(Option<Box<WritePlan>>),
+    /// Load the calls of these sessions first, and [add](LoadedCalls::add) them.
+    Load(BTreeSet<String>),
 }
 
 impl WritePlan {
@@ -79,7 +107,7 @@ pub fn keys(events: &[CallEvent]) -> BTreeSet<String> {
 }
 
 /// What `events` change in the calls that their sessions lead to; `None` when nothing. `new_id` is for a call that begins.
-pub fn plan_write(held: &[StoredCall], events: &[CallEvent], new_id: &str) -> Option<WritePlan> {
+fn plan_write(held: &[StoredCall], events: &[CallEvent], new_id: &str) -> Option<WritePlan> {
     let first = events.first()?;
     let parts = parts(held, first);
     let oldest = parts.iter().copied().reduce(keeps);

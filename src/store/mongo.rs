@@ -33,7 +33,7 @@ use mongodb::{Client, Collection, Database, IndexModel};
 use tokio::task::yield_now;
 
 use super::aside::Asides;
-use super::call_merge::{LoadedCalls, StoredCall, Table, WritePlan, plan_write, tombstones};
+use super::call_merge::{LoadedCalls, Step, StoredCall, Table, WritePlan, tombstones};
 use super::{HistoryPage, HistoryQuery, Position, Result, StoreError, scope};
 use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::{Config, CustomersConfig, MongoConfig};
@@ -237,20 +237,20 @@ impl Mongo {
             lost |= written != Written::All;
             // Whoever begins a call writes first and looks second, and so does whoever takes its session in: one of the
             // two sees the other.
-            known.held = self.look_beside(barred, &known.sessions).await?;
+            known.held = self.load_beside(barred, &known.sessions).await?;
             // Changed by somebody else while it was to be removed, so it is still there to be joined.
             leaving.retain(|gone: &StoredCall| known.held.iter().all(|it| it.call.id != gone.call.id));
         }
         Err(StoreError::Contention)
     }
 
-    async fn look_beside(&self, barred: Option<&str>, names: &BTreeSet<String>) -> Result<Vec<StoredCall>> {
+    async fn load_beside(&self, barred: Option<&str>, names: &BTreeSet<String>) -> Result<Vec<StoredCall>> {
         let mut held = self.calls.load(names).await?;
         held.retain(|it| Some(it.call.id.as_str()) != barred);
         Ok(held)
     }
 
-    /// What has to be written, once every call was looked at that those held or the change lead to.
+    /// What has to be written.
     async fn plan_write(
         &self,
         barred: Option<&str>,
@@ -258,21 +258,11 @@ impl Mongo {
         events: &[CallEvent],
         new_id: &str,
     ) -> Result<Option<WritePlan>> {
-        let LoadedCalls { held, sessions } = known;
         loop {
-            let change = plan_write(held, events, new_id);
-            let news = change.iter().flat_map(|change| &change.news);
-            let names = held.iter().flat_map(|it| it.call.sessions()).chain(news);
-            let unknown: BTreeSet<String> = names.filter(|name| !sessions.contains(*name)).cloned().collect();
-            if unknown.is_empty() {
-                return Ok(change);
+            match known.plan(events, new_id) {
+                Step::Write(plan) => return Ok(plan.map(|plan| *plan)),
+                Step::Load(sessions) => known.add(self.load_beside(barred, &sessions).await?, sessions),
             }
-            for found in self.look_beside(barred, &unknown).await? {
-                if !held.iter().any(|it| it.place == found.place && it.call.id == found.call.id) {
-                    held.push(found);
-                }
-            }
-            sessions.extend(unknown);
         }
     }
 

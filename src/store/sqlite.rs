@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::OnceCell;
 
 use super::aside::{Asides, Why, hash};
-use super::call_merge::{LoadedCalls, StoredCall, Table, plan_write, tombstones};
+use super::call_merge::{LoadedCalls, Step, StoredCall, Table, tombstones};
 use super::erasure::Erasure;
 use super::person::Person;
 use super::{CustomerRecord, Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Result};
@@ -247,23 +247,17 @@ fn record_shape(db: &Connection, shape: &str, at: &str) -> rusqlite::Result<()> 
     .map(drop)
 }
 
-fn apply(db: &Connection, events: &[CallEvent], known: LoadedCalls, new_id: &str) -> rusqlite::Result<Vec<Call>> {
-    let LoadedCalls { mut held, sessions: mut looked } = known;
-    match held.first() {
-        Some(it) if is_held(db, &it.call)? => {}
-        _ => held = load(db, &looked)?,
+fn apply(db: &Connection, events: &[CallEvent], mut known: LoadedCalls, new_id: &str) -> rusqlite::Result<Vec<Call>> {
+    let is_current = known.held.first().map_or(Ok(false), |it| is_held(db, &it.call))?;
+    if !is_current {
+        known.held = load(db, &known.sessions)?;
     }
     let change = loop {
-        let Some(change) = plan_write(&held, events, new_id) else { return Ok(Vec::new()) };
-        let unknown: BTreeSet<String> = change.news.iter().filter(|name| !looked.contains(*name)).cloned().collect();
-        if unknown.is_empty() {
-            break change;
+        match known.plan(events, new_id) {
+            Step::Write(Some(plan)) => break *plan,
+            Step::Write(None) => return Ok(Vec::new()),
+            Step::Load(sessions) => known.add(load(db, &sessions)?, sessions),
         }
-        let found = load(db, &unknown)?;
-        let more = found.into_iter().filter(|it| held.iter().all(|known| known.call.id != it.call.id));
-        let more: Vec<StoredCall> = more.collect();
-        held.extend(more);
-        looked.extend(unknown);
     };
     for gone in &change.gone {
         dismissals::inherit(db, &gone.call.id, &change.call.id)?;

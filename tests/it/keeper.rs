@@ -7,7 +7,7 @@ use std::sync::Arc;
 use caller_popup::call::{Call, CallEvent, CallEventKind, CallFacts, GRACE};
 use caller_popup::phone::Region;
 use caller_popup::ringcentral::notification::{Notification, NotificationKind};
-use caller_popup::store::call_merge::{StoredCall, Table, calls_of, keys, plan_write};
+use caller_popup::store::call_merge::{LoadedCalls, Step, StoredCall, Table, calls_of, keys};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
@@ -72,16 +72,14 @@ impl Keeper {
     fn apply(&mut self, events: &[CallEvent]) {
         self.made += 1;
         let id = format!("{:024}", self.made);
-        let mut held = self.look(&keys(events));
+        let sessions = keys(events);
+        let mut known = LoadedCalls { held: self.look(&sessions), sessions };
         let plan = loop {
-            let Some(plan) = plan_write(&held, events, &id) else { return };
-            let found = self.look(&plan.news);
-            let more: Vec<StoredCall> =
-                found.into_iter().filter(|it| held.iter().all(|known| known.call.id != it.call.id)).collect();
-            if more.is_empty() {
-                break plan;
+            match known.plan(events, &id) {
+                Step::Write(Some(plan)) => break *plan,
+                Step::Write(None) => return,
+                Step::Load(sessions) => known.add(self.look(&sessions), sessions),
             }
-            held.extend(more);
         };
         for gone in &plan.gone {
             self.calls.remove(&gone.call.id);

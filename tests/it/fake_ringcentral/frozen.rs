@@ -40,7 +40,7 @@ impl Frozen {
     }
 
     /// Lets everything happen that can happen without time passing.
-    pub async fn plan_write(&mut self) {
+    pub async fn settle(&mut self) {
         for _ in 0..ROUND_TRIPS {
             self.echo.write_all(&[0]).await.expect("the echo listens");
             self.echo.read_exact(&mut [0]).await.expect("the echo answers");
@@ -50,7 +50,7 @@ impl Frozen {
     /// Lets time pass, and then whatever it brings.
     pub async fn pass(&mut self, time: Duration) {
         advance(time).await;
-        self.plan_write().await;
+        self.settle().await;
     }
 
     /// Lets as much time pass as `future` needs, a fifth of a second at a time.
@@ -58,7 +58,7 @@ impl Frozen {
         let mut future = pin!(future);
         let step = Duration::from_millis(200);
         for _ in 0..LONGEST_RUN.as_millis() / step.as_millis() {
-            self.plan_write().await;
+            self.settle().await;
             if let Poll::Ready(done) = poll!(future.as_mut()) {
                 return done;
             }

@@ -97,7 +97,7 @@ async fn a_429_is_followed_by_silence_in_its_group_until_the_penalty_is_over() {
         let client = client.clone();
         async move { client.me().await }
     });
-    frozen.plan_write().await;
+    frozen.settle().await;
     let others = tokio::spawn({
         let client = client.clone();
         async move { join_all((0..20).map(|_| client.me())).await }
