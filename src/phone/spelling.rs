@@ -138,6 +138,11 @@ impl Spelling {
 pub(super) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
+        // Nearly all are, and none of those is looked for below.
+        if matches!(c, ' '..='~') {
+            clean.push(c);
+            continue;
+        }
         match c {
             '\u{ff0b}' | '\u{fe62}' | '\u{207a}' => clean.push('+'),
             '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}' | '\u{fe63}' | '\u{ad}' => clean.push('-'),
@@ -294,6 +299,9 @@ fn words(text: &str) -> Vec<String> {
 
 /// Lower case without accents.
 pub(super) fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let plain = |c: char| match c {
         'à'..='å' | 'ą' | 'ă' | 'ā' => 'a',
         'ç' | 'č' | 'ć' => 'c',

@@ -273,6 +273,9 @@ const SIGNS: &[&str] = &[
     "번호없음",
 ];
 
+/// Bytes of the longest name that says so.
+const LONGEST_NAME: usize = 160;
+
 /// Whether a text in a number's place says that there is none: nothing, zeros, a word, an address such as `sip:anonymous@…`.
 pub(super) fn number(text: &str) -> bool {
     let clean = clean(text);
@@ -289,8 +292,10 @@ pub(super) fn number(text: &str) -> bool {
 
 /// Whether a name says that the caller is hidden. A queue announces such a caller as "Sales - Anonymous".
 pub(super) fn name(text: &str) -> bool {
-    let text = fold(&clean(text));
-    says_hidden(&text) || text.rsplit_once(" - ").is_some_and(|(_, last)| says_hidden(last))
+    let earliest = text.len().saturating_sub(LONGEST_NAME);
+    let begin = (earliest..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let end = fold(&clean(&text[begin..]));
+    (begin == 0 && says_hidden(&end)) || end.rsplit_once(" - ").is_some_and(|(_, last)| says_hidden(last))
 }
 
 fn says_hidden(text: &str) -> bool {

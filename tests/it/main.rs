@@ -51,5 +51,6 @@ mod spelling;
 mod store;
 mod stream;
 mod torture;
+mod upgrade;
 mod webhook;
 mod widget;

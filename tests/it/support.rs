@@ -222,7 +222,7 @@ impl TestApp {
 
     /// The database as another program sees it.
     pub async fn database(&self) -> mongodb::Database {
-        self.setup.database.as_ref().expect("this test runs on MongoDB").open().await
+        self.setup.database().await
     }
 
     /// The program's store, opened beside it.

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Once;
+use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use tempfile::TempDir;
+use tokio::time::sleep;
 
 use super::process::{DESCRIPTORS, Log, launch, program};
 use super::{PATIENCE, Store, TestApp, mongod, privacy};
@@ -115,6 +117,18 @@ impl Setup {
         let output = tokio::time::timeout(PATIENCE, run).await.expect("the command ends").expect("the program runs");
         let text = [output.stdout, output.stderr].concat();
         (output.status, String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The database as another program sees it.
+    pub async fn database(&self) -> mongodb::Database {
+        self.database.as_ref().expect("this test runs on MongoDB").open().await
+    }
+
+    /// Starts the program, and kills it so long after.
+    pub async fn kill_after(&self, time: Duration) {
+        let mut child = program(&self.home, &self.settings).arg("serve").spawn().expect("the program starts");
+        sleep(time).await;
+        child.kill().await.expect("the program can be killed");
     }
 
     /// Starts the program and waits until it listens.
