@@ -37,6 +37,7 @@
  *
  * @import { Call } from "../model/call.js"
  * @import { Token } from "../feed/credential.js"
+ * @import { Feed } from "./line-monitor.js"
  */
 import { CallFeed } from "../feed/call-feed.js";
 import { el } from "../lib/dom.js";
@@ -46,27 +47,16 @@ import { PopupAttributes } from "./attributes.js";
 import { CallCard } from "./call-card.js";
 import { CardStack } from "./card-stack.js";
 import { FoldedList } from "./folded-list.js";
-import { KeptCalls } from "./kept-calls.js";
 import { LineMonitor } from "./line-monitor.js";
+import { RestoredCalls } from "./restored-calls.js";
 import { SeenCalls } from "./seen-calls.js";
+import { popupEvent } from "./popup-event.js";
 import { matchesShortcut } from "./shortcut.js";
 import { styleSheet } from "./style.js";
 import { TopLayer } from "./top-layer.js";
 
 /** The guide's; the service has a setting of its own. */
 const CUSTOMER_URL = "/customers/{id}";
-/** How many ended calls are looked through for those that were in the pill of the page before. */
-const LOOKED_THROUGH = 100;
-
-/**
- * @typedef {EventTarget & {
- *   calls: Call[],
- *   now(): number,
- *   dismiss(id: string): unknown,
- *   status?: { state: string, message?: string | null },
- * }} Feed
- */
-
 export class CallPopup extends PopupAttributes {
   /** @type {Feed | null} */
   #feed = null;
@@ -83,10 +73,14 @@ export class CallPopup extends PopupAttributes {
   /** @type {HTMLElement | null} */
   #cameFrom = null;
   #seen = new SeenCalls();
-  #kept = new KeptCalls();
-  #isRestoring = false;
   #stack = new CardStack();
   #folded = new FoldedList((call) => this.#makeFoldedCard(call));
+  #restored = new RestoredCalls(
+    (call, until) => {
+      if (!this.#isKnown(call) && !this.#seen.isDismissed(call.id)) this.#folded.calls.add(call, this.#now(), until);
+    },
+    () => this.#renderFolded(),
+  );
   #announcer = new Announcer();
   #line = new LineMonitor({
     src: () => this.src,
@@ -232,39 +226,7 @@ export class CallPopup extends PopupAttributes {
     this.#line.update(feed);
     this.#show(feed.calls);
     this.#tick();
-    if (feed !== this.#ownFeed) return;
-    if (this.#kept.isLoaded) this.#restore(feed.calls);
-    else if (feed.status?.state === "live" || feed.status?.state === "polling") this.#restoreAll(this.#ownFeed);
-  }
-
-  /**
-   * Puts the calls into the pill again that were in it on the page before. Only once the service was heard: its clock says
-   * how long they are kept.
-   *
-   * @param {CallFeed} feed
-   */
-  async #restoreAll(feed) {
-    if (this.#isRestoring) return;
-    this.#isRestoring = true;
-    const { signal } = /** @type {AbortController} */ (this.#following);
-    const isCurrent = () => this.#isRestoring && feed === this.#ownFeed && !signal.aborted;
-    const viewer = await feed.viewer();
-    if (!isCurrent()) return;
-    this.#kept.load(viewer, this.#now());
-    this.#restore(feed.calls);
-    if (!this.#kept.isIncomplete) return;
-    const page = await feed.service.get(`api/ringcentral/calls?limit=${LOOKED_THROUGH}`, { signal }).catch(() => null);
-    if (page && isCurrent()) this.#restore(page.calls);
-  }
-
-  /** @param {Call[]} calls */
-  #restore(calls) {
-    if (!this.#kept.isIncomplete) return;
-    for (const { call, until } of this.#kept.find(calls, this.#now())) {
-      if (!this.#isKnown(call) && !this.#seen.isDismissed(call.id)) this.#folded.calls.add(call, this.#now(), until);
-    }
-    this.#folded.render();
-    this.#layOut();
+    if (feed === this.#ownFeed && this.#following) this.#restored.update(this.#ownFeed, this.#following.signal);
   }
 
   /** @param {Call[]} calls */
@@ -349,19 +311,16 @@ export class CallPopup extends PopupAttributes {
   #remove(card) {
     const hadFocus = card.element.contains(this.#top.root.activeElement);
     const kept = this.#stack.remove(card, hadFocus);
-    this.#folded.render();
-    this.#layOut();
+    this.#renderFolded();
     if (!kept) this.#returnFocus();
   }
 
   /** Another person uses this page. */
   #forget() {
     this.#seen.clear();
-    this.#kept.clear();
-    this.#isRestoring = false;
+    this.#restored.clear();
     this.#folded.calls.clear();
-    this.#folded.render();
-    this.#layOut();
+    this.#renderFolded();
   }
 
   #clear() {
@@ -369,8 +328,7 @@ export class CallPopup extends PopupAttributes {
     this.#stack.arrange();
     this.#folded.calls.clear();
     this.#folded.render();
-    this.#kept = new KeptCalls();
-    this.#isRestoring = false;
+    this.#restored.reset();
   }
 
   #refresh() {
@@ -396,13 +354,18 @@ export class CallPopup extends PopupAttributes {
     this.#layer.style.setProperty("--_offset", `${this.offsetPixels}px`);
   }
 
+  #renderFolded() {
+    this.#folded.render();
+    this.#layOut();
+  }
+
   #layOut() {
     const { cards } = this.#stack;
     this.#stack.crowded = this.#folded.isOpen;
     this.#foldAll.hidden = cards.length === 0;
     this.#foldAll.classList.toggle("few", cards.length < 3);
     if (this.statusPill === "off") this.#line.element.hidden = true;
-    this.#kept.write([...this.#folded.calls.entries, ...cards.map(({ call }) => ({ call, until: null }))], this.#now());
+    this.#restored.write([...this.#folded.calls.entries, ...cards.map(({ call }) => ({ call, until: null }))], this.#now());
     this.#top.open = cards.length > 0 || !this.#folded.pill.hidden || !this.#line.element.hidden;
   }
 
@@ -433,8 +396,7 @@ export class CallPopup extends PopupAttributes {
   #dismissFolded(card) {
     const hadFocus = card.element.contains(this.#top.root.activeElement);
     this.#folded.calls.remove(card.call.id);
-    this.#folded.render();
-    this.#layOut();
+    this.#renderFolded();
     if (!hadFocus) return;
     if (this.#folded.first) this.#folded.first.element.focus();
     else this.#returnFocus();
@@ -482,12 +444,5 @@ export class CallPopup extends PopupAttributes {
     this.#cameFrom = null;
   }
 }
-
-/**
- * @param {string} type
- * @param {object} detail
- * @param {boolean} cancelable
- */
-const popupEvent = (type, detail, cancelable) => new CustomEvent(type, { detail, bubbles: true, composed: true, cancelable });
 
 if (globalThis.customElements && !customElements.get("call-popup")) customElements.define("call-popup", CallPopup);

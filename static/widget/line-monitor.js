@@ -1,10 +1,20 @@
 /**
  * Follows whether calls arrive: the feed's status, the console line and the notice about it.
  *
+ * @import { Call } from "../model/call.js"
  * @import { PopupStatus } from "./line-status.js"
  */
 import { LineNotice } from "./line-notice.js";
 import { LineStatus, arrives, statusOf } from "./line-status.js";
+
+/**
+ * @typedef {EventTarget & {
+ *   calls: Call[],
+ *   now(): number,
+ *   dismiss(id: string): unknown,
+ *   status?: { state: string, message?: string | null },
+ * }} Feed
+ */
 
 export class LineMonitor {
   #on;
