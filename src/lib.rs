@@ -1,62 +1,63 @@
 //! Caller Popup: shows who is calling on every dashboard the moment RingCentral says a phone rings.
 //!
-//! # The sentence
+//! # Data flow
 //!
-//! A notification comes in, becomes facts in our words, changes one call in the store, and the changed call goes out to
-//! the people it concerns:
+//! A notification is read as events, the events change one call in the store, and the changed call is sent to the viewers it
+//! concerns:
 //!
 //! ```text
-//! webhook → Notification::parse → App::ingest → Store::apply_to → Hub::publish → stream
+//! webhook → Notification → App::ingest → Store::apply_to → Hub::publish → stream
 //! ```
 //!
-//! # The map
+//! # Modules
 //!
 //! Dependencies point one way, and this is also the order to read in:
 //!
 //! ```text
-//! call, phone, customer, metrics  ←  ringcentral, store, hub  ←  app  ←  http  ←  cli
-//!        words                           in      keep   tell      sentence  edges   wiring
+//! call, phone, customer, viewer, metrics  ←  ringcentral, store, hub  ←  app  ←  http  ←  cli
+//!             domain                          in,  storage, out        service   HTTP   process
 //! ```
 //!
-//! | room | what it is | what it must not know |
+//! | module | what it is | what it must not know |
 //! |---|---|---|
-//! | [`call`] | a call and how what is told changes it | I/O, clocks |
-//! | [`phone`], [`customer`] | numbers and customers | where they are kept |
+//! | [`call`] | a call and how events change it | I/O, clocks |
+//! | [`phone`], [`customer`] | numbers and customers | where they are stored |
+//! | [`viewer`] | who is signed in, and which calls they may read | how they signed in |
 //! | [`metrics`] | what operators measure | what it means |
 //! | [`secret`] | new secrets, and digests of them | what they protect |
-//! | [`ringcentral`] | their JSON, their API | our store and viewers |
-//! | [`store`] | MongoDB and SQLite behind one enum | RingCentral's words |
-//! | [`hub`] | the log that viewers read | HTTP |
-//! | [`app`] | the sentence | BSON, SQL, axum |
-//! | [`http`] | routes, who may come in, the accept loop | the databases |
+//! | [`ringcentral`] | RingCentral's JSON and API | our store and viewers |
+//! | [`store`] | MongoDB and SQLite behind one enum | RingCentral's formats |
+//! | [`api`] | what of a call leaves the program | how it is stored |
+//! | [`hub`] | the live calls, and the log of changes that viewers read | HTTP |
+//! | [`app`] | the service, in parts that each own their lock | BSON, SQL, axum |
+//! | [`http`] | routes, authentication, the accept loop, the stream writers | the databases |
 //! | [`doctor`] | every step from a ringing phone to the popup, with the cure | viewers |
 //! | [`import`] | customers from a CSV file, in whatever form programs export it | how they are stored |
-//! | [`simulator`] | calls that never were, for people and tests | how they are delivered |
+//! | [`simulator`] | simulated calls, for people and tests | how they are delivered |
 //! | [`config`] | settings | everything else |
 //! | `cli` (of the binary) | a file for each command; `serve` starts all of the above | how any of it works |
 //!
 //! # A call arrives
 //!
-//! 1. [`http`] checks the verification token and hands the body to `Notification::parse`. `Body::read` keeps what is used of the
-//!    JSON, within bounds; `Notification::of` turns that into [`call::CallEvent`]s: facts about legs, not states of calls.
-//! 2. In [`app::App::ingest`] facts wait their turn: those of one call, whichever of its sessions they name, are taken in
-//!    one after the other. Facts about an erased person are dropped there.
-//! 3. While [`store::Store::load`] asks for every call that the sessions lead to, the caller is looked up, for at most
-//!    25 ms; a name that takes longer follows. A call that nobody can have told before is not looked for.
-//! 4. [`store::Store::apply_to`] lets [`call::Call::apply`] derive the next call and writes it if nobody else did
-//!    meanwhile. Two calls that turn out to be one are joined whenever they are met together.
-//! 5. As soon as it is on disk, [`hub::Hub::publish`] appends the call to a log if its `rev` is news. Each viewer is a
-//!    cursor into that log. When nothing is left to do, RingCentral gets its 200.
-//! 6. Two seconds later at most, the poll of `active_calls` would have found it too: what other programs and instances
-//!    write comes in that way.
+//! 1. [`http`] checks the verification token and reads the body once (`webhook::delivery`). `Body::read` keeps the JSON within
+//!    bounds; `Notification::of` turns it into [`call::CallEvent`]s: changes of parties, not states of calls.
+//! 2. [`app::App::ingest`] locks the sessions that the events name, so that events of one call are applied one after the other.
+//!    Events about an erased person are dropped there.
+//! 3. While [`store::Store::load`] reads every call that the sessions lead to, the caller is looked up, for at most 25 ms; a name
+//!    that takes longer follows as an update. A session that cannot be in the store yet is not read.
+//! 4. [`store::Store::apply_to`] derives the next call with [`call::Call::apply`] and writes it if its `rev` is still the one read.
+//!    Two calls that turn out to be one are merged whenever they are loaded together.
+//! 5. As soon as it is on disk, [`hub::Hub::publish`] appends the call to a log if its `rev` is new. Each viewer is a cursor into
+//!    that log. When nothing is left to do, RingCentral gets its 200.
+//! 6. The change stream, or the poll of `active_calls` every two seconds, brings in what other programs and instances write.
 //!
 //! # Invariants
 //!
-//! * Facts may come twice and in any order; the call they make is the same.
+//! * Events may come twice and in any order; the resulting call is the same.
 //! * A call that is over never opens again. `rev` only grows, and readers drop what is not newer.
-//! * A 200 to RingCentral means the fact is on disk.
-//! * For whom a route is stands in [`http::ROUTES`], which builds the router: none is open by oversight.
-//! * Nobody is sent a call that does not concern them; recipients are chosen on the server.
+//! * A 200 to RingCentral means the event is on disk.
+//! * Who may use a route is in [`http::ROUTES`], which also builds the router: none is open by oversight.
+//! * A viewer is sent only calls that concern them; recipients are chosen on the server.
 //! * Everything has a bound: bodies, queues, logs, retries, waits.
 
 pub mod call;
