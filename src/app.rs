@@ -38,6 +38,7 @@ use tracing::{debug, error, info, warn};
 use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::Config;
 use crate::customer::CustomerDetails;
+use crate::error_sources::sources;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
@@ -179,7 +180,7 @@ impl App {
         let store = self.0.core.store.clone();
         tokio::spawn(async move {
             if let Err(cause) = store.rebuild_phone_keys().await {
-                error!(error = &cause as &dyn std::error::Error, "the keys of customers' numbers could not be rebuilt");
+                error!(error = %cause, error.sources = sources(&cause), "the keys of customers' numbers could not be rebuilt");
             }
         });
     }
@@ -294,7 +295,7 @@ impl App {
         for call in self.hub().calls().into_iter().filter(|call| call.is_due(now)) {
             let tick = CallEvent { session_id: call.session_id.clone(), heard_at: now, kind: CallEventKind::Tick };
             if let Err(cause) = self.0.ingest.apply_events(vec![tick]).await {
-                warn!(error = &cause as &dyn std::error::Error, "a call could not be ended");
+                warn!(error = %cause, error.sources = sources(&cause), "a call could not be ended");
                 return;
             }
         }

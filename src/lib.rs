@@ -62,6 +62,7 @@
 
 pub mod call;
 pub mod customer;
+mod error_sources;
 pub mod metrics;
 pub mod phone;
 pub mod secret;

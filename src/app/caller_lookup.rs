@@ -11,6 +11,7 @@ use tracing::warn;
 use super::{Core, event};
 use crate::call::{CallEvent, CallEventKind, Direction, PartyState};
 use crate::customer::Customer;
+use crate::error_sources::sources;
 use crate::phone::PhoneNumber;
 use crate::store::StoreError;
 
@@ -94,5 +95,7 @@ impl CallerLookup {
 
 /// A lookup that fails leaves the caller unknown for now; the popup comes all the same.
 pub(super) fn logged(answer: Result<Vec<Customer>, StoreError>) -> Option<Vec<Customer>> {
-    answer.inspect_err(|cause| warn!(error = cause as &dyn std::error::Error, "the caller could not be looked up")).ok()
+    answer
+        .inspect_err(|cause| warn!(error = %cause, error.sources = sources(cause), "the caller could not be looked up"))
+        .ok()
 }

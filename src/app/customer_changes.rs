@@ -11,6 +11,7 @@ use super::ingest::Ingest;
 use super::sync::WATCH_AGAIN;
 use super::{Core, event};
 use crate::call::{Call, CallEventKind, Direction};
+use crate::error_sources::sources;
 use crate::phone::PhoneNumber;
 use crate::store::{Changed, CustomerWatch};
 
@@ -34,7 +35,7 @@ impl CustomerChanges {
                     self.look_again(&Changed::Some).await;
                     self.follow_customers_until_lost(watch).await;
                 }
-                Err(cause) => debug!(error = &cause as &dyn std::error::Error, "customers cannot be watched"),
+                Err(cause) => debug!(error = %cause, error.sources = sources(&cause), "customers cannot be watched"),
             }
             sleep(rand::random_range(WATCH_AGAIN)).await;
         }
@@ -45,7 +46,7 @@ impl CustomerChanges {
             match watch.next().await {
                 Ok(changed) => self.look_again(&changed).await,
                 Err(cause) => {
-                    debug!(error = &cause as &dyn std::error::Error, "customers are watched no more");
+                    debug!(error = %cause, error.sources = sources(&cause), "customers are watched no more");
                     return;
                 }
             }

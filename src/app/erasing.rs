@@ -6,6 +6,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::App;
+use crate::error_sources::sources;
 use crate::phone::PhoneNumber;
 use crate::store::person::Person;
 use crate::store::{Erased, LONGEST_WRITE, StoreError};
@@ -46,13 +47,12 @@ impl App {
         match core.store.prune_history(before).await {
             Ok(0) => {}
             Ok(calls) => info!(calls, "old history was removed"),
-            Err(cause) => warn!(error = &cause as &dyn std::error::Error, "old history could not be removed"),
+            Err(cause) => warn!(error = %cause, error.sources = sources(&cause), "old history could not be removed"),
         }
         if let Some(spool) = self.0.outage.spool()
             && let Err(cause) = spool.prune(before).await
         {
-            let cause = &cause as &dyn std::error::Error;
-            warn!(error = cause, "old events that were set aside could not be removed");
+            warn!(error = %cause, error.sources = sources(&cause), "old events that were set aside could not be removed");
         }
     }
 }

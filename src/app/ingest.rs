@@ -19,6 +19,7 @@ use super::presence::PresenceTracker;
 use super::session_locks::SessionLocks;
 use super::{Core, integration, log_name};
 use crate::call::{Call, CallEvent, CallEventKind, MOST_PARTIES, PartyState};
+use crate::error_sources::sources;
 use crate::hub::Origin;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::directory::Directory;
@@ -120,7 +121,7 @@ impl Ingest {
     pub(super) async fn record_shape(&self, shape: &str) {
         let recorded = timeout(STORE_PATIENCE, self.0.core.store.record_shape(shape, Utc::now())).await;
         if let Err(cause) = recorded.unwrap_or(Err(StoreError::Slow)) {
-            warn!(error = &cause as &dyn std::error::Error, "the shape of a notification could not be recorded");
+            warn!(error = %cause, error.sources = sources(&cause), "the shape of a notification could not be recorded");
         }
     }
 
@@ -230,7 +231,7 @@ impl Ingest {
         } else if self.0.outage.unwritten.remove(id)
             && let Err(cause) = self.0.core.store.keep_ended(call).await
         {
-            debug!(error = &cause as &dyn std::error::Error, "a call is not in the history");
+            debug!(error = %cause, error.sources = sources(&cause), "a call is not in the history");
         }
         Ok(())
     }
@@ -303,7 +304,7 @@ impl Ingest {
 
     pub(super) async fn apply_customers(&self, customers: CallEvent) {
         if let Err(cause) = self.apply_events(vec![customers]).await {
-            warn!(error = &cause as &dyn std::error::Error, "a customer was found and could not be stored");
+            warn!(error = %cause, error.sources = sources(&cause), "a customer was found and could not be stored");
         }
     }
 }

@@ -15,6 +15,7 @@ use super::ingest::Ingest;
 use super::webhook_auth::WebhookAuth;
 use super::{Core, event};
 use crate::call::{CallEvent, CallEventKind, Direction, PartyState, PartyUpdate, millis};
+use crate::error_sources::sources;
 use crate::phone::{PhoneNumber, Region};
 use crate::ringcentral::Client;
 use crate::ringcentral::directory::{Directory, ExtensionKind};
@@ -140,7 +141,7 @@ impl Integration {
         let (ours, known) = match prepared.await {
             Ok(prepared) => prepared,
             Err(cause) => {
-                warn!(error = &cause as &dyn std::error::Error, "the subscription waits for the store");
+                warn!(error = %cause, error.sources = sources(&cause), "the subscription waits for the store");
                 return State::Unknown;
             }
         };

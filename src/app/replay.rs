@@ -11,6 +11,7 @@ use super::dismissals::Dismissals;
 use super::erasures::ErasureFilter;
 use super::outage::Outage;
 use super::session_locks::SessionLocks;
+use crate::error_sources::sources;
 use crate::store::{Spool, Spooled, StoreError};
 
 /// Spooled entries read at a time.
@@ -68,8 +69,7 @@ impl Replay {
         let (refused, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(is_refused);
         for (position, cause) in &refused {
             spool.put_aside(*position).await?;
-            let cause = cause as &dyn std::error::Error;
-            error!(position, error = cause, "MongoDB refuses a spooled event, which is put aside");
+            error!(position, error = %cause, error.sources = sources(&cause), "MongoDB refuses a spooled event, which is put aside");
         }
         for (position, cause) in failed {
             if !some_taken && refused.is_empty() {
@@ -77,8 +77,7 @@ impl Replay {
             }
             // One that fails alone, again and again, is what the database does not take.
             if spool.refuse(position).await? {
-                let cause = &cause as &dyn std::error::Error;
-                error!(position, error = cause, "a spooled fact was refused and is set aside");
+                error!(position, error = %cause, error.sources = sources(&cause), "a spooled fact was refused and is set aside");
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use chrono::{DateTime, Utc};
 use tracing::error;
 
+use crate::error_sources::sources;
 use crate::hub::{Hub, Incident};
 use crate::store::StoreError;
 
@@ -53,7 +54,7 @@ impl StatusTracker {
     pub(super) fn mark_store_down(&self, cause: &StoreError) {
         let mut status = self.lock();
         if !std::mem::replace(&mut status.store_lost, true) {
-            error!(error = cause as &dyn std::error::Error, "the store does not answer");
+            error!(error = %cause, error.sources = sources(cause), "the store does not answer");
             self.hub.begin_incident(Incident::StoreLost);
         }
     }

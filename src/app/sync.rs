@@ -18,6 +18,7 @@ use super::replay::Replay;
 use super::session_locks::SessionLocks;
 use super::{Core, event, log_name};
 use crate::call::{Call, CallEventKind, Status};
+use crate::error_sources::sources;
 use crate::hub::Incident;
 use crate::phone::PhoneNumber;
 use crate::store::{CallChangeStream, StoreError};
@@ -125,12 +126,12 @@ impl Sync {
                         let cause = self.follow_until_lost(changes).await;
                         self.core.hub.clear_watermark_source();
                         warn!(
-                            error = &cause as &dyn std::error::Error,
+                            error = %cause, error.sources = sources(&cause),
                             "changes by other instances do not arrive at once"
                         );
                     }
                 }
-                Err(cause) => debug!(error = &cause as &dyn std::error::Error, "changes cannot be watched"),
+                Err(cause) => debug!(error = %cause, error.sources = sources(&cause), "changes cannot be watched"),
             }
             if !std::mem::replace(&mut lost, true) {
                 self.core.status.update(|status| status.follows = false);

@@ -11,6 +11,7 @@ use tracing::warn;
 use super::Core;
 use super::outage::Outage;
 use crate::config::Config;
+use crate::error_sources::sources;
 use crate::ringcentral::subscription::{SecretDigests, WebhookSecret};
 use crate::store::{Store, StoreError};
 
@@ -125,7 +126,7 @@ impl WebhookAuth {
     pub(super) async fn learn_tokens(&self, known: WebhookSecret) {
         let is_news = !matches!(&*self.expected(), ExpectedToken::Tokens(old) if *old == known);
         if is_news && let Err(cause) = self.expect(Some(known)).await {
-            warn!(error = &cause as &dyn std::error::Error, "the verification token could not be remembered");
+            warn!(error = %cause, error.sources = sources(&cause), "the verification token could not be remembered");
         }
     }
 

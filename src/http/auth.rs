@@ -40,6 +40,7 @@ use super::client_address::client;
 use super::error::ApiError;
 use crate::app::App;
 use crate::config::JwtKey;
+use crate::error_sources::sources;
 use crate::ringcentral::Client;
 use crate::ringcentral::directory::Directory;
 use crate::secret::{digest, generate};
@@ -164,7 +165,7 @@ impl Authenticator {
     pub async fn share_sign_outs(&self) {
         if let Err(cause) = self.0.revoked_sessions.share().await {
             // The poll logs it when the store is away; the next attempt makes up for this one.
-            debug!(error = &cause as &dyn std::error::Error, "revoked sessions could not be shared");
+            debug!(error = %cause, error.sources = sources(&cause), "revoked sessions could not be shared");
         }
     }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
+use crate::error_sources::sources;
 use crate::store::StoreError;
 
 /// An error as clients see it.
@@ -78,7 +79,7 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(cause: StoreError) -> Self {
-        error!(error = &cause as &dyn std::error::Error, "a request could not be answered");
+        error!(error = %cause, error.sources = sources(&cause), "a request could not be answered");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Calls cannot be stored or read right now.")
     }
 }

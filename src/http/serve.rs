@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 use super::client_address::Peer;
 use super::connection_limit::{ConnectionLimiter, ConnectionPermit};
 use super::sse_writer::{SseWriters, StreamHandoff, watch_for_silence};
+use crate::error_sources::sources;
 
 /// A client that has not sent its first request's head by then is not one of ours.
 const FIRST_HEAD: Duration = Duration::from_secs(10);
@@ -93,7 +94,7 @@ pub async fn serve(
                 });
             }
             Err(cause) => {
-                warn!(error = &cause as &dyn std::error::Error, "a connection could not be accepted");
+                warn!(error = %cause, error.sources = sources(&cause), "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -169,7 +170,7 @@ async fn connection(
             }
             ended = &mut connection => {
                 if let Err(cause) = ended {
-                    debug!(error = &cause as &dyn std::error::Error, "a connection broke");
+                    debug!(error = %cause, error.sources = sources(&cause), "a connection broke");
                 }
                 return;
             }

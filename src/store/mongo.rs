@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
@@ -31,6 +31,7 @@ use mongodb::bson::{Bson, DateTime as BsonDateTime, Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 use tokio::task::yield_now;
+use tokio::time::sleep;
 
 use super::aside::Asides;
 use super::call_merge::{LoadedCalls, Step, StoredCall, Table, WritePlan, tombstones};
@@ -56,6 +57,8 @@ const MOST_ATTEMPTS: usize = 40;
 const MOST_DUPLICATES: usize = 3;
 /// Documents of one answer while a page of the history is read: a page may end early.
 const HISTORY_BATCH: u32 = 100;
+/// Old calls that are removed with one command.
+const PRUNED_AT_ONCE: i64 = 500;
 /// Calls that began in one millisecond, among which a place in the history is looked for.
 const MOST_AT_ONCE: i64 = 1_000;
 /// The codes of an index that is there in another form, or cannot be unique because of what is in the collection.
@@ -396,7 +399,19 @@ impl Mongo {
     pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
         let before = BsonDateTime::from_millis(before.timestamp_millis());
         self.shapes().prune(before).await?;
-        Ok(self.history.delete_many(doc! { "timestamp": { "$lt": before } }).await?.deleted_count)
+        let mut all = 0;
+        loop {
+            let begun = Instant::now();
+            let old = self.history.find(doc! { "timestamp": { "$lt": before } }).projection(doc! { "_id": 1 });
+            let old: Vec<Document> = old.limit(PRUNED_AT_ONCE).await?.try_collect().await?;
+            let ids: Vec<Bson> = old.into_iter().filter_map(|mut it| it.remove("_id")).collect();
+            if ids.is_empty() {
+                return Ok(all);
+            }
+            all += self.history.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count;
+            // Half of the time is for others.
+            sleep(begun.elapsed()).await;
+        }
     }
 
     pub async fn ping(&self) -> Result<()> {

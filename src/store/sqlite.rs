@@ -6,6 +6,7 @@ mod dismissals;
 mod erasing;
 mod history;
 mod phone_keys;
+mod retention;
 mod row;
 mod sessions;
 
@@ -187,20 +188,6 @@ impl Sqlite {
             .write(move |db| {
                 let take = "DELETE FROM tickets WHERE id = ?1 AND until > ?2 RETURNING value";
                 db.query_row(take, [&id, &now], |row| row.get(0)).optional()
-            })
-            .await
-    }
-
-    pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
-        let before = millis::format(&before);
-        self.file
-            .write(move |db| {
-                db.execute(
-                    "DELETE FROM call_sessions WHERE call_id IN (SELECT id FROM call_history WHERE timestamp < ?1)",
-                    [&before],
-                )?;
-                db.execute("DELETE FROM notification_shapes WHERE last_seen < ?1", [&before])?;
-                db.execute("DELETE FROM call_history WHERE timestamp < ?1", [&before]).map(|pruned| pruned as u64)
             })
             .await
     }

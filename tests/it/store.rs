@@ -26,6 +26,7 @@ on_both_stores!(
     a_narrowed_history_has_what_fits_and_nothing_else,
     what_the_service_remembers_is_remembered,
     old_history_is_forgotten,
+    other_writes_go_first_while_old_history_is_removed,
 );
 
 async fn facts_told_twice_change_nothing(store: support::Store) {
@@ -215,6 +216,44 @@ async fn what_the_service_remembers_is_remembered(store: support::Store) {
         assert!(!kept.store.lease("subscription", "other", now, later).await.unwrap());
         assert!(kept.store.lease("subscription", "other", later + TimeDelta::seconds(1), later).await.unwrap());
     }
+}
+
+async fn other_writes_go_first_while_old_history_is_removed(store: support::Store) {
+    const OLD: usize = 2_000;
+    let kept = Kept::new(store).await;
+    kept.ring_and_hang_up("s1").await;
+    match store {
+        support::Store::Sqlite => {
+            let copies = format!(
+                "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {OLD})
+                 INSERT INTO call_history SELECT 'copy' || n, session_id, from_number, from_name, to_number, direction, status,
+                 timestamp, customer_id, customer_name, customer_email, rev, more, result FROM call_history, numbers"
+            );
+            let file = Connection::open(kept.config.data_dir.join("caller-popup.sqlite")).unwrap();
+            file.execute_batch(&copies).unwrap();
+        }
+        support::Store::Mongo => {
+            let mongodb = kept.config.mongodb.as_ref().unwrap();
+            let client = mongodb::Client::with_uri_str(&mongodb.uri).await.unwrap();
+            let history = client.database(&mongodb.database).collection::<Document>("call_history");
+            let call = history.find_one(doc! {}).await.unwrap().unwrap();
+            let copy = |n: usize| {
+                let mut copy = call.clone();
+                copy.insert("_id", format!("copy{n}"));
+                copy
+            };
+            history.insert_many((0..OLD).map(copy)).await.unwrap();
+        }
+    }
+    let removing = kept.store.clone();
+    let removed = tokio::spawn(async move { removing.prune_history(Utc::now() + TimeDelta::days(1)).await.unwrap() });
+    let mut written = 0;
+    while !removed.is_finished() {
+        kept.store.set_setting("written", &written.to_string()).await.unwrap();
+        written += 1;
+    }
+    assert_eq!(removed.await.unwrap(), OLD as u64 + 1);
+    assert!(written > 5, "{written} writes went first");
 }
 
 async fn old_history_is_forgotten(store: support::Store) {

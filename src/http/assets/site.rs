@@ -71,7 +71,9 @@ impl Site {
                 match bundle(path, text) {
                     Ok(script) => return script.into_bytes(),
                     // The modules are served too, so the page works as it is written, in more round trips.
-                    Err(cause) => error!(error = &cause as &dyn std::error::Error, "a script cannot be joined"),
+                    Err(cause) => {
+                        error!(error = %cause, error.sources = crate::error_sources::sources(&cause), "a script cannot be joined")
+                    }
                 }
             }
             if path.ends_with(".html") {

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::app::App;
+use crate::error_sources::sources;
 use crate::store::{LONGEST_SESSION, NewSession, Revocation, SessionLimits, Spool, Store, StoreError};
 
 /// Where earlier versions kept revoked sessions, all of them in one setting.
@@ -114,7 +115,7 @@ impl RevokedSessions {
         match timeout(PATIENCE, self.0.store.begin_session(&session, limits)).await.unwrap_or(Err(StoreError::Slow)) {
             Ok(Some(begun)) => self.revoke(Revocation::UpTo { viewer: viewer.to_owned(), begun }).await,
             Ok(None) => {}
-            Err(cause) => warn!(error = &cause as &dyn std::error::Error, "a session could not be recorded"),
+            Err(cause) => warn!(error = %cause, error.sources = sources(&cause), "a session could not be recorded"),
         }
         session
     }
@@ -124,7 +125,7 @@ impl RevokedSessions {
         self.write().add(&revocation);
         let recorded = timeout(PATIENCE, self.0.store.revoke(&revocation)).await.unwrap_or(Err(StoreError::Slow));
         let Err(cause) = recorded else { return };
-        warn!(error = &cause as &dyn std::error::Error, "a sign-out could not be recorded and is recorded later");
+        warn!(error = %cause, error.sources = sources(&cause), "a sign-out could not be recorded and is recorded later");
         // What is open when the store is back was not open now.
         let revocation = match revocation {
             Revocation::Everywhere { viewer, begun } => Revocation::UpTo { viewer, begun },
@@ -133,7 +134,7 @@ impl RevokedSessions {
         if let Some((spool, database)) = &self.0.spool
             && let Err(cause) = spool.keep_revocation(database, &revocation).await
         {
-            warn!(error = &cause as &dyn std::error::Error, "a sign-out could not be kept on disk");
+            warn!(error = %cause, error.sources = sources(&cause), "a sign-out could not be kept on disk");
         }
         let mut pending = self.pending();
         if pending.len() < MOST_PENDING {

@@ -17,6 +17,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::info;
 
+use crate::error_sources::sources;
 use crate::store::{Result, StoreError};
 
 /// Why a file is not opened.
@@ -169,7 +170,8 @@ impl Readers {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA busy_timeout = 5000;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA busy_timeout = 5000;
+         PRAGMA journal_size_limit = 67108864;",
     )?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Else a statement is planned anew each time its parameters change, which costs more than running it.
@@ -244,7 +246,7 @@ fn write_all(db: Connection, mut queue: mpsc::Receiver<Box<dyn Write>>) {
 fn begin(db: &Connection) -> bool {
     let begun = run(db, "BEGIN IMMEDIATE");
     if let Err(cause) = &begun {
-        tracing::error!(error = cause as &dyn std::error::Error, "the embedded store cannot be written to");
+        tracing::error!(error = %cause, error.sources = sources(cause), "the embedded store cannot be written to");
     }
     begun.is_ok()
 }
@@ -255,7 +257,7 @@ fn end(db: &Connection, worked: bool) -> bool {
         match run(db, "COMMIT") {
             Ok(_) => return true,
             Err(cause) => {
-                tracing::error!(error = &cause as &dyn std::error::Error, "the embedded store could not commit");
+                tracing::error!(error = %cause, error.sources = sources(&cause), "the embedded store could not commit");
             }
         }
     }
