@@ -1,5 +1,6 @@
 //! The command line: the arguments, the settings, the log; a file for each command.
 
+mod backup;
 mod doctor;
 mod erase;
 mod import;
@@ -8,6 +9,7 @@ mod simulate;
 mod subscription;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use caller_popup::config::Config;
@@ -49,6 +51,11 @@ enum Command {
         #[arg(long)]
         with_customers: bool,
     },
+    /// Copy the embedded store, also while the service runs, and check the copy.
+    Backup {
+        /// The copy; it must not exist.
+        file: PathBuf,
+    },
     /// Customers of the embedded store.
     #[command(subcommand)]
     Customers(import::Command),
@@ -69,6 +76,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         Command::Subscription(command) => subscription::run(config, command).await,
         Command::Doctor => doctor::run(config).await,
         Command::Erase { number, with_customers } => erase::run(config, &number, with_customers).await,
+        Command::Backup { file } => backup::run(&config, &file),
         Command::Customers(command) => import::run(config, command).await,
     }
 }

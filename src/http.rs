@@ -48,7 +48,7 @@ const SLOWEST_BODY: Duration = Duration::from_secs(5);
 /// For a year browsers that were here over https do not come over http.
 const ONLY_HTTPS: &str = "max-age=31536000";
 
-/// What handlers are given: the service, and what tells who somebody is.
+/// What handlers are given: the service, and what identifies viewers.
 #[derive(Clone, FromRef)]
 pub struct AppState {
     app: App,

@@ -1,7 +1,7 @@
 //! Tells viewers what changed.
 //!
 //! One log for everybody instead of a queue for each: a change is appended once, its frames are encoded once, and a
-//! viewer is a cursor into the log. Whoever falls so far behind that the log has moved on gets `resync` and the calls
+//! viewer is a cursor into the log. A viewer who falls so far behind that the log has moved on gets `resync` and the calls
 //! as they are now, because a popup needs the state, not every step to it; admins, who see everything, are given one copy
 //! of that, whenever they fell behind. What waits for one viewer alone is therefore no more than the log's few frames, an
 //! agent's own calls, or the ids of the calls when a stream opens; and one who stands still costs the others nothing.
@@ -194,7 +194,7 @@ impl Hub {
         self.announce(state.head);
     }
 
-    /// Tells every viewer that something is wrong, and whoever comes before it is over; streams stay open.
+    /// Sends every viewer an error, and those who come before the incident ends; streams stay open.
     pub fn begin_incident(&self, incident: Incident) {
         let mut state = self.write();
         let frames = Frames::trouble(state.next_id(), incident);
@@ -207,7 +207,7 @@ impl Hub {
     pub fn end_incident(&self, incident: Incident) {
         let mut state = self.write();
         state.incidents.remove(&incident);
-        // That is no change in the log, and nobody is to be told of it any more.
+        // That is no change in the log, and snapshots no longer contain it.
         *self.0.snapshots.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Default::default();
     }
 
@@ -379,7 +379,7 @@ impl Hub {
         Subscription::new(self.clone())
     }
 
-    /// Wakes whoever writes to viewers if the log has grown to `head`. An echo of what they were told wakes nobody.
+    /// Wakes the writers if the log has grown to `head`; an echo of a known change wakes none.
     fn announce(&self, head: u64) {
         self.0.head.send_if_modified(|known| std::mem::replace(known, head) != head);
     }

@@ -63,6 +63,7 @@
 pub mod call;
 pub mod customer;
 mod error_sources;
+pub mod fatal_panic;
 pub mod metrics;
 pub mod phone;
 pub mod secret;

@@ -1,7 +1,7 @@
 //! What operators measure, in the text Prometheus reads.
 //!
 //! Counters and histograms are counted where things happen, with an atomic or two; a viewer costs nothing by being told
-//! something, only a batch of viewers does. Gauges say how things stand, so they are set when somebody asks.
+//! something, only a batch of viewers does. Gauges say how things stand, so they are set when metrics are read.
 //!
 //! Names and labels hold no number, name or id of anybody.
 
@@ -41,7 +41,7 @@ pub struct Metrics {
     pub webhook_pushed: Histogram,
     webhooks: Family<WebhookLabels, Counter>,
 
-    /// How long the customer database took to say who calls, also when nobody waited any more.
+    /// How long the customer database took to say who calls, also when the popup no longer waited.
     pub lookup: Histogram,
     /// Lookups the first popup did not wait for.
     pub lookups_late: Counter,
@@ -50,12 +50,12 @@ pub struct Metrics {
     pub streams: Counter,
     /// Changes that were handed to viewers.
     pub deliveries: Counter,
-    /// Viewers who had fallen so far behind that they were told everything anew.
+    /// Viewers who had fallen so far behind that they were sent a snapshot.
     pub resyncs: Counter,
     /// Viewers whose line took nothing for so long that it was closed.
     pub stalled: Counter,
 
-    /// From a change of `active_calls`, by whoever, until the change stream told it.
+    /// From a change of `active_calls`, by any writer, until the change stream reported it.
     pub change_lag: Histogram,
 
     ringcentral: Family<StatusLabel, Counter>,
@@ -72,7 +72,7 @@ pub struct Metrics {
     last_event_age: Measure,
 }
 
-/// How things stand when somebody asks.
+/// Gauges, as of the moment they are read.
 #[derive(Default)]
 pub struct GaugeSnapshot {
     /// Viewers who listen.
@@ -87,7 +87,7 @@ pub struct GaugeSnapshot {
     pub spooled: usize,
     /// Documents of other programs that were set aside since the start.
     pub set_aside: u64,
-    /// Whether RingCentral delivers, and until when in Unix seconds; `None` where nobody asks it.
+    /// Whether RingCentral delivers, and until when in Unix seconds; `None` without credentials.
     pub subscription: Option<(bool, Option<i64>)>,
     /// How long ago RingCentral told anything; `None` when never since the start.
     pub last_event_age: Option<Duration>,

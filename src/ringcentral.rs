@@ -15,7 +15,7 @@ pub use oauth::{Person, Pkce};
 /// Where every HTTP client of the program begins: with the provider of cryptography that the MongoDB driver brings, and
 /// with an end to waiting.
 pub fn http_client() -> reqwest::ClientBuilder {
-    // Whoever comes first installs it, and all install the same.
+    // The first call installs it; all install the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(concat!("caller-popup/", env!("CARGO_PKG_VERSION")))

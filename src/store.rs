@@ -1,7 +1,7 @@
 //! Where calls are kept: MongoDB in production, an embedded SQLite file otherwise. Only this room knows BSON and SQL.
 //!
 //! Both keep `active_calls` (a call that goes on) and `call_history` (one row a call that ended), and both promise the
-//! same: [`Store::apply_to`] takes in the facts of one session at a time as if nobody else wrote, and when it returns they
+//! same: [`Store::apply_to`] takes in the facts of one session at a time as if there were no other writer, and when it returns they
 //! are on disk. SQLite has one writer; MongoDB compares `rev` and tries again.
 
 mod aside;
@@ -38,6 +38,7 @@ use person::Person;
 pub use sessions::{LONGEST_SESSION, NewSession, Revocation, Revocations, SessionLimits};
 pub use spool::{Spool, Spooled};
 use sqlite::Sqlite;
+pub use sqlite::{BackupError, Copied, backup};
 
 /// A service gives an attempt to store a call up after 2.2 s.
 pub const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
@@ -168,7 +169,7 @@ impl Store {
         Ok(changed.into_inner().expect("nobody panics while telling"))
     }
 
-    /// The calls that `events` may change. Whoever has the active call at hand that these belong to, as far as they know,
+    /// The calls that `events` may change. A caller that has the active call at hand that these belong to
     /// spares the store the look.
     pub async fn load(&self, events: &[CallEvent], at_hand: Option<Arc<Call>>) -> Result<LoadedCalls> {
         match self {
@@ -197,7 +198,7 @@ impl Store {
         }
     }
 
-    /// Everything in `active_calls`, whoever wrote it.
+    /// Everything in `active_calls`, also what other programs wrote.
     pub async fn active(&self) -> Result<Vec<Call>> {
         match self {
             Self::Mongo(mongo) => mongo.active().await,
@@ -369,7 +370,7 @@ impl Store {
         }
     }
 
-    /// Hands it out, to whoever asks first.
+    /// Hands it out, once.
     pub async fn take_ticket(&self, id: &str, now: DateTime<Utc>) -> Result<Option<String>> {
         match self {
             Self::Mongo(mongo) => mongo.take_ticket(id, now).await,

@@ -198,7 +198,7 @@ impl Integration {
         now
     }
 
-    /// Compares the calls we know with the account's presence: adds those nobody told us of, ends those that are gone.
+    /// Compares the calls we know with the account's presence: adds those no notification reported, ends those that are gone.
     pub async fn compare(&self, now: DateTime<Utc>) {
         match self.compare_with(now).await {
             Ok((added, ended)) if added + ended > 0 => info!(added, ended, "calls were missed and are mended"),

@@ -168,7 +168,7 @@ impl Sync {
             None if left => self.call_disappeared(&id).await?,
             None => {}
         }
-        // Not before viewers can be told: whoever has this time as their mark is not told again.
+        // Only after the change is published: a viewer who resumes from this watermark is not sent it again.
         if let Some(at) = change.at {
             self.core.hub.acknowledge(&id, change.rev, at);
         }

@@ -36,7 +36,7 @@ fn rings(session: &str, at: DateTime<Utc>) -> Notification {
     Notification::parse(told.as_bytes(), at, Region::default()).unwrap()
 }
 
-/// Runs a test with one thread for what blocks: whoever waits for it comes after whoever asked before.
+/// Runs a test with one thread for what blocks: work runs in the order in which it was asked for.
 fn in_turn(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
     runtime.block_on(test);

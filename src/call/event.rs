@@ -1,4 +1,4 @@
-//! What can be learned about a call, whoever tells it.
+//! Events of a call, from whatever source.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl CallEvent {
         }
     }
 
-    /// Whether a session nobody knows becomes a call by this event. RingCentral's own events all do, also the end of a
+    /// Whether an unknown session becomes a call by this event. RingCentral's own events all do, also the end of a
     /// leg, because what came before it may still be on its way. The guide's flat body is told in order, so its end of
     /// an unknown session is the end of nothing. Presence of a park location lists calls that rang elsewhere, often without
     /// their numbers, and a leg without a state is a detail of a call.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use caller_popup::app::App;
 use caller_popup::config::Config;
+use caller_popup::fatal_panic::FatalPanic;
 use caller_popup::http;
 use caller_popup::store::Store;
 use chrono::Utc;
@@ -67,6 +68,7 @@ pub async fn run(config: Config) -> Result<()> {
 
 /// A background task: a step that does one thing, and this loop that only waits.
 async fn every(pace: Duration, app: App, step: impl AsyncFn(&App)) {
+    let _guard = FatalPanic("background task");
     let mut tick = interval(pace);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -85,10 +87,14 @@ async fn retire(app: App, stop: impl Future<Output = ()>) {
 fn stop_signal() -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                Some(()) = hangup.recv() => info!("SIGHUP changes nothing; settings are read when the program starts"),
+            }
         }
     })
 }

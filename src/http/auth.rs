@@ -1,8 +1,8 @@
 //! Authentication and authorization of requests.
 //!
 //! Every route is in the table with the [`Access`] it needs, and [`require_access`] checks it before the handler runs. What proves
-//! who somebody is, in this order: a bearer token ([`jwt`] or one of `API_TOKENS`), a one-time [`ticket`] where the route
-//! takes one, the cookie of a [`session`]. In [`local`] mode nobody has to prove anything.
+//! an identity, in this order: a bearer token ([`jwt`] or one of `API_TOKENS`), a one-time [`ticket`] where the route
+//! takes one, the cookie of a [`session`]. In [`local`] mode nothing has to be proven.
 
 pub mod failed_attempts;
 pub mod jwt;
@@ -73,7 +73,7 @@ impl Access {
     pub const ALL: [Self; 5] = [Self::Public, Self::Viewer, Self::StreamTicket, Self::Admin, Self::Webhook];
 }
 
-/// What the service needs to tell who somebody is. Cheap to clone.
+/// Identifies viewers. Cheap to clone.
 #[derive(Clone)]
 pub struct Authenticator(Arc<Inner>);
 
@@ -192,7 +192,7 @@ impl Authenticator {
         // Every token is compared, so that the time taken tells nothing of which one came close.
         let is_known = |known, token: &String| known | bool::from(token.as_bytes().ct_eq(secret.as_bytes()));
         if self.0.api_tokens.iter().fold(false, is_known) {
-            // Whoever shares a token shares what was dismissed with it.
+            // People who share a token share what was dismissed with it.
             let credential_id = digest(secret);
             let viewer = Viewer { id: format!("token-{}", &credential_id[..16]), scope: Scope::All, until: None };
             return Ok(Authenticated { viewer, credential_id });

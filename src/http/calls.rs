@@ -163,7 +163,7 @@ pub async fn history(
     Ok((Extension(page), Json(Page { calls, next_cursor })).into_response())
 }
 
-/// Other programs' words mean something too, but whoever filters by one that is unknown is better told.
+/// Other programs' words mean something too, but a filter by an unknown one is an error.
 fn status(word: &str) -> Result<Status, ApiError> {
     let known = Some(Status::from_word(word)).filter(|known| known.as_str().eq_ignore_ascii_case(word));
     known.ok_or_else(|| ApiError::bad_request("bad_status", "There is no call status of that name."))

@@ -22,7 +22,7 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 pub struct Peer(pub SocketAddr);
 
 impl Peer {
-    /// The address of whoever asks, as far as `proxies` can be believed.
+    /// The client's address, as far as `proxies` can be believed.
     pub fn client(self, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
         let peer = self.0.ip().to_canonical();
         if !is_proxy(peer, proxies) {
@@ -43,7 +43,7 @@ impl Peer {
     }
 }
 
-/// The address of whoever asks. Without a connection it is our own simulator.
+/// The client's address. Without a connection it is our own simulator.
 pub fn client(peer: Option<&Peer>, headers: &HeaderMap, app: &App) -> IpAddr {
     peer.map_or(Ipv4Addr::LOCALHOST.into(), |peer| peer.client(headers, &app.config().access.trusted_proxies))
 }

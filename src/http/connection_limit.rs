@@ -20,7 +20,7 @@ const OWN_DESCRIPTORS: usize = 500;
 const KEPT_FOR_REQUESTS: usize = 1_500;
 /// A large office behind one address: a thousand dashboards, each with a stream and a request under way.
 const MOST_FROM_ONE_ADDRESS: usize = 2_000;
-/// Whoever floods us must not flood the log too.
+/// A flood of connections must not flood the log too.
 pub const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
 /// How many connections there is room for.

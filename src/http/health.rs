@@ -35,7 +35,7 @@ pub struct Liveness {
     status: &'static str,
 }
 
-/// Whether the service can do its work, and what somebody should look at.
+/// Whether the service can do its work, and what an operator should look at.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
     /// Calls can be stored and read.
@@ -76,7 +76,7 @@ pub async fn live() -> Json<Liveness> {
     Json(Liveness { status: "live" })
 }
 
-/// Says whether the service can do its work, with the reasons when it cannot and what else somebody should look at.
+/// Says whether the service can do its work, with the reasons when it cannot and what else an operator should look at.
 ///
 /// Answers from memory; counts and the subscription's detail are for those who may read calls. For monitors and the status light; a
 /// load balancer asks `/health/live`, because webhooks are taken in and kept also while the database is away.
@@ -127,7 +127,7 @@ pub async fn ready(
     (status, Json(readiness))
 }
 
-/// How long nothing was told by someone who should tell: whoever did before, or the account whose credentials we have.
+/// How long no notification has arrived where some are expected: where some did before, or there are credentials.
 fn silence(status: &ServiceStatus, linked_for: Option<Duration>, now: DateTime<Utc>) -> TimeDelta {
     match (status.last_event_at, linked_for) {
         (Some(at), _) => now - at,

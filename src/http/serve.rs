@@ -121,7 +121,7 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
 /// Waits for the first byte. Until then a connection costs no more than its socket: browsers open some that they never
 /// use, and when thousands come back at once most of them are still on their way.
 async fn wait_for_first_byte(socket: &TcpStream, by: Instant, mut closed: watch::Receiver<bool>) -> bool {
-    // `readable` would say at once that an accepted socket is, because Tokio believes so until somebody has tried.
+    // `readable` would say at once that an accepted socket is, because Tokio assumes so until a read has failed.
     let mut first = [0];
     tokio::select! {
         peeked = timeout_at(by, socket.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),

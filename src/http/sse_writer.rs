@@ -9,7 +9,7 @@
 //!
 //! A socket that takes no more keeps its connection but is sent nothing new until it has taken the rest, so nobody's memory
 //! grows; when it comes back the hub answers with the log or with `resync`. After [`STALLED`] it is closed. One that is
-//! well ends after [`LIFETIME`] and is opened anew by its viewer, who goes on where it stopped.
+//! well ends after [`LIFETIME`] and its viewer opens another, which resumes where it stopped.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::revoked_sessions::SessionHandle;
 use super::connection_limit::ConnectionPermit;
+use crate::fatal_panic::FatalPanic;
 use crate::hub::{Cursor, FrameCache, Hub, farewell, goodbye, intermission};
 
 /// Seats asked for at a time: the hub is not kept from a change for longer than that takes.
@@ -179,6 +180,7 @@ struct WriterThread {
 
 impl WriterThread {
     async fn run(mut self, mut accepted: mpsc::UnboundedReceiver<Accepted>, mut closing: watch::Receiver<bool>) {
+        let _guard = FatalPanic("writer to viewers");
         let mut head = self.hub.head_changes();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -186,7 +188,7 @@ impl WriterThread {
             tokio::select! {
                 Some(accepted_stream) = accepted.recv() => {
                     if self.connections.is_empty() {
-                        // What changed meanwhile reached nobody here.
+                        // What changed meanwhile reached no connection here.
                         self.measured = *head.borrow_and_update();
                     }
                     let Ok(mut connection) = Connection::take(accepted_stream) else { continue };
@@ -234,13 +236,13 @@ impl WriterThread {
             for (index, frames) in news.drain(..) {
                 free[index].write(frames, now);
             }
-            // Whoever waits for this core goes first: a webhook or, on the same machine, the reader of what was written.
+            // Other threads that wait for this core go first: a webhook or, on the same machine, the reader of what was written.
             // Where others keep every core busy, the last viewers wait a third longer for it.
             thread::yield_now();
         }
     }
 
-    /// What was told up to here has reached the sockets; with nobody there it reached none.
+    /// What was told up to here has reached the sockets; without connections it reached none.
     fn measure(&mut self, told: u64) {
         let from = std::mem::replace(&mut self.measured, told);
         if !self.connections.is_empty() {
@@ -278,7 +280,7 @@ impl WriterThread {
                 self.connections.swap_remove(index);
                 continue;
             }
-            // Whoever reads a little now and then is never stalled, and gets no last word.
+            // A client that reads a little now and then is never stalled, and gets no last frame.
             if connection.old_at <= now && (connection.rest.is_empty() || connection.old_at + STALLED <= now) {
                 connection.write(intermission(), now);
                 self.connections.swap_remove(index);
@@ -332,7 +334,7 @@ impl Connection {
         })
     }
 
-    /// Whether there is somebody who can be told something new.
+    /// Whether it can be sent something new.
     fn is_free(&self) -> bool {
         self.rest.is_empty() && !self.broken
     }

@@ -13,7 +13,7 @@ use crate::viewer::{Scope, Viewer};
 
 /// When to come back after a dropped line, in milliseconds; spread so that everyone does not come at once.
 const RETRY_MS: std::ops::Range<u64> = 1_000..4_000;
-/// The same when one of many lines ends and all is well: nobody else comes at that moment, and no call must wait.
+/// The same when one of many lines ends and all is well: few others come at that moment, and no call must wait.
 const INTERMISSION_MS: std::ops::Range<u64> = 50..500;
 /// The same for viewers who were sent away.
 const AWAY_MS: std::ops::Range<u64> = 10_000..30_000;
@@ -186,7 +186,7 @@ impl Cursor {
     }
 }
 
-/// What whoever starts over is told. Admins who dismissed none of the calls share one copy, however long each was away.
+/// What a viewer who starts over is sent. Admins who dismissed none of the calls share one copy, however long each was away.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     position: u64,

@@ -21,7 +21,7 @@ pub enum Event {
     Ended,
 }
 
-/// What keeps the service from its work. Viewers are told when it begins, and whoever comes before it is over.
+/// What keeps the service from its work. Viewers are informed when it begins, and those who come before it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Incident {
     /// The database does not answer.
@@ -109,7 +109,7 @@ impl Event {
     }
 }
 
-/// Nobody's position: who breaks off after they dropped what they knew, and before they were told everything anew, must
+/// No position: a viewer who disconnects after dropping what they had, and before the snapshot is complete, must
 /// not come back with a position from before.
 const NOWHERE: &str = "id: anew\n";
 

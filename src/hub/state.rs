@@ -13,7 +13,7 @@ use super::frame::{Frames, Incident};
 use crate::call::Call;
 use crate::viewer::Viewer;
 
-/// Changes a viewer may be behind, each with a frame of 1 KiB or so that is copied for whoever is behind by as many. At
+/// Changes a viewer may be behind, each with a frame of 1 KiB or so that is copied for a viewer who is behind by as many. At
 /// 100 changes a second that is a little more than it takes to come back to a line that ended.
 pub(super) const LOG_LENGTH: usize = 256;
 /// Ended calls that are remembered, so that an echo of an earlier change cannot bring them back and viewers of another
@@ -209,7 +209,7 @@ impl HubState {
         change
     }
 
-    /// The id of whoever has been told everything.
+    /// The id of a viewer who is up to date.
     pub fn id(&self) -> String {
         self.id_at(self.head)
     }
@@ -219,7 +219,7 @@ impl HubState {
         self.id_at(self.head + 1)
     }
 
-    /// Whoever saw a call that is in memory only begins anew elsewhere, because nobody there could tell them of its end.
+    /// A viewer who was sent a call that is in memory only starts over at another instance, which does not know its end.
     fn id_at(&self, position: u64) -> String {
         EventId { epoch: &self.epoch, position, watermark: self.watermark.filter(|_| self.unstored.is_empty()) }
             .to_string()

@@ -27,7 +27,7 @@ impl Process {
         self.started.set(now as i64);
     }
 
-    /// Reads the numbers anew.
+    /// Reads the numbers again.
     pub fn look(&self) {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         self.memory.set(number_after(&status, "VmRSS:").unwrap_or(0) * 1024);

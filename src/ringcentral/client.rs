@@ -90,12 +90,12 @@ impl Client {
         Self::counted(config, Arc::default())
     }
 
-    /// The same, where somebody reads how often RingCentral was asked.
+    /// The same, with metrics of how often RingCentral was asked.
     pub fn counted(config: &RingCentralConfig, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let http = super::http_client()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
-            // The API does not redirect; whoever does wants our token.
+            // The API does not redirect; a redirect would send our token elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         Ok(Self(Arc::new(Inner {

@@ -60,7 +60,7 @@ struct Listing {
 }
 
 impl Directory {
-    /// Reads the account anew. Without the permission to read the numbers the names are still worth having; what
+    /// Reads the account again. Without the permission to read the numbers the names are still worth having; what
     /// could not be read stays as it was.
     pub async fn refresh(&self, client: &Client, region: Region) -> Result<(), Error> {
         let extensions = client.extensions().await?;

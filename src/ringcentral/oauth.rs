@@ -22,7 +22,7 @@ const JWT_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const AHEAD: Duration = Duration::from_secs(300);
 /// Refused credentials stay refused; asking again sooner only spends the five requests a minute.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
-/// Everyone who waits for a token hears of one failure, instead of each failing anew.
+/// All that wait for a token get one failure, instead of each failing in turn.
 const FAILED_FOR: Duration = Duration::from_secs(5);
 
 /// The service's token, and why there is none.
@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// Who came back with `code`. Their token serves to learn that and is revoked at once. Without credentials of our
-    /// own and without `RINGCENTRAL_ACCOUNT_ID` nobody can say which account is ours, so everyone is refused.
+    /// own and without `RINGCENTRAL_ACCOUNT_ID` it is unknown which account is ours, so everyone is refused.
     pub async fn sign_in(&self, code: &str, verifier: &str) -> Result<Person, Error> {
         let redirect_uri = self.inner().config.redirect_uri.as_ref().ok_or(Error::NoCredentials)?;
         let form = [
@@ -163,7 +163,7 @@ impl Client {
         self.fresh(&mut session).await.map(|token| token.access.clone())
     }
 
-    /// The platform refused `access`. Whoever notices late does no harm to the token that followed.
+    /// The platform refused `access`. A late notice does no harm to the token that followed.
     pub(super) async fn discard(&self, access: &str) {
         let mut session = self.inner().session.lock().await;
         if let Some(token) = session.token.as_mut().filter(|token| token.access == access) {

@@ -2,7 +2,7 @@
 //!
 //! A session may turn out to be part of another call, so what is looked at may be several calls that are one. They are
 //! joined whenever they are met together, and joining again changes nothing; so a store may stop between any two writes,
-//! or lose a race, and whoever comes next finishes the work.
+//! or lose a race, and the next event finishes the work.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub struct WritePlan {
     pub was: Vec<StoredCall>,
     /// Others that turned out to be part of it and stand alone no longer.
     pub gone: Vec<StoredCall>,
-    /// Sessions that lead to this call from now on. Somebody else may be about to begin a call of one of these.
+    /// Sessions that lead to this call from now on. Another instance may be about to begin a call of one of these.
     pub news: Vec<String>,
 }
 
@@ -148,7 +148,7 @@ fn parts<'a>(held: &'a [StoredCall], first: &CallEvent) -> Vec<&'a StoredCall> {
     let belongs = |it: &&StoredCall| {
         let flat = it.call.facts.parties.iter().all(|party| party.source == Source::Guide);
         let moving = parts.iter().any(|part| part.call.id == it.call.id);
-        // Else it would have begun anew, and not be looked at beside a call that goes on: it ended elsewhere meanwhile.
+        // Else a new call would have begun, and not be looked at beside a call that goes on: it ended elsewhere meanwhile.
         let ended_since = parts[0].place == Table::Active && it.call.ended_at >= began;
         moving || !flat || ended_since
     };

@@ -27,7 +27,7 @@ pub struct Erased {
     pub active_calls: u64,
     /// Calls that had ended.
     pub call_history: u64,
-    /// Shapes of notifications nobody understood: all there were, because a field's name may be a person's, and nobody
+    /// Shapes of notifications that were not understood: all there were, because a field's name may be a person's, and nobody
     /// can tell whose.
     pub notification_shapes: u64,
     /// Customers.

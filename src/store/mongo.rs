@@ -151,7 +151,7 @@ impl Mongo {
             .chain(of_call)
             .map(|field| index(doc! { field: 1, "timestamp": -1, "_id": -1, "result": 1, "direction": 1 }));
         self.history.create_indexes([by_time].into_iter().chain(sessions).chain(narrow)).await?;
-        // MongoDB itself sweeps up the tickets that nobody came with.
+        // MongoDB itself removes the tickets that were not used.
         let at_once = IndexOptions::builder().expire_after(Duration::ZERO).build();
         let by_end = IndexModel::builder().keys(doc! { "until": 1 }).options(at_once).build();
         self.tickets().create_index(by_end).await?;
@@ -164,7 +164,7 @@ impl Mongo {
 
     pub async fn load(&self, events: &[CallEvent], at_hand: Option<Arc<Call>>) -> Result<LoadedCalls> {
         // What is at hand is tried once; if it is no longer so, the comparison of `rev` says it. A tick looks all the
-        // same, so that what somebody left twice is met and mended.
+        // same, so that what was left twice is found and merged.
         let ticks = events.iter().any(|event| matches!(event.kind, CallEventKind::Tick));
         let known = LoadedCalls::at_hand(events, at_hand.filter(|call| !call.is_over() && !ticks));
         if !known.held.is_empty() {
@@ -213,7 +213,7 @@ impl Mongo {
         };
         for _ in 0..MOST_ATTEMPTS {
             let Some(change) = self.plan_write(barred, &mut known, events, new_id).await? else {
-                // After a race that was lost, or may have been, whoever won wrote this, and it is news all the same.
+                // After a race that was lost, or may have been, the winner wrote this, and it is news all the same.
                 if lost && !told {
                     as_found(known.held).into_iter().for_each(tell);
                 }
@@ -229,7 +229,7 @@ impl Mongo {
                 return Err(StoreError::Refused { code: DUPLICATE, id: None });
             }
             if matches!(written, Written::All | Written::Kept) {
-                // It is on disk, and a phone is ringing: nobody waits for the second look, which hardly ever finds anything.
+                // It is on disk, and a phone is ringing: viewers do not wait for the second read, which hardly ever finds anything.
                 tell(change.call);
                 told = true;
                 leaving.extend(change.gone);
@@ -238,10 +238,10 @@ impl Mongo {
                 return end(leaving);
             }
             lost |= written != Written::All;
-            // Whoever begins a call writes first and looks second, and so does whoever takes its session in: one of the
-            // two sees the other.
+            // Insert first, then read again. A concurrent insert or merge does the same, so at least one of the two sees
+            // the other's write.
             known.held = self.load_beside(barred, &known.sessions).await?;
-            // Changed by somebody else while it was to be removed, so it is still there to be joined.
+            // Changed by another writer while it was to be removed, so it is still there to be joined.
             leaving.retain(|gone: &StoredCall| known.held.iter().all(|it| it.call.id != gone.call.id));
         }
         Err(StoreError::Contention)
@@ -275,7 +275,7 @@ impl Mongo {
 
     /// Watches what others do to `active_calls`.
     pub async fn watch(&self) -> Result<Option<CallChangeStream>> {
-        // The stream before may have ended because somebody dropped the collection, and its indexes with it.
+        // The stream before may have ended because the collection was dropped, and its indexes with it.
         self.prepared.store(false, Ordering::Release);
         CallChangeStream::open((*self.options).clone(), self.database.name()).await
     }
@@ -390,7 +390,7 @@ impl Mongo {
         let taken = doc! { "$set": { "holder": holder, "until": time(until) } };
         match self.settings().update_one(free, taken).upsert(true).await {
             Ok(_) => Ok(true),
-            // The lease exists and is somebody else's: the upsert runs into its own id.
+            // The lease exists and is another instance's: the upsert runs into its own id.
             Err(error) if is_duplicate(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }

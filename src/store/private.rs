@@ -18,7 +18,7 @@ const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 
 /// Creates the folder of `database` and the file itself if they are missing, and takes away what others may do with them
-/// and with every other database there. The error of a folder that cannot be made comes from whoever opens the file.
+/// and with every other database there. The error of a folder that cannot be made comes from the open of the file.
 pub(super) fn prepare(database: &Path) {
     let Some(folder) = database.parent() else { return };
     let _ = DirBuilder::new().recursive(true).mode(FOLDER).create(folder);

@@ -1,5 +1,6 @@
 //! The embedded store: the default, so that the program runs with no server at all.
 
+mod backup;
 mod customers;
 pub(super) mod database;
 mod dismissals;
@@ -27,6 +28,7 @@ use super::{CustomerRecord, Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Resu
 use crate::call::{Call, CallEvent, millis};
 use crate::customer::{Customer, CustomerDetails};
 use crate::phone::{PhoneNumber, Region};
+pub use backup::{BackupError, Copied, backup};
 use customers::import;
 use database::Database;
 use erasing::Search;
@@ -269,7 +271,7 @@ fn apply(db: &Connection, events: &[CallEvent], mut known: LoadedCalls, new_id: 
     Ok(changed)
 }
 
-/// Whether the active call with this id still is as `known`: nobody but us changes `rev`, and others change columns.
+/// Whether the active call with this id still is as `known`: only this program changes `rev`, and others change columns.
 fn is_held(db: &Connection, known: &Call) -> rusqlite::Result<bool> {
     let values: [&dyn ToSql; 12] = [
         &known.id,

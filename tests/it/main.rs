@@ -8,6 +8,7 @@ mod support;
 
 mod access;
 mod accessibility;
+mod backup;
 mod browser;
 mod busy_day;
 mod busy_store;

@@ -18,6 +18,7 @@ const SPREAD: Duration = Duration::from_millis(300);
 on_both_stores! {
     the_server_stops_soon_with_viewers_still_listening,
     ctrl_c_stops_it_too,
+    a_lost_terminal_stops_nothing,
 }
 
 async fn the_server_stops_soon_with_viewers_still_listening(store: Store) {
@@ -35,6 +36,16 @@ async fn the_server_stops_soon_with_viewers_still_listening(store: Store) {
     for viewer in &mut viewers {
         viewer.end().await;
     }
+}
+
+async fn a_lost_terminal_stops_nothing(store: Store) {
+    let mut app = TestApp::start(store).await;
+    let mut viewer = app.viewer().await;
+    app.signal("HUP").await;
+    app.ring("rings", "+14165551234").await;
+    viewer.expect("call").await;
+    app.signal("TERM").await;
+    assert!(app.exit().await.success());
 }
 
 async fn ctrl_c_stops_it_too(store: Store) {

@@ -55,7 +55,7 @@ enum ExtensionId {
 impl Verifier {
     /// A verifier of tokens made for `audience`, or for anyone.
     pub fn new(key: &JwtKey, audience: Option<&str>) -> Self {
-        // Whoever comes first installs it, and all install the same.
+        // The first call installs it; all install the same.
         let _ = RING.install_default();
         let read = |key: Result<DecodingKey, Error>| key.expect("the settings hold keys that can be read");
         let (algorithm, key) = match key {

@@ -60,7 +60,7 @@ pub struct SignOutQuery {
     everywhere: Option<bool>,
 }
 
-/// Who somebody is, and until when.
+/// The viewer, and until when the session lasts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SessionInfo {
     viewer: ViewerInfo,
@@ -107,7 +107,7 @@ pub async fn begin(
     Ok((StatusCode::NO_CONTENT, authenticator.begin_session(authenticator.jar(&headers).await?, authenticated).await?))
 }
 
-/// Signs out, whoever it is; with `everywhere=true` in all browsers of the same viewer.
+/// Signs out; with `everywhere=true` in all browsers of the same viewer.
 ///
 /// Without `everywhere` it is 204 also where there was no session. `everywhere` needs one, or a bearer token or JWT of the
 /// viewer, and ends the streams that sessions opened.
@@ -187,7 +187,7 @@ impl Authenticator {
         Ok(session.filter(is_good).map(|session| session.claims))
     }
 
-    /// A jar with the cookie of somebody who proved who they are.
+    /// A jar with the cookie of an authenticated viewer.
     pub(super) async fn begin_session(
         &self,
         jar: PrivateCookieJar,
@@ -259,12 +259,12 @@ pub fn is_secure(config: &Config) -> bool {
     if known.is_empty() { !config.bind.ip().is_loopback() } else { known.iter().any(|url| url.scheme() == "https") }
 }
 
-/// The key of cookies, the same for every instance on this store and for every run; whoever is first makes it.
+/// The key of cookies, the same for every instance on this store and for every run; the first that needs it makes it.
 async fn key(store: &Store) -> Result<Key, StoreError> {
     let mut fresh = [0; 64];
     rand::rng().fill_bytes(&mut fresh);
     let kept = store.get_or_insert_setting(KEY, &STANDARD.encode(fresh)).await?;
-    // One that somebody damaged opens nothing, and sessions of this run alone are better than none.
+    // One that was damaged opens nothing, and sessions of this run alone are better than none.
     let bytes = STANDARD.decode(kept).unwrap_or_default();
     Ok(Key::try_from(&bytes[..]).unwrap_or_else(|_| Key::from(&fresh)))
 }

@@ -22,7 +22,7 @@ use crate::http::AppState;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::viewer::Viewer;
 
-/// Long enough to open a stream, too short for whoever reads logs.
+/// Long enough to open a stream, too short for readers of logs.
 const LIFE: TimeDelta = TimeDelta::seconds(30);
 
 /// A secret for one stream.

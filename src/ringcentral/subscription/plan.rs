@@ -12,7 +12,7 @@ pub struct DesiredSubscription {
     pub address: Url,
     /// What it delivers; `~` stands for the id of the owner.
     pub filters: Vec<String>,
-    /// The one that was created with our verification token. Nobody else's can be told from the list, and the
+    /// The one that was created with our verification token. Those of others cannot be told from the list, and the
     /// deliveries of one with another token would be refused until RingCentral blacklists us.
     pub subscription_id: Option<String>,
 }

@@ -17,11 +17,11 @@ use crate::ringcentral::{Client, Error};
 /// RingCentral reminds us when three days are left: should our own renewal at half-life have failed, twice a day more.
 /// The platform wants at most half of the lifetime, and for the interval at most half of that.
 const REMINDER: &str = "/restapi/v1.0/subscription/~?threshold=259200&interval=43200";
-/// Nobody tells us of a blacklisting, so we look; a look is one light request.
+/// A blacklisting is not notified, so it is polled for; that is one light request.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
 /// While nothing arrives, every minute counts.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// A filter an extension, where call control is not permitted. Nobody documents how many a subscription may have.
+/// A filter an extension, where call control is not permitted. How many a subscription may have is not documented.
 const MOST_EXTENSIONS: usize = 200;
 
 /// Keeps the one subscription of this service.

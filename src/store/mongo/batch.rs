@@ -1,12 +1,15 @@
 //! One command for all who ask at once.
 //!
-//! A command costs MongoDB and the driver nearly the same for thirty calls as for one. So whoever asks while a command is
-//! under way waits for the next, which takes everyone who has gathered; with nobody else there it goes out at once.
+//! A command costs MongoDB and the driver nearly the same for thirty calls as for one. So what is asked while a command is
+//! under way waits for the next, which takes all that has gathered; alone it goes out at once.
 
 use std::future::Future;
+use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::fatal_panic::FatalPanic;
 use crate::store::{Result, StoreError};
 
 /// Who share a command at most: a document is a few KB, and the first should not wait for the thousandth.
@@ -16,32 +19,40 @@ const QUEUE: usize = 1_024;
 
 type Answer<A> = std::result::Result<A, mongodb::error::Error>;
 
+type Run<Q, A> = dyn Fn(Vec<Q>) -> BoxFuture<'static, Answer<Vec<A>>> + Send + Sync;
+
 /// Asks together. Cheap to clone.
-pub(super) struct Batch<Q, A>(mpsc::Sender<(Q, oneshot::Sender<Answer<A>>)>);
+pub(super) struct Batch<Q, A> {
+    queue: mpsc::Sender<(Q, oneshot::Sender<Answer<A>>)>,
+    run: Arc<Run<Q, A>>,
+}
 
 impl<Q, A> Clone for Batch<Q, A> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { queue: self.queue.clone(), run: self.run.clone() }
     }
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
     /// `run` answers questions in their order, or all of them with the same error. Ends with its last handle.
-    pub(super) fn start<F>(run: impl Fn(Vec<Q>) -> F + Send + 'static) -> Self
+    pub(super) fn start<F>(run: impl Fn(Vec<Q>) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Answer<Vec<A>>> + Send,
+        F: Future<Output = Answer<Vec<A>>> + Send + 'static,
     {
+        let run: Arc<Run<Q, A>> = Arc::new(move |questions| Box::pin(run(questions)));
         let (sender, mut queue) = mpsc::channel::<(Q, oneshot::Sender<Answer<A>>)>(QUEUE);
+        let together = run.clone();
         tokio::spawn(async move {
+            let _guard = FatalPanic("batches of MongoDB");
             let mut asked = Vec::with_capacity(MOST);
             while queue.recv_many(&mut asked, MOST).await > 0 {
-                // Who gave up while waiting has spooled it, and is told to the database in its turn.
+                // A caller that gave up while waiting has spooled it, and it is stored when the spool is replayed.
                 let awaited = asked.drain(..).filter(|(_, waits)| !waits.is_closed());
                 let (questions, waiting): (Vec<_>, Vec<_>) = awaited.unzip();
                 if questions.is_empty() {
                     continue;
                 }
-                match run(questions).await {
+                match together(questions).await {
                     Ok(answers) => waiting.into_iter().zip(answers).for_each(|(waits, answer)| {
                         let _ = waits.send(Ok(answer));
                     }),
@@ -51,13 +62,19 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
                 }
             }
         });
-        Self(sender)
+        Self { queue: sender, run }
     }
 
-    /// Asks with everyone else.
+    /// Asks in a command of its own: one that takes long must not hold up those of others.
+    pub(super) async fn ask_alone(&self, question: Q) -> Result<A> {
+        let answers = (self.run)(vec![question]).await?;
+        answers.into_iter().next().ok_or(StoreError::Closed)
+    }
+
+    /// Asks together with all others.
     pub(super) async fn ask(&self, question: Q) -> Result<A> {
         let (answer, answered) = oneshot::channel();
-        self.0.send((question, answer)).await.map_err(|_| StoreError::Closed)?;
+        self.queue.send((question, answer)).await.map_err(|_| StoreError::Closed)?;
         Ok(answered.await.map_err(|_| StoreError::Closed)??)
     }
 }

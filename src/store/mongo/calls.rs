@@ -29,11 +29,16 @@ pub(super) enum Written {
     All,
     /// The call that goes on is written; what became part of it changed meanwhile, or may have.
     Kept,
-    /// Somebody else was first, or may have been.
+    /// Another writer was first, or may have been.
     Nothing,
     /// A document is in the way: of the same id or session, or of whatever else another program made unique.
     Duplicate,
 }
+
+/// A call of more parties is written in a command of its own; real ones have dozens.
+const MOST_PARTIES_TOGETHER: usize = 64;
+/// The same for a look at more sessions.
+const MOST_SESSIONS_TOGETHER: usize = 16;
 
 /// `active_calls` and `call_history`.
 pub(super) struct Calls {
@@ -72,11 +77,16 @@ impl Calls {
 
     /// Every call that these sessions lead to, and of those that ended the newest.
     pub(super) async fn load(&self, names: &BTreeSet<String>) -> Result<Vec<StoredCall>> {
-        self.looks.ask(names.iter().cloned().collect()).await
+        let asked = names.iter().cloned().collect();
+        if names.len() > MOST_SESSIONS_TOGETHER {
+            self.looks.ask_alone(asked).await
+        } else {
+            self.looks.ask(asked).await
+        }
     }
 
     /// Writes a change if everything still is as it was. The call that goes on is written before what became part of it is
-    /// removed, and stands in the history before it leaves the active calls: whoever stops halfway leaves it twice, which
+    /// removed, and stands in the history before it leaves the active calls: a process that stops halfway leaves it twice, which
     /// the next to look at it mends, and never not at all.
     pub(super) async fn write(&self, change: &WritePlan) -> Result<Written> {
         let call = &change.call;
@@ -88,7 +98,7 @@ impl Calls {
             // Another program's own fields in the document stay as they are.
             Some(before) => {
                 let update = doc! { "q": by_rev(before), "u": { "$set": changes(before, call)? } };
-                self.at(place).updates.ask(update).await?
+                ask(&self.at(place).updates, update, call).await?
             }
             None => self.insert(place, call).await?,
         };
@@ -113,7 +123,7 @@ impl Calls {
 
     async fn insert(&self, place: Table, call: &Call) -> Result<Outcome> {
         let mut document = to_document(call)?;
-        let outcome = self.at(place).inserts.ask(document.clone()).await?;
+        let outcome = ask(&self.at(place).inserts, document.clone(), call).await?;
         if (place, outcome) != (Table::History, Outcome::Duplicate) {
             return Ok(outcome);
         }
@@ -125,7 +135,7 @@ impl Calls {
             return Ok(outcome);
         }
         document.insert("_id", ObjectId::new());
-        self.at(place).inserts.ask(document).await
+        ask(&self.at(place).inserts, document, call).await
     }
 
     fn at(&self, place: Table) -> &Writes {
@@ -134,6 +144,12 @@ impl Calls {
             Table::History => &self.history,
         }
     }
+}
+
+/// Writes a call together with others, or a large one alone.
+async fn ask(writes: &Batch<Document, Outcome>, statement: Document, call: &Call) -> Result<Outcome> {
+    let is_large = call.facts.parties.len() > MOST_PARTIES_TOGETHER;
+    if is_large { writes.ask_alone(statement).await } else { writes.ask(statement).await }
 }
 
 /// One look for everyone, or one for each where the answer would be too long.

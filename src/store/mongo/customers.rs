@@ -16,7 +16,7 @@ use crate::store::mongo::change_stream::NO_REPLICA_SET;
 
 /// Customers of one number that are shown; more than a person can choose from.
 const MOST_CUSTOMERS: i64 = 20;
-/// A customer scan that takes longer than this helps nobody any more and only burdens the host's database.
+/// A customer scan that takes longer than this is too late for the popup and only burdens the host's database.
 const LONGEST_LOOKUP: Duration = Duration::from_secs(5);
 
 impl Mongo {

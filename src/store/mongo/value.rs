@@ -22,7 +22,7 @@ pub(super) fn uuid(value: &Bson) -> Option<String> {
     let Bson::Binary(binary) = value else { return None };
     let representation = match binary.subtype {
         BinarySubtype::Uuid => UuidRepresentation::Standard,
-        // Which driver's order of bytes this is nobody can tell; as they are is one of them.
+        // Which driver's order of bytes this is unknown; as they are is one of them.
         BinarySubtype::UuidOld => UuidRepresentation::PythonLegacy,
         _ => return None,
     };

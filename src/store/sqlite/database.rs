@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::info;
 
 use crate::error_sources::sources;
+use crate::fatal_panic::FatalPanic;
 use crate::store::{Result, StoreError};
 
 /// Why a file is not opened.
@@ -51,11 +52,11 @@ struct Readers {
     connections: Mutex<Vec<Connection>>,
 }
 
-/// What somebody wants written, and waits for.
+/// A write, and the caller that waits for it.
 trait Write: Send {
     /// Writes inside a transaction. Runs again if that transaction comes to nothing.
     fn run(&mut self, db: &Connection) -> DidWork;
-    /// Answers whoever waits: with what the last run came to if that is on disk, else with an error.
+    /// Answers the caller: with what the last run came to if that is on disk, else with an error.
     fn answer(self: Box<Self>, committed: bool);
 }
 
@@ -78,7 +79,7 @@ impl<T: Send, W: FnMut(&Connection) -> rusqlite::Result<T> + Send> Write for Wri
             Some(Ok(done)) if committed => Ok(done),
             _ => Err(StoreError::Closed),
         };
-        // Whoever asked may be gone; the work is done all the same.
+        // The caller may be gone; the work is done all the same.
         let _ = self.answer.send(result);
     }
 }
@@ -174,7 +175,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
          PRAGMA journal_size_limit = 67108864;",
     )?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Else a statement is planned anew each time its parameters change, which costs more than running it.
+    // Else a statement is planned again each time its parameters change, which costs more than running it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
@@ -208,6 +209,7 @@ fn run(db: &Connection, sql: &str) -> rusqlite::Result<usize> {
 
 /// The writer's thread: ends when the last handle is dropped and everything queued is on disk.
 fn write_all(db: Connection, mut queue: mpsc::Receiver<Box<dyn Write>>) {
+    let _guard = FatalPanic("writer of the SQLite file");
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
         let mut gather = |batch: &mut Vec<_>| {
