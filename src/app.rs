@@ -38,7 +38,6 @@ use tracing::{debug, error, info, warn};
 use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::Config;
 use crate::customer::CustomerDetails;
-use crate::error_sources::sources;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
@@ -46,6 +45,7 @@ use crate::ringcentral::Client;
 use crate::ringcentral::directory::Directory;
 use crate::ringcentral::notification::{Notification, NotificationKind};
 use crate::ringcentral::subscription::State;
+use crate::store::sources;
 use crate::store::{HistoryPage, HistoryQuery, Spool, Store, StoreError};
 use crate::viewer::{Scope, Viewer};
 

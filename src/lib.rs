@@ -62,7 +62,6 @@
 
 pub mod call;
 pub mod customer;
-mod error_sources;
 pub mod fatal_panic;
 pub mod metrics;
 pub mod phone;

@@ -11,8 +11,8 @@ use super::ingest::Ingest;
 use super::sync::WATCH_AGAIN;
 use super::{Core, event};
 use crate::call::{Call, CallEventKind, Direction};
-use crate::error_sources::sources;
 use crate::phone::PhoneNumber;
+use crate::store::sources;
 use crate::store::{Changed, CustomerWatch};
 
 /// Callers that are looked up at a time, so that a host's database is left to those whose phone begins to ring.

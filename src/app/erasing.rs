@@ -6,9 +6,9 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::App;
-use crate::error_sources::sources;
 use crate::phone::PhoneNumber;
 use crate::store::person::Person;
+use crate::store::sources;
 use crate::store::{Erased, LONGEST_WRITE, StoreError};
 
 impl App {

@@ -19,11 +19,11 @@ use super::presence::PresenceTracker;
 use super::session_locks::SessionLocks;
 use super::{Core, integration, log_name};
 use crate::call::{Call, CallEvent, CallEventKind, MOST_PARTIES, PartyState};
-use crate::error_sources::sources;
 use crate::hub::Origin;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::directory::Directory;
 use crate::ringcentral::notification::{PresenceSnapshot, pair_with_known};
+use crate::store::sources;
 use crate::store::{LoadedCalls, Spool, StoreError, calls_of, new_id};
 
 /// Calls of one notification that are stored at a time: they share commits, and leave room for other notifications.

@@ -15,7 +15,6 @@ use super::ingest::Ingest;
 use super::webhook_auth::WebhookAuth;
 use super::{Core, event};
 use crate::call::{CallEvent, CallEventKind, Direction, PartyState, PartyUpdate, millis};
-use crate::error_sources::sources;
 use crate::phone::{PhoneNumber, Region};
 use crate::ringcentral::Client;
 use crate::ringcentral::directory::{Directory, ExtensionKind};
@@ -24,6 +23,7 @@ use crate::ringcentral::subscription::{
     State, SubscriptionReconciler, SubscriptionState, WebhookSecret, keep, webhook_address,
 };
 use crate::store::StoreError;
+use crate::store::sources;
 
 /// Under this name the store keeps until when, in Unix milliseconds, RingCentral may send the handshake of a subscription
 /// that is being created. It may come to any instance.

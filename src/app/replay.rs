@@ -11,7 +11,7 @@ use super::dismissals::Dismissals;
 use super::erasures::ErasureFilter;
 use super::outage::Outage;
 use super::session_locks::SessionLocks;
-use crate::error_sources::sources;
+use crate::store::sources;
 use crate::store::{Spool, Spooled, StoreError};
 
 /// Spooled entries read at a time.

@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard};
 use chrono::{DateTime, Utc};
 use tracing::error;
 
-use crate::error_sources::sources;
 use crate::hub::{Hub, Incident};
 use crate::store::StoreError;
+use crate::store::sources;
 
 /// What operators and the status light want to know.
 #[derive(Clone, Debug, Default)]

@@ -18,9 +18,9 @@ use super::replay::Replay;
 use super::session_locks::SessionLocks;
 use super::{Core, event, log_name};
 use crate::call::{Call, CallEventKind, Status};
-use crate::error_sources::sources;
 use crate::hub::Incident;
 use crate::phone::PhoneNumber;
+use crate::store::sources;
 use crate::store::{CallChangeStream, StoreError};
 
 /// How long to wait before watching again; the poll serves meanwhile.

@@ -11,8 +11,8 @@ use tracing::warn;
 use super::Core;
 use super::outage::Outage;
 use crate::config::Config;
-use crate::error_sources::sources;
 use crate::ringcentral::subscription::{SecretDigests, WebhookSecret};
+use crate::store::sources;
 use crate::store::{Store, StoreError};
 
 /// Under this name the store keeps the verification token, for the next run and for other instances.

@@ -40,10 +40,10 @@ use super::client_address::client;
 use super::error::ApiError;
 use crate::app::App;
 use crate::config::JwtKey;
-use crate::error_sources::sources;
 use crate::ringcentral::Client;
 use crate::ringcentral::directory::Directory;
 use crate::secret::{digest, generate};
+use crate::store::sources;
 use crate::store::{NewSession, Store};
 use crate::viewer::{Scope, Viewer};
 

@@ -10,8 +10,8 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::error_sources::sources;
 use crate::store::StoreError;
+use crate::store::sources;
 
 /// An error as clients see it.
 #[derive(Debug, PartialEq, Eq)]

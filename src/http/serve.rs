@@ -26,7 +26,7 @@ use tracing::{debug, warn};
 use super::client_address::Peer;
 use super::connection_limit::{ConnectionLimiter, ConnectionPermit};
 use super::sse_writer::{SseWriters, StreamHandoff, watch_for_silence};
-use crate::error_sources::sources;
+use crate::store::sources;
 
 /// A client that has not sent its first request's head by then is not one of ours.
 const FIRST_HEAD: Duration = Duration::from_secs(10);

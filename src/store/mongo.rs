@@ -7,6 +7,7 @@
 mod active;
 mod batch;
 mod calls;
+mod cause;
 pub(super) mod change_stream;
 mod customers;
 mod dismissals;
@@ -40,6 +41,7 @@ use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::Region;
 use calls::{Calls, Written, as_found};
+pub(super) use cause::describe;
 use change_stream::CallChangeStream;
 pub(super) use customers::matched;
 pub(super) use dismissals::{DISMISSALS, dismissal, is_unauthorized};

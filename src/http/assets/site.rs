@@ -72,7 +72,7 @@ impl Site {
                     Ok(script) => return script.into_bytes(),
                     // The modules are served too, so the page works as it is written, in more round trips.
                     Err(cause) => {
-                        error!(error = %cause, error.sources = crate::error_sources::sources(&cause), "a script cannot be joined")
+                        error!(error = %cause, error.sources = crate::store::sources(&cause), "a script cannot be joined")
                     }
                 }
             }

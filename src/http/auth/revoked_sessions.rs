@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::app::App;
-use crate::error_sources::sources;
+use crate::store::sources;
 use crate::store::{LONGEST_SESSION, NewSession, Revocation, SessionLimits, Spool, Store, StoreError};
 
 /// Where earlier versions kept revoked sessions, all of them in one setting.

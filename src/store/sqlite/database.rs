@@ -17,8 +17,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::info;
 
-use crate::error_sources::sources;
 use crate::fatal_panic::FatalPanic;
+use crate::store::sources;
 use crate::store::{Result, StoreError};
 
 /// Why a file is not opened.

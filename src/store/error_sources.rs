@@ -4,14 +4,20 @@
 use std::error::Error;
 use std::fmt::Write;
 
+use super::mongo::describe;
+
 /// The causes of `error`, from the outermost in, joined by colons; empty where it has none.
 pub fn sources(error: &dyn Error) -> String {
     let mut text = String::new();
     let mut source = error.source();
     while let Some(cause) = source {
         let separator = if text.is_empty() { "" } else { ": " };
-        write!(text, "{separator}{cause}").expect("a string takes every text");
         source = cause.source();
+        match cause.downcast_ref::<mongodb::error::Error>() {
+            Some(cause) => write!(text, "{separator}{}", describe(cause)),
+            None => write!(text, "{separator}{cause}"),
+        }
+        .expect("a string takes every text");
     }
     text
 }
