@@ -161,7 +161,7 @@ impl App {
     async fn connect_store(&self) -> anyhow::Result<()> {
         let auth = &self.0.webhook_auth;
         let first = async {
-            self.0.sync.catch_up().await?;
+            self.0.sync.replay_and_refresh().await?;
             // Before anything is delivered: it is made here where there is none.
             auth.load().await
         };

@@ -209,7 +209,7 @@ impl Call {
         for event in events {
             changed |= match &event.kind {
                 CallEventKind::Party(leg) => self.apply_party_update(event, leg, &mut parties),
-                CallEventKind::Customers(customers) => self.recognise(customers),
+                CallEventKind::Customers(customers) => self.set_customers(customers),
                 // A record of its own beside the call.
                 CallEventKind::Dismissed(_) => false,
                 CallEventKind::Tick => {
@@ -259,7 +259,7 @@ impl Call {
         self.facts.heard_at = self.facts.heard_at.max(other.facts.heard_at);
         self.derive();
         if !self.facts.looked_up && other.facts.looked_up && other.from_number == self.from_number {
-            self.recognise(&other.customers);
+            self.set_customers(&other.customers);
         }
         self.rev = self.rev.max(other.rev) + 1;
     }
@@ -357,7 +357,7 @@ impl Call {
         add(&mut self.facts.linked, &younger)
     }
 
-    fn recognise(&mut self, customers: &[Customer]) -> bool {
+    fn set_customers(&mut self, customers: &[Customer]) -> bool {
         if self.facts.looked_up && self.customers == customers {
             return false;
         }

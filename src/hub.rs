@@ -41,7 +41,7 @@ use crate::call::Call;
 use crate::metrics::Metrics;
 use crate::viewer::Viewer;
 use cursor::Snapshot;
-pub use cursor::{Cursor, EventNames, FrameCache, farewell, goodbye, intermission};
+pub use cursor::{Closing, Cursor, EventNames, FrameCache, closing_frame};
 use frame::Frames;
 pub use frame::Incident;
 pub use state::Origin;

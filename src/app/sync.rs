@@ -46,7 +46,7 @@ impl Sync {
     /// Reads `active_calls` once for everyone: what other programs and instances wrote becomes visible. Viewers are
     /// informed when the store stops answering, once, and when it is back.
     pub(super) async fn poll(&self) {
-        match self.catch_up().await {
+        match self.replay_and_refresh().await {
             Ok(()) => {
                 if self.core.status.mark_store_up() {
                     info!("the store answers again");
@@ -58,7 +58,7 @@ impl Sync {
     }
 
     /// Stores what is spooled, then reads what the store has.
-    pub(super) async fn catch_up(&self) -> Result<(), StoreError> {
+    pub(super) async fn replay_and_refresh(&self) -> Result<(), StoreError> {
         // Taken first: a call that is spooled while this goes on is not in the store yet, and has not disappeared.
         let since = self.core.hub.head();
         self.core.store.prepare().await?;

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use super::auth::revoked_sessions::SessionHandle;
 use super::connection_limit::ConnectionPermit;
 use crate::fatal_panic::FatalPanic;
-use crate::hub::{Cursor, FrameCache, Hub, farewell, goodbye, intermission};
+use crate::hub::{Closing, Cursor, FrameCache, Hub, closing_frame};
 
 /// Seats asked for at a time: the hub is not kept from a change for longer than that takes.
 const BATCH: usize = 64;
@@ -49,6 +49,9 @@ const SEND_BUFFER: usize = 32 * 1024;
 pub const LIFETIME: Range<Duration> = Duration::from_secs(2 * 3_600)..Duration::from_secs(4 * 3_600);
 /// At shutdown, streams end spread over this, so that not everyone comes back at once.
 const DRAIN: Duration = Duration::from_millis(1_000);
+
+const SIGNED_OUT: Closing = Closing::Refused("signed_out", "Your sign-in has ended. Sign in again to see calls.");
+const RESTARTING: Closing = Closing::Restarting("shutting_down", "The service is restarting.");
 
 /// Everyone who has a stream.
 #[derive(Clone)]
@@ -275,14 +278,14 @@ impl WriterThread {
                 index % turns == self.beat && connection.session_handle.as_ref().is_some_and(SessionHandle::is_over);
             if signed_out || connection.cursor.viewer().until.is_some_and(|until| until <= today) {
                 let names = connection.cursor.names();
-                connection
-                    .write(farewell(names, "signed_out", "Your sign-in has ended. Sign in again to see calls."), now);
+                connection.write(closing_frame(names, SIGNED_OUT), now);
                 self.connections.swap_remove(index);
                 continue;
             }
             // A client that reads a little now and then is never stalled, and gets no last frame.
             if connection.old_at <= now && (connection.rest.is_empty() || connection.old_at + STALLED <= now) {
-                connection.write(intermission(), now);
+                let names = connection.cursor.names();
+                connection.write(closing_frame(names, Closing::Renewal), now);
                 self.connections.swap_remove(index);
                 continue;
             }
@@ -300,7 +303,7 @@ impl WriterThread {
         }
     }
 
-    /// Says farewell to everyone, spread over [`DRAIN`].
+    /// Ends every stream, spread over [`DRAIN`].
     async fn drain(mut self) {
         let start = Instant::now();
         let count = self.connections.len() as u32 * self.of;
@@ -308,7 +311,7 @@ impl WriterThread {
         for (turn, mut connection) in (self.number..).step_by(self.of as usize).zip(self.connections.drain(..)) {
             sleep_until(start + DRAIN * turn / count).await;
             let names = connection.cursor.names();
-            connection.write(goodbye(names, "shutting_down", "The service is restarting."), start);
+            connection.write(closing_frame(names, RESTARTING), start);
         }
     }
 }

@@ -20,7 +20,7 @@ use super::request_id::RequestId;
 use super::serve::Upgrade;
 use super::sse_writer::StreamHandoff;
 use crate::app::App;
-use crate::hub::{EventNames, farewell};
+use crate::hub::{Closing, EventNames, closing_frame};
 use crate::viewer::Viewer;
 
 /// The answer's head, but for what depends on who asks. Nothing says how long the answer is: it ends when the connection
@@ -80,7 +80,8 @@ pub async fn open(
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let position = header.or(query.last_event_id.as_deref());
     // Any status but 200 would make a browser give up for good.
-    let refuse = |code, message| Ok((event_stream(), farewell(names, code, message)).into_response());
+    let refuse =
+        |code, message| Ok((event_stream(), closing_frame(names, Closing::Refused(code, message))).into_response());
     let Some(place) = share.stream() else {
         return refuse("too_many_streams", "You have too many dashboards open; this one tries again.");
     };

@@ -14,7 +14,7 @@ use crate::viewer::{Scope, Viewer};
 /// When to come back after a dropped line, in milliseconds; spread so that everyone does not come at once.
 const RETRY_MS: std::ops::Range<u64> = 1_000..4_000;
 /// The same when one of many lines ends and all is well: few others come at that moment, and no call must wait.
-const INTERMISSION_MS: std::ops::Range<u64> = 50..500;
+const RENEWAL_MS: std::ops::Range<u64> = 50..500;
 /// The same for viewers who were sent away.
 const AWAY_MS: std::ops::Range<u64> = 10_000..30_000;
 
@@ -76,7 +76,7 @@ impl Cursor {
                     state.dismissed(&viewer, 0).into_iter().map(|(change, _)| change).collect();
                 let others =
                     changes.into_iter().filter(|change| !dismissed.iter().any(|it| std::ptr::eq(*it, *change)));
-                let changed = others.filter_map(|change| state.catch_up(&viewer, change));
+                let changed = others.filter_map(|change| state.missed_event(&viewer, change));
                 state.told(changed.chain(dismissed.iter().map(|change| (Event::Ended, *change))), names, &mut out);
                 (state.head, [out.freeze(), Bytes::new()])
             }
@@ -266,7 +266,7 @@ impl HubState {
 
     /// What a viewer is told of a call that changed while they were elsewhere: how it stands, or that it left their screen
     /// if it was ever on it.
-    fn catch_up<'a>(&self, viewer: &Viewer, change: &'a LogEntry) -> Option<(Event, &'a LogEntry)> {
+    fn missed_event<'a>(&self, viewer: &Viewer, change: &'a LogEntry) -> Option<(Event, &'a LogEntry)> {
         let ChangeKind::Call { before, after, ever_shown } = &change.kind else { return None };
         if self.is_shown(viewer, after) {
             return Some((arrival(after), change));
@@ -276,19 +276,24 @@ impl HubState {
     }
 }
 
-/// A last word to someone who cannot be served now, and when to come back.
-pub fn farewell(names: EventNames, code: &str, message: &str) -> Bytes {
-    frame::farewell(names, code, message, rand::random_range(AWAY_MS))
+/// Why a stream ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Closing {
+    /// The viewer cannot be served now: an error's code and message.
+    Refused(&'static str, &'static str),
+    /// The viewer can go on elsewhere, or here when the service has restarted: the same.
+    Restarting(&'static str, &'static str),
+    /// The connection grew old; another is to take its place.
+    Renewal,
 }
 
-/// The same to someone who was served and can go on elsewhere, or here when the service has restarted.
-pub fn goodbye(names: EventNames, code: &str, message: &str) -> Bytes {
-    frame::farewell(names, code, message, rand::random_range(RETRY_MS))
-}
-
-/// Nothing is wrong, only the line is to be a new one.
-pub fn intermission() -> Bytes {
-    Bytes::from(format!("retry: {}\n\n", rand::random_range(INTERMISSION_MS)))
+/// The last frame of a stream, with the time after which the viewer should come back.
+pub fn closing_frame(names: EventNames, reason: Closing) -> Bytes {
+    match reason {
+        Closing::Refused(code, message) => frame::error(names, code, message, rand::random_range(AWAY_MS)),
+        Closing::Restarting(code, message) => frame::error(names, code, message, rand::random_range(RETRY_MS)),
+        Closing::Renewal => Bytes::from(format!("retry: {}\n\n", rand::random_range(RENEWAL_MS))),
+    }
 }
 
 fn arrival(call: &Call) -> Event {

@@ -83,7 +83,7 @@ impl Frames {
             let (name, data) = match &self.source {
                 Content::Incident(incident) => {
                     let (code, message) = incident.words();
-                    ("error", error(code, message))
+                    ("error", error_json(code, message))
                 }
                 Content::Call(call) => {
                     let name = event.name();
@@ -133,12 +133,12 @@ pub fn heartbeat(names: EventNames, id: &str) -> Bytes {
     Bytes::from(format!("{id}{}", block("heartbeat", &data, names)))
 }
 
-/// A last word and when to come back: browsers give up for good on any other answer than a stream.
-pub fn farewell(names: EventNames, code: &str, message: &str, retry_ms: u64) -> Bytes {
-    Bytes::from(format!("retry: {retry_ms}\n{}", block("error", &error(code, message), names)))
+/// An error as a frame of its own, and when to come back: browsers give up for good on any other answer than a stream.
+pub fn error(names: EventNames, code: &str, message: &str, retry_ms: u64) -> Bytes {
+    Bytes::from(format!("retry: {retry_ms}\n{}", block("error", &error_json(code, message), names)))
 }
 
-fn error(code: &str, message: &str) -> String {
+fn error_json(code: &str, message: &str) -> String {
     json!({ "type": "error", "error": { "code": code, "message": message } }).to_string()
 }
 
