@@ -8,6 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 
 use super::rate_limit::UnauthenticatedLimits;
 use crate::app::App;
@@ -21,6 +22,8 @@ pub const VALIDATION: &str = "validation-token";
 const VERIFICATION: &str = "verification-token";
 /// Reading more takes milliseconds, which a thread that serves connections does not have.
 const LARGE_BODY: usize = 16 * 1024;
+/// Large bodies that are read at a time: each takes some MiB meanwhile, and more at once would not be read sooner.
+static READING: Semaphore = Semaphore::const_new(2);
 /// The handshake's answer may have 1,024 bytes in all, and an honest token is far shorter.
 const LONGEST_VALIDATION: usize = 512;
 
@@ -108,8 +111,13 @@ async fn off_worker<T: Send + 'static>(
         return Ok(read(body));
     }
     let body = body.clone();
+    let permit = READING.acquire().await.map_err(|_| ApiError::from(StoreError::Closed))?;
     // Fails when the runtime shuts down; RingCentral sends it again.
-    tokio::task::spawn_blocking(move || read(&body)).await.map_err(|_| ApiError::from(StoreError::Closed))
+    let read = move || {
+        let _permit = permit;
+        read(&body)
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|_| ApiError::from(StoreError::Closed))
 }
 
 /// Stored times have milliseconds, and a call must be the same before and after it was stored.
