@@ -17,7 +17,7 @@ pub struct ApiCall<'a> {
     session_id: &'a str,
     /// The caller as RingCentral wrote it, `None` when withheld.
     from_number: Option<&'a str>,
-    /// The caller's name as the network told it.
+    /// The caller's name as the network sent it.
     from_name: Option<&'a str>,
     /// The number that was dialled, also after the call was routed on.
     to_number: Option<&'a str>,

@@ -45,8 +45,7 @@ use crate::ringcentral::Client;
 use crate::ringcentral::directory::Directory;
 use crate::ringcentral::notification::{Notification, NotificationKind};
 use crate::ringcentral::subscription::State;
-use crate::store::sources;
-use crate::store::{HistoryPage, HistoryQuery, Spool, Store, StoreError};
+use crate::store::{HistoryPage, HistoryQuery, Spool, Store, StoreError, sources};
 use crate::viewer::{Scope, Viewer};
 
 use customer_changes::CustomerChanges;

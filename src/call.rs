@@ -52,7 +52,7 @@ pub struct Call {
     /// The caller as RingCentral wrote it, `None` when withheld.
     #[serde(default)]
     pub from_number: Option<String>,
-    /// The caller's name as the network told it.
+    /// The caller's name as the network sent it.
     #[serde(default)]
     pub from_name: Option<String>,
     /// The number that was dialled, also after the call was routed on.
@@ -268,7 +268,7 @@ impl Call {
     pub fn overflows(&self, events: &[CallEvent]) -> bool {
         let full = self.facts.parties.len() >= MOST_PARTIES;
         full && events.iter().any(|event| match &event.kind {
-            CallEventKind::Party(leg) => !self.facts.knows(&Party::told(&event.session_id, leg)),
+            CallEventKind::Party(leg) => !self.facts.knows(&Party::of(&event.session_id, leg)),
             CallEventKind::Customers(_) | CallEventKind::Dismissed(_) | CallEventKind::Tick | CallEventKind::Gone => {
                 false
             }
@@ -338,7 +338,7 @@ impl Call {
         if changed {
             self.facts.heard_at = self.facts.heard_at.max(event.heard_at);
         }
-        parties.push((event.heard_at, Party::told(&event.session_id, leg)));
+        parties.push((event.heard_at, Party::of(&event.session_id, leg)));
         changed
     }
 

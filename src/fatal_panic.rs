@@ -1,20 +1,24 @@
-//! A panic in a thread or task that the service depends on ends the process.
+//! A panic in a thread or task that the service depends on ends the process, and its supervisor starts it again. Otherwise the rest
+//! would run on and look well while nothing is written. What was acknowledged is on disk.
 
-use std::thread;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use futures_util::FutureExt;
 use tracing::error;
 
-/// Held by a part that must not stop: if the part panics, the process aborts, and is started again by its supervisor. Without
-/// this the rest would run on and look well while nothing is written. What was acknowledged is on disk.
-pub struct FatalPanic(pub &'static str);
+/// Runs a task's future. Only a panic of its own ends the process, not that of a thread which drops it.
+pub async fn task<T>(part: &'static str, future: impl Future<Output = T>) -> T {
+    AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|_| end(part))
+}
 
-impl Drop for FatalPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            error!(part = self.0, "a part of the service panicked; the process ends");
-            std::process::abort();
-        }
-    }
+/// Runs a thread's work.
+pub fn thread<T>(part: &'static str, work: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| end(part))
+}
+
+fn end(part: &'static str) -> ! {
+    error!(part, "a part of the service panicked; the process ends");
+    std::process::abort()
 }
 
 #[cfg(test)]
@@ -26,21 +30,39 @@ mod tests {
 
     const CHILD: &str = "FATAL_PANIC_CHILD";
 
-    #[test]
-    fn a_panic_in_a_thread_that_holds_it_ends_the_process() {
-        if std::env::var_os(CHILD).is_some() {
-            let panicked = thread::spawn(|| {
-                let _guard = FatalPanic("writer");
-                panic!("as in a bug");
-            });
-            // Not reached beyond this: the process ends first.
-            let _ = panicked.join();
-            return;
-        }
-        drop(FatalPanic("what ends well"));
-        let test = "fatal_panic::tests::a_panic_in_a_thread_that_holds_it_ends_the_process";
+    /// Runs this test again in a process of its own; the signal that ended it.
+    fn signal_of(test: &str, what: &str) -> Option<i32> {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        let ended = child.args(["--exact", test]).env(CHILD, "1").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        assert_eq!(ended.unwrap().signal(), Some(6), "SIGABRT");
+        child.args(["--exact", &format!("fatal_panic::tests::{test}")]).env(CHILD, what);
+        child.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().signal()
+    }
+
+    #[test]
+    fn a_panic_in_a_thread_or_task_ends_the_process() {
+        let bug = || panic!("as in a bug");
+        match std::env::var(CHILD).as_deref() {
+            Ok("thread") => drop(std::thread::spawn(move || thread("writer", bug)).join()),
+            Ok(_) => {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                drop(runtime.block_on(runtime.spawn(task("poll", async move { bug() }))));
+            }
+            Err(_) => {
+                for what in ["thread", "task"] {
+                    let signal = signal_of("a_panic_in_a_thread_or_task_ends_the_process", what);
+                    assert_eq!(signal, Some(6), "SIGABRT of the {what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_task_that_another_threads_panic_drops_ends_nothing() {
+        let dropped = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.spawn(task("poll", std::future::pending::<()>()));
+            runtime.block_on(tokio::task::yield_now());
+            panic!("as in a failed test");
+        });
+        assert!(dropped.join().is_err());
     }
 }

@@ -25,6 +25,7 @@
 //! | [`viewer`] | who is signed in, and which calls they may read | how they signed in |
 //! | [`metrics`] | what operators measure | what it means |
 //! | [`secret`] | new secrets, and digests of them | what they protect |
+//! | [`fatal_panic`] | ends the process when a part that it needs panics | what the part does |
 //! | [`ringcentral`] | RingCentral's JSON and API | our store and viewers |
 //! | [`store`] | MongoDB and SQLite behind one enum | RingCentral's formats |
 //! | [`api`] | what of a call leaves the program | how it is stored |

@@ -12,8 +12,7 @@ use super::{Core, event};
 use crate::call::{CallEvent, CallEventKind, Direction, PartyState};
 use crate::customer::Customer;
 use crate::phone::PhoneNumber;
-use crate::store::StoreError;
-use crate::store::sources;
+use crate::store::{StoreError, sources};
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; an answer that takes
 /// longer follows as an update, and no screen shows a number turn into a name for the sake of a fast database.

@@ -12,8 +12,7 @@ use super::sync::WATCH_AGAIN;
 use super::{Core, event};
 use crate::call::{Call, CallEventKind, Direction};
 use crate::phone::PhoneNumber;
-use crate::store::sources;
-use crate::store::{Changed, CustomerWatch};
+use crate::store::{Changed, CustomerWatch, sources};
 
 /// Callers that are looked up at a time, so that a host's database is left to those whose phone begins to ring.
 const LOOK_UPS_AT_ONCE: usize = 4;

@@ -8,8 +8,7 @@ use tracing::{info, warn};
 use super::App;
 use crate::phone::PhoneNumber;
 use crate::store::person::Person;
-use crate::store::sources;
-use crate::store::{Erased, LONGEST_WRITE, StoreError};
+use crate::store::{Erased, LONGEST_WRITE, StoreError, sources};
 
 impl App {
     /// Removes a person. Customers in MongoDB belong to the host application and stay.

@@ -23,8 +23,7 @@ use crate::hub::Origin;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::directory::Directory;
 use crate::ringcentral::notification::{PresenceSnapshot, pair_with_known};
-use crate::store::sources;
-use crate::store::{LoadedCalls, Spool, StoreError, calls_of, new_id};
+use crate::store::{LoadedCalls, Spool, StoreError, calls_of, new_id, sources};
 
 /// Calls of one notification that are stored at a time: they share commits, and leave room for other notifications.
 const CALLS_AT_ONCE: usize = 16;

@@ -22,8 +22,7 @@ use crate::ringcentral::notification::{Notification, NotificationKind};
 use crate::ringcentral::subscription::{
     State, SubscriptionReconciler, SubscriptionState, WebhookSecret, keep, webhook_address,
 };
-use crate::store::StoreError;
-use crate::store::sources;
+use crate::store::{StoreError, sources};
 
 /// Under this name the store keeps until when, in Unix milliseconds, RingCentral may send the handshake of a subscription
 /// that is being created. It may come to any instance.
@@ -230,9 +229,9 @@ impl Integration {
         }
         let mut ended = 0;
         for call in self.core.hub.calls() {
-            let told = !call.facts.parties.is_empty() && now - call.facts.heard_at > SETTLED;
+            let is_reported = !call.facts.parties.is_empty() && now - call.facts.heard_at > SETTLED;
             let listed = listed.iter().any(|event| event.session_id == call.session_id && is_live(event));
-            if told && !listed && self.is_gone(&call).await? {
+            if is_reported && !listed && self.is_gone(&call).await? {
                 self.ingest.apply_events(vec![event(&call.session_id, CallEventKind::Gone)]).await?;
                 ended += 1;
             }

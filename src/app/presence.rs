@@ -10,7 +10,7 @@ use crate::ringcentral::notification::PresenceSnapshot;
 /// Extensions whose presence is remembered; the largest accounts have fewer.
 const MOST_EXTENSIONS: usize = 20_000;
 
-/// What was last told of each extension.
+/// The newest snapshot of each extension.
 pub(super) struct PresenceTracker {
     newest: Mutex<HashMap<String, PresenceSnapshot>>,
     hub: Hub,

@@ -11,8 +11,7 @@ use super::dismissals::Dismissals;
 use super::erasures::ErasureFilter;
 use super::outage::Outage;
 use super::session_locks::SessionLocks;
-use crate::store::sources;
-use crate::store::{Spool, Spooled, StoreError};
+use crate::store::{Spool, Spooled, StoreError, sources};
 
 /// Spooled entries read at a time.
 const REPLAY_BATCH: usize = 500;

@@ -6,8 +6,7 @@ use chrono::{DateTime, Utc};
 use tracing::error;
 
 use crate::hub::{Hub, Incident};
-use crate::store::StoreError;
-use crate::store::sources;
+use crate::store::{StoreError, sources};
 
 /// What operators and the status light want to know.
 #[derive(Clone, Debug, Default)]

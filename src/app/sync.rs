@@ -20,8 +20,7 @@ use super::{Core, event, log_name};
 use crate::call::{Call, CallEventKind, Status};
 use crate::hub::Incident;
 use crate::phone::PhoneNumber;
-use crate::store::sources;
-use crate::store::{CallChangeStream, StoreError};
+use crate::store::{CallChangeStream, StoreError, sources};
 
 /// How long to wait before watching again; the poll serves meanwhile.
 pub(super) const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
@@ -67,7 +66,7 @@ impl Sync {
         self.refresh(since).await
     }
 
-    /// Compares with the store, which has everything that was told up to `since`.
+    /// Compares with the store, which has everything that was published up to `since`.
     pub(super) async fn refresh(&self, since: u64) -> Result<(), StoreError> {
         let (mut active, dismissals) = tokio::try_join!(self.core.store.active(), self.core.store.dismissals())?;
         active.retain(|call| !self.erasures.is_erased(call));

@@ -12,8 +12,7 @@ use super::Core;
 use super::outage::Outage;
 use crate::config::Config;
 use crate::ringcentral::subscription::{SecretDigests, WebhookSecret};
-use crate::store::sources;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, sources};
 
 /// Under this name the store keeps the verification token, for the next run and for other instances.
 const VERIFICATION: &str = "verification";

@@ -181,8 +181,8 @@ pub struct Party {
 
 impl Party {
     /// What one notification tells, as a leg of which nothing else is known.
-    pub fn told(session_id: &str, leg: &PartyUpdate) -> Self {
-        let told = |text: &Option<String>| text.clone().map(|value| Versioned { sequence: leg.sequence, value });
+    pub fn of(session_id: &str, leg: &PartyUpdate) -> Self {
+        let versioned = |text: &Option<String>| text.clone().map(|value| Versioned { sequence: leg.sequence, value });
         let number = |end: &Endpoint| {
             end.number.clone().map(|n| Versioned { sequence: leg.sequence, value: (n, end.display.clone()) })
         };
@@ -206,11 +206,11 @@ impl Party {
             voicemail: matches!(leg.state, PartyState::Voicemail | PartyState::Ended(EndReason::Voicemail)),
             fax: leg.state == PartyState::Fax,
             from_number: number(&leg.from),
-            from_name: told(&leg.from.name),
+            from_name: versioned(&leg.from.name),
             to_number: number(&leg.to),
-            to_name: told(&leg.to.name),
-            extension_name: told(&leg.extension.as_ref().and_then(|e| e.name.clone())),
-            queue: told(&leg.queue.as_ref().and_then(|queue| queue.name.clone())),
+            to_name: versioned(&leg.to.name),
+            extension_name: versioned(&leg.extension.as_ref().and_then(|e| e.name.clone())),
+            queue: versioned(&leg.queue.as_ref().and_then(|queue| queue.name.clone())),
         }
     }
 

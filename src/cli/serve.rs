@@ -5,11 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use caller_popup::app::App;
 use caller_popup::config::Config;
-use caller_popup::fatal_panic::FatalPanic;
+use caller_popup::fatal_panic;
 use caller_popup::http;
 use caller_popup::store::Store;
 use chrono::Utc;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
@@ -45,10 +46,10 @@ pub async fn run(config: Config) -> Result<()> {
     let authenticator = http::Authenticator::open(&app)?;
     let sharing = authenticator.clone();
     let tasks = [
-        tokio::spawn(every(poll_interval, app.clone(), async |app| app.poll().await)),
-        tokio::spawn(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
-        tokio::spawn(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
-        tokio::spawn(every(poll_interval, app.clone(), async move |_| sharing.share_sign_outs().await)),
+        background(every(poll_interval, app.clone(), async |app| app.poll().await)),
+        background(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
+        background(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
+        background(every(poll_interval, app.clone(), async move |_| sharing.share_sign_outs().await)),
     ];
     let writers = http::SseWriters::start(app.hub().clone(), poll_interval, http::LIFETIME);
     let writers = writers.context("starting the threads that write to viewers")?;
@@ -66,9 +67,12 @@ pub async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
+fn background(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(fatal_panic::task("background task", task))
+}
+
 /// A background task: a step that does one thing, and this loop that only waits.
 async fn every(pace: Duration, app: App, step: impl AsyncFn(&App)) {
-    let _guard = FatalPanic("background task");
     let mut tick = interval(pace);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -43,8 +43,7 @@ use crate::config::JwtKey;
 use crate::ringcentral::Client;
 use crate::ringcentral::directory::Directory;
 use crate::secret::{digest, generate};
-use crate::store::sources;
-use crate::store::{NewSession, Store};
+use crate::store::{NewSession, Store, sources};
 use crate::viewer::{Scope, Viewer};
 
 /// Names under which people try to put a secret into an address, where logs and histories keep it.

@@ -173,7 +173,7 @@ mod tests {
         drop(places);
         assert!(limiter.by_address().permit.is_empty());
         let _places = fill(&limiter, std::iter::repeat_n("2001:db8::1", MOST_FROM_ONE_ADDRESS));
-        assert!(limiter.enter("2001:db8::2".parse().unwrap()).is_none(), "the same client_key");
+        assert!(limiter.enter("2001:db8::2".parse().unwrap()).is_none(), "the same household");
         assert!(limiter.enter("2001:db8:0:1::1".parse().unwrap()).is_some());
     }
 

@@ -10,8 +10,7 @@ use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
 
-use crate::store::StoreError;
-use crate::store::sources;
+use crate::store::{StoreError, sources};
 
 /// An error as clients see it.
 #[derive(Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::revoked_sessions::SessionHandle;
 use super::connection_limit::ConnectionPermit;
-use crate::fatal_panic::FatalPanic;
+use crate::fatal_panic;
 use crate::hub::{Closing, Cursor, FrameCache, Hub, closing_frame};
 
 /// Seats asked for at a time: the hub is not kept from a change for longer than that takes.
@@ -140,7 +140,8 @@ impl SseWriters {
                     measured: hub.head(),
                     told: FrameCache::default(),
                 };
-                let writer = tracker.track_future(writer.run(accepted, closing.subscribe()));
+                let writer = tracker
+                    .track_future(fatal_panic::task("writer to viewers", writer.run(accepted, closing.subscribe())));
                 begin(number, Box::pin(writer))?;
                 Ok(sender)
             })
@@ -183,7 +184,6 @@ struct WriterThread {
 
 impl WriterThread {
     async fn run(mut self, mut accepted: mpsc::UnboundedReceiver<Accepted>, mut closing: watch::Receiver<bool>) {
-        let _guard = FatalPanic("writer to viewers");
         let mut head = self.hub.head_changes();
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -3,7 +3,7 @@
     python3 make.py BINARY sqlite.sql
     python3 make.py BINARY mongodb.jsonl MONGODB_URI      # with pymongo
 """
-import json, os, sqlite3, subprocess, sys, tempfile, time, urllib.request, http.client, re
+import http.client, json, os, sqlite3, subprocess, sys, tempfile, time
 binary, out = sys.argv[1:3]
 mongo = sys.argv[3] if len(sys.argv) > 3 else None
 home = tempfile.mkdtemp()

@@ -14,8 +14,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::app::App;
-use crate::store::sources;
-use crate::store::{LONGEST_SESSION, NewSession, Revocation, SessionLimits, Spool, Store, StoreError};
+use crate::store::{LONGEST_SESSION, NewSession, Revocation, SessionLimits, Spool, Store, StoreError, sources};
 
 /// Where earlier versions kept revoked sessions, all of them in one setting.
 const LEGACY: &str = "signed_out";

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::fatal_panic::FatalPanic;
+use crate::fatal_panic;
 use crate::store::{Result, StoreError};
 
 /// Who share a command at most: a document is a few KB, and the first should not wait for the thousandth.
@@ -42,8 +42,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
         let run: Arc<Run<Q, A>> = Arc::new(move |questions| Box::pin(run(questions)));
         let (sender, mut queue) = mpsc::channel::<(Q, oneshot::Sender<Answer<A>>)>(QUEUE);
         let together = run.clone();
-        tokio::spawn(async move {
-            let _guard = FatalPanic("batches of MongoDB");
+        tokio::spawn(fatal_panic::task("batches of MongoDB", async move {
             let mut asked = Vec::with_capacity(MOST);
             while queue.recv_many(&mut asked, MOST).await > 0 {
                 // A caller that gave up while waiting has spooled it, and it is stored when the spool is replayed.
@@ -61,7 +60,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
                     }),
                 }
             }
-        });
+        }));
         Self { queue: sender, run }
     }
 

@@ -17,9 +17,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::info;
 
-use crate::fatal_panic::FatalPanic;
-use crate::store::sources;
-use crate::store::{Result, StoreError};
+use crate::fatal_panic;
+use crate::store::{Result, StoreError, sources};
 
 /// Why a file is not opened.
 const NEWER: &str =
@@ -102,7 +101,7 @@ impl Database {
         let (writer, queue) = mpsc::channel(QUEUE);
         thread::Builder::new()
             .name("sqlite".into())
-            .spawn(move || write_all(connection, queue))
+            .spawn(move || fatal_panic::thread("writer of the SQLite file", || write_all(connection, queue)))
             .expect("a thread can be started while the program starts");
         Ok(Self { writer, short_reads, long_reads })
     }
@@ -209,7 +208,6 @@ fn run(db: &Connection, sql: &str) -> rusqlite::Result<usize> {
 
 /// The writer's thread: ends when the last handle is dropped and everything queued is on disk.
 fn write_all(db: Connection, mut queue: mpsc::Receiver<Box<dyn Write>>) {
-    let _guard = FatalPanic("writer of the SQLite file");
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
         let mut gather = |batch: &mut Vec<_>| {
