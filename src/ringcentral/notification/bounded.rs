@@ -12,6 +12,8 @@ use crate::call::MOST_PARTIES;
 
 /// Items that are kept of a list: one more than are used, so that it shows that there were too many.
 const MOST_ITEMS: usize = MOST_PARTIES + 1;
+/// Items of a list after which other threads go first. Only a large body has so many, and it is read on a thread of its own.
+pub(super) const GIVES_WAY_AFTER: usize = 16;
 /// Fields that are kept of an object; RingCentral's largest has some forty.
 const MOST_FIELDS: usize = 512;
 /// Values that are kept in all: as many parties as are used, each with a hundred fields.
@@ -81,8 +83,9 @@ impl<'de> Visitor<'de> for Bounded<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         while items.len() < MOST_ITEMS && self.takes() {
-            // A large body is read on a thread of its own; other threads go first between two parties.
-            thread::yield_now();
+            if items.len() % GIVES_WAY_AFTER == GIVES_WAY_AFTER - 1 {
+                thread::yield_now();
+            }
             match list.next_element_seed(self)? {
                 Some(item) => items.push(item),
                 None => return Ok(items.into()),

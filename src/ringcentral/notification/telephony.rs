@@ -4,6 +4,7 @@ use std::thread;
 
 use serde_json::Value;
 
+use super::bounded::GIVES_WAY_AFTER;
 use super::codes::{extension_id, integer, is_word, party_state, presence_state, queue_name, session_id, text, time};
 use super::{Envelope, Read};
 use crate::call::{CallEvent, Direction, EndReason, Extension, PartyState, PartyUpdate, Source, sequence_or_time};
@@ -34,12 +35,13 @@ impl Envelope<'_> {
             at,
             origin: text(&body["origin"]["type"]).or_else(|| text(&body["origin"])).unwrap_or_default(),
         };
-        let read = |party| {
-            // Between two of hundreds, other threads go first.
-            thread::yield_now();
+        let read = |(index, party)| {
+            if index % GIVES_WAY_AFTER == GIVES_WAY_AFTER - 1 {
+                thread::yield_now();
+            }
             self.party(party, &session)
         };
-        let legs: Vec<PartyUpdate> = parties.iter().filter_map(read).collect();
+        let legs: Vec<PartyUpdate> = parties.iter().enumerate().filter_map(read).collect();
         if legs.is_empty() && !parties.is_empty() {
             return None;
         }
