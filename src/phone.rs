@@ -174,11 +174,10 @@ pub fn is_withheld_name(name: &str) -> bool {
     withheld::name(name)
 }
 
-/// Whether a caller hid the number, by what stands in its place and by the name beside it. Where the name says so, digits that
-/// spell such a word on a keypad are no number.
-pub fn is_withheld_caller(number: Option<&str>, name: Option<&str>) -> bool {
-    let Some(number) = number else { return true };
-    is_withheld(number) || (name.is_some_and(is_withheld_name) && withheld::keypad(number))
+/// Whether a caller hid the number, by what stands in its place and by whether the name beside it says so
+/// ([`is_withheld_name`]). Where it does, digits that spell such a word on a keypad are no number.
+pub fn is_withheld_caller(number: &str, named_withheld: bool) -> bool {
+    is_withheld(number) || (named_withheld && withheld::keypad(number))
 }
 
 #[cfg(test)]

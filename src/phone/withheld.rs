@@ -1,5 +1,8 @@
 //! Callers who hide their number, in the words that networks, telephone systems and programs put in its place.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::spelling::{clean, fold, out_of_address};
 
 /// Words that alone say that there is no number, without accents: English, French, German, Spanish, Italian, Portuguese, Dutch,
@@ -276,6 +279,19 @@ const SIGNS: &[&str] = &[
 /// Bytes of the longest name that says so.
 const LONGEST_NAME: usize = 160;
 
+/// The lists above for looking a word up: each name of each notification is compared with them.
+static VOCABULARY: LazyLock<Vocabulary> = LazyLock::new(|| Vocabulary {
+    words: WORDS.iter().copied().collect(),
+    fillers: FILLERS.iter().copied().collect(),
+    phrases: PHRASES.iter().copied().collect(),
+});
+
+struct Vocabulary {
+    words: HashSet<&'static str>,
+    fillers: HashSet<&'static str>,
+    phrases: HashSet<&'static str>,
+}
+
 /// Whether a text in a number's place says that there is none: nothing, zeros, a word, an address such as `sip:anonymous@…`.
 pub(super) fn number(text: &str) -> bool {
     let clean = clean(text);
@@ -299,14 +315,16 @@ pub(super) fn name(text: &str) -> bool {
 }
 
 fn says_hidden(text: &str) -> bool {
-    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let written_as_one = words.concat();
-    let (known, others): (Vec<&str>, Vec<&str>) = words.into_iter().partition(|word| WORDS.contains(word));
-    let only_fillers = others.iter().all(|word| FILLERS.contains(word));
-    (!known.is_empty() && only_fillers)
-        || PHRASES.contains(&written_as_one.as_str())
-        || SIGNS.iter().any(|sign| written_as_one.contains(sign))
-        || without_filler(&written_as_one).is_some_and(|word| WORDS.contains(&word) || PHRASES.contains(&word))
+    let Vocabulary { words, fillers, phrases } = &*VOCABULARY;
+    let written: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let known = written.iter().any(|word| words.contains(word));
+    if known && written.iter().all(|word| words.contains(word) || fillers.contains(word)) {
+        return true;
+    }
+    let as_one = written.concat();
+    phrases.contains(as_one.as_str())
+        || (!as_one.is_ascii() && SIGNS.iter().any(|sign| as_one.contains(sign)))
+        || without_filler(&as_one).is_some_and(|word| words.contains(word) || phrases.contains(word))
 }
 
 /// `privatenumber` is two words without a space.

@@ -20,11 +20,12 @@ impl Envelope<'_> {
     }
 
     fn end(&self, number: Option<String>, name: Option<String>) -> Endpoint {
-        if number.is_some() && is_withheld_caller(number.as_deref(), name.as_deref()) {
+        // "Sales - Anonymous" is how a queue announces a caller who hides the number.
+        let named_withheld = name.as_deref().is_some_and(is_withheld_name);
+        if number.as_deref().is_some_and(|number| is_withheld_caller(number, named_withheld)) {
             return Endpoint::default();
         }
-        // "Sales - Anonymous" is how a queue announces a caller who hides the number.
-        let name = name.filter(|name| !is_withheld(name) && !is_withheld_name(name));
+        let name = name.filter(|name| !named_withheld && !is_withheld(name));
         let Some(raw) = number else { return Endpoint { name, ..Endpoint::default() } };
         if name.is_none() && !raw.contains(|c: char| c.is_ascii_digit() || matches!(c, '@' | ':')) {
             return Endpoint { name: Some(raw), ..Endpoint::default() };
