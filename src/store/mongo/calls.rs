@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId;
+use mongodb::bson::raw::RawDocumentBuf;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
 use mongodb::{Collection, Database};
@@ -35,8 +36,8 @@ pub(super) enum Written {
     Duplicate,
 }
 
-/// A call of more parties is written in a command of its own; real ones have dozens.
-const MOST_PARTIES_TOGETHER: usize = 64;
+/// Bytes of the largest document that shares a command with others. A call has about one kilobyte, and one for each three parties.
+const MOST_BYTES_TOGETHER: usize = 64 * 1024;
 /// The same for a look at more sessions.
 const MOST_SESSIONS_TOGETHER: usize = 16;
 
@@ -68,7 +69,7 @@ impl Calls {
 
     /// Inserts a dismissal; `false` when it is there already.
     pub(super) async fn dismiss(&self, dismissal: Document) -> Result<bool> {
-        match self.dismissals.inserts.ask(dismissal).await? {
+        match self.dismissals.inserts.ask(encode(&dismissal)?).await? {
             Outcome::Done => Ok(true),
             Outcome::Stale | Outcome::Duplicate => Ok(false),
             Outcome::Refused(code) => Err(StoreError::Refused { code, id: None }),
@@ -98,7 +99,7 @@ impl Calls {
             // Another program's own fields in the document stay as they are.
             Some(before) => {
                 let update = doc! { "q": by_rev(before), "u": { "$set": changes(before, call)? } };
-                ask(&self.at(place).updates, update, call).await?
+                ask(&self.at(place).updates, &update).await?
             }
             None => self.insert(place, call).await?,
         };
@@ -114,7 +115,7 @@ impl Calls {
         let gone = change.gone.iter().map(|it| (it.place, &it.call));
         for (place, before) in change.held_in(other).map(|before| (other, before)).into_iter().chain(gone) {
             let delete = doc! { "q": by_rev(before), "limit": 1 };
-            if self.at(place).deletes.ask(delete).await? != Outcome::Done {
+            if self.at(place).deletes.ask(encode(&delete)?).await? != Outcome::Done {
                 return Ok(Written::Kept);
             }
         }
@@ -122,8 +123,7 @@ impl Calls {
     }
 
     async fn insert(&self, place: Table, call: &Call) -> Result<Outcome> {
-        let mut document = to_document(call)?;
-        let outcome = ask(&self.at(place).inserts, document.clone(), call).await?;
+        let outcome = ask(&self.at(place).inserts, &to_document(call)?).await?;
         if (place, outcome) != (Table::History, Outcome::Duplicate) {
             return Ok(outcome);
         }
@@ -134,8 +134,9 @@ impl Calls {
         if there.is_none_or(|there| there.is_ok_and(same)) {
             return Ok(outcome);
         }
+        let mut document = to_document(call)?;
         document.insert("_id", ObjectId::new());
-        ask(&self.at(place).inserts, document, call).await
+        ask(&self.at(place).inserts, &document).await
     }
 
     fn at(&self, place: Table) -> &Writes {
@@ -147,9 +148,14 @@ impl Calls {
 }
 
 /// Writes a call together with others, or a large one alone.
-async fn ask(writes: &Batch<Document, Outcome>, statement: Document, call: &Call) -> Result<Outcome> {
-    let is_large = call.facts.parties.len() > MOST_PARTIES_TOGETHER;
+async fn ask(writes: &Batch<RawDocumentBuf, Outcome>, statement: &Document) -> Result<Outcome> {
+    let statement = encode(statement)?;
+    let is_large = statement.as_bytes().len() > MOST_BYTES_TOGETHER;
     if is_large { writes.ask_alone(statement).await } else { writes.ask(statement).await }
+}
+
+fn encode(document: &Document) -> Result<RawDocumentBuf> {
+    Ok(RawDocumentBuf::try_from(document).map_err(Error::from)?)
 }
 
 /// One look for everyone, or one for each where the answer would be too long.

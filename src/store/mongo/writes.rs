@@ -1,6 +1,10 @@
 //! Writes of one collection, many at once. One that is refused leaves the others as they are.
+//!
+//! Documents and statements are encoded once, before they wait for a command: a command that is refused is then sent again in
+//! parts without a copy of each document.
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::raw::{CStr, RawArrayBuf, RawDocumentBuf};
+use mongodb::bson::{Bson, Document, cstr, rawdoc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::{Collection, Database};
 
@@ -23,16 +27,16 @@ pub(super) enum Outcome {
 /// The writes of one collection.
 #[derive(Clone)]
 pub(super) struct Writes {
-    pub inserts: Batch<Document, Outcome>,
-    pub updates: Batch<Document, Outcome>,
-    pub deletes: Batch<Document, Outcome>,
+    pub inserts: Batch<RawDocumentBuf, Outcome>,
+    pub updates: Batch<RawDocumentBuf, Outcome>,
+    pub deletes: Batch<RawDocumentBuf, Outcome>,
 }
 
 /// A command of many statements.
 #[derive(Clone, Copy)]
 struct Order {
-    command: &'static str,
-    list: &'static str,
+    command: &'static CStr,
+    list: &'static CStr,
 }
 
 type Answer = Result<Vec<Outcome>, Error>;
@@ -46,19 +50,23 @@ impl Outcome {
 
 impl Writes {
     pub(super) fn to(collection: &Collection<Document>, database: &Database) -> Self {
-        let table = collection.clone();
+        let table = collection.clone_with_type();
         let inserts = Batch::start(move |documents| insert_together(table.clone(), documents));
-        let together = |command, list| {
+        let together = |command: &'static CStr, list: &'static CStr| {
             let (database, table) = (database.clone(), collection.name().to_owned());
             let order = Order { command, list };
             Batch::start(move |statements| write_together(database.clone(), order, table.clone(), statements))
         };
-        Self { inserts, updates: together("update", "updates"), deletes: together("delete", "deletes") }
+        Self {
+            inserts,
+            updates: together(cstr!("update"), cstr!("updates")),
+            deletes: together(cstr!("delete"), cstr!("deletes")),
+        }
     }
 }
 
 /// Inserts what is not there yet.
-async fn insert_together(collection: Collection<Document>, documents: Vec<Document>) -> Answer {
+async fn insert_together(collection: Collection<RawDocumentBuf>, documents: Vec<RawDocumentBuf>) -> Answer {
     match insert(&collection, &documents).await {
         // One document spoils the command for all: each goes alone.
         Err(error) if refusal(&error).is_some() => {
@@ -72,7 +80,7 @@ async fn insert_together(collection: Collection<Document>, documents: Vec<Docume
     }
 }
 
-async fn insert(collection: &Collection<Document>, documents: &[Document]) -> Answer {
+async fn insert(collection: &Collection<RawDocumentBuf>, documents: &[RawDocumentBuf]) -> Answer {
     let mut outcomes = vec![Outcome::Done; documents.len()];
     let Err(error) = collection.insert_many(documents).ordered(false).await else { return Ok(outcomes) };
     let ErrorKind::InsertMany(partly) = &*error.kind else { return Err(error) };
@@ -87,7 +95,12 @@ async fn insert(collection: &Collection<Document>, documents: &[Document]) -> An
 }
 
 /// Writes where `q` still finds a document.
-async fn write_together(database: Database, order: Order, collection: String, statements: Vec<Document>) -> Answer {
+async fn write_together(
+    database: Database,
+    order: Order,
+    collection: String,
+    statements: Vec<RawDocumentBuf>,
+) -> Answer {
     match write(&database, order, &collection, &statements).await {
         Err(error) if refusal(&error).is_some() => {
             let mut outcomes = Vec::with_capacity(statements.len());
@@ -103,11 +116,15 @@ async fn write_together(database: Database, order: Order, collection: String, st
 
 /// The answer only counts the statements that found their document. When one did not, all that were not refused are
 /// [`Outcome::Stale`]: their callers read again and find what was written.
-async fn write(database: &Database, order: Order, collection: &str, statements: &[Document]) -> Answer {
-    let list: Vec<Bson> = statements.iter().cloned().map(Bson::Document).collect();
-    let safely = doc! { "w": "majority", "j": true };
-    let command = doc! { order.command: collection, order.list: list, "ordered": false, "writeConcern": safely };
-    let answer = database.run_command(command).await?;
+async fn write(database: &Database, order: Order, collection: &str, statements: &[RawDocumentBuf]) -> Answer {
+    let mut list = RawArrayBuf::new();
+    statements.iter().for_each(|statement| list.push(statement));
+    let mut command = RawDocumentBuf::new();
+    command.append(order.command, collection);
+    command.append(order.list, list);
+    command.append(cstr!("ordered"), false);
+    command.append(cstr!("writeConcern"), rawdoc! { "w": "majority", "j": true });
+    let answer = database.run_raw_command(command).await?;
     let failed = || Error::custom("a write was not acknowledged");
     if answer.contains_key("writeConcernError") {
         return Err(failed());
