@@ -147,19 +147,23 @@ impl Hub {
     /// Compares with everything in `active_calls`, read after `since` was taken from [`Hub::head`]. Publishes what is
     /// newer, and answers what another program changed without a new `rev`, and the ids of calls that are no longer
     /// there.
-    pub fn reconcile(&self, active: Vec<Call>, since: u64) -> (Vec<Call>, Vec<String>) {
+    pub fn reconcile(&self, active: Vec<Arc<Call>>, since: u64) -> (Vec<Call>, Vec<String>) {
         let stored: HashSet<String> = active.iter().map(|call| call.id.clone()).collect();
         let state = self.read();
         let before = state.calls.values().filter(|change| change.position <= since);
         let ids = before.filter_map(|change| change.call()).map(|call| &call.id);
         let gone = ids.filter(|id| !stored.contains(*id)).cloned().collect();
         // After an outage the store may be behind what was shown from memory; then it has to catch up in `rev`.
-        let ahead = |call: &Call| {
+        let ahead = |call: &Arc<Call>| {
             let known = state.calls.get(&call.id).filter(|change| change.position <= since);
             known.and_then(|change| change.call()).is_some_and(|known| known.rev > call.rev)
         };
-        let (behind, current): (Vec<Call>, Vec<Call>) = active.into_iter().partition(ahead);
+        let known = |call: &Arc<Call>| {
+            state.calls.get(&call.id).and_then(|change| change.call()).is_some_and(|known| Arc::ptr_eq(known, call))
+        };
+        let (behind, current): (Vec<_>, Vec<_>) = active.into_iter().filter(|call| !known(call)).partition(ahead);
         drop(state);
+        let (behind, current) = [behind, current].map(|calls| calls.into_iter().map(Arc::unwrap_or_clone)).into();
         let foreign = current.into_iter().filter_map(|call| self.compare(call, since));
         (foreign.chain(behind).collect(), gone)
     }

@@ -16,8 +16,10 @@ pub mod person;
 mod private;
 mod scope;
 mod sessions;
+mod settings;
 mod spool;
 mod sqlite;
+mod unchanged;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -41,6 +43,7 @@ pub use sessions::{LONGEST_SESSION, NewSession, Revocation, Revocations, Session
 pub use spool::{Spool, Spooled};
 use sqlite::Sqlite;
 pub use sqlite::{BackupError, Copied, backup};
+pub use unchanged::CallsAtHand;
 
 /// A service gives an attempt to store a call up after 2.2 s.
 pub const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
@@ -202,9 +205,15 @@ impl Store {
 
     /// Everything in `active_calls`, also what other programs wrote.
     pub async fn active(&self) -> Result<Vec<Call>> {
+        let calls = self.active_beside(CallsAtHand::new()).await?;
+        Ok(calls.into_iter().map(Arc::unwrap_or_clone).collect())
+    }
+
+    /// The same. What has not changed since it was last read, and is at hand, is taken from there.
+    pub async fn active_beside(&self, at_hand: CallsAtHand) -> Result<Vec<Arc<Call>>> {
         match self {
-            Self::Mongo(mongo) => mongo.active().await,
-            Self::Sqlite(sqlite) => sqlite.active().await,
+            Self::Mongo(mongo) => mongo.active(&at_hand).await,
+            Self::Sqlite(sqlite) => sqlite.active(at_hand).await,
         }
     }
 
@@ -329,63 +338,6 @@ impl Store {
         match self {
             Self::Mongo(_) => Ok(()),
             Self::Sqlite(sqlite) => sqlite.rebuild_phone_keys().await,
-        }
-    }
-
-    /// Counts a notification by its shape. Of more than `MOST_SHAPES` those that were not seen for longest are deleted.
-    pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
-        match self {
-            Self::Mongo(mongo) => mongo.record_shape(shape, at).await,
-            Self::Sqlite(sqlite) => sqlite.record_shape(shape, at).await,
-        }
-    }
-
-    /// Something the service must remember between runs, such as a generated verification token.
-    pub async fn setting(&self, key: &str) -> Result<Option<String>> {
-        match self {
-            Self::Mongo(mongo) => mongo.setting(key).await,
-            Self::Sqlite(sqlite) => sqlite.setting(key).await,
-        }
-    }
-
-    /// Remembers it, durably.
-    pub async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
-        match self {
-            Self::Mongo(mongo) => mongo.set_setting(key, value).await,
-            Self::Sqlite(sqlite) => sqlite.set_setting(key, value).await,
-        }
-    }
-
-    /// Remembers it unless something is remembered already; answers what is, the same to every instance.
-    pub async fn get_or_insert_setting(&self, key: &str, value: &str) -> Result<String> {
-        match self {
-            Self::Mongo(mongo) => mongo.get_or_insert_setting(key, value).await,
-            Self::Sqlite(sqlite) => sqlite.get_or_insert_setting(key, value).await,
-        }
-    }
-
-    /// Keeps something that is handed out once, until `until`.
-    pub async fn put_ticket(&self, id: &str, value: &str, until: DateTime<Utc>) -> Result<()> {
-        match self {
-            Self::Mongo(mongo) => mongo.put_ticket(id, value, until).await,
-            Self::Sqlite(sqlite) => sqlite.put_ticket(id, value, until).await,
-        }
-    }
-
-    /// Hands it out, once.
-    pub async fn take_ticket(&self, id: &str, now: DateTime<Utc>) -> Result<Option<String>> {
-        match self {
-            Self::Mongo(mongo) => mongo.take_ticket(id, now).await,
-            Self::Sqlite(sqlite) => sqlite.take_ticket(id, now).await,
-        }
-    }
-
-    /// Whether `holder` may do `name` until `until`; of several instances only one is told yes.
-    pub async fn lease(&self, name: &str, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
-        match self {
-            Self::Mongo(mongo) => mongo.lease(name, holder, now, until).await,
-            // The file has one process.
-            Self::Sqlite(_) => Ok(true),
         }
     }
 

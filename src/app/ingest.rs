@@ -66,7 +66,11 @@ impl Ingest {
                 }
             }
         }
-        let calls = stream::iter(calls_of(events)).map(|events| self.ingest_call(events, heard));
+        let mut calls = calls_of(events);
+        if calls.len() == 1 {
+            return self.ingest_call(calls.swap_remove(0), heard).await;
+        }
+        let calls = stream::iter(calls).map(|events| self.ingest_call(events, heard));
         // All are awaited: a future that is dropped halfway would lose its events.
         let applied: Vec<_> = calls.buffer_unordered(CALLS_AT_ONCE).collect().await;
         applied.into_iter().collect()

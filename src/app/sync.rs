@@ -68,7 +68,9 @@ impl Sync {
 
     /// Compares with the store, which has everything that was published up to `since`.
     pub(super) async fn refresh(&self, since: u64) -> Result<(), StoreError> {
-        let (mut active, dismissals) = tokio::try_join!(self.core.store.active(), self.core.store.dismissals())?;
+        let at_hand = self.core.hub.calls().into_iter().map(|call| (call.id.clone(), call)).collect();
+        let store = &self.core.store;
+        let (mut active, dismissals) = tokio::try_join!(store.active_beside(at_hand), store.dismissals())?;
         active.retain(|call| !self.erasures.is_erased(call));
         self.dismissals.load(&dismissals);
         let stored: HashSet<String> = active.iter().map(|call| call.id.clone()).collect();
@@ -90,11 +92,11 @@ impl Sync {
 
     /// Of a session whose document could not be written to, what was kept aside waits for the database again once a document
     /// of it is stored, by whichever instance.
-    async fn take_back(&self, active: &[Call]) -> Result<(), StoreError> {
+    async fn take_back(&self, active: &[Arc<Call>]) -> Result<(), StoreError> {
         let Some(spool) = self.outage.spool().filter(|_| self.outage.unwritten.count() > 0) else { return Ok(()) };
         for known in self.core.hub.calls().iter().filter(|known| self.outage.unwritten.has(&known.id)) {
-            let its = |call: &&Call| call.rev > 0 && call.session_id == known.session_id && call.id != known.id;
-            if active.iter().any(|call| its(&call)) {
+            let its = |call: &Call| call.rev > 0 && call.session_id == known.session_id && call.id != known.id;
+            if active.iter().any(|call| its(call)) {
                 let _locked = self.locks.lock(&[event(&known.session_id, CallEventKind::Tick)]).await;
                 spool.take_back(&known.id).await?;
                 self.outage.unwritten.remove(&known.id);
@@ -149,27 +151,32 @@ impl Sync {
     }
 
     async fn apply_change(&self, changes: &mut CallChangeStream) -> Result<(), StoreError> {
-        let since = self.core.hub.head();
+        let hub = &self.core.hub;
+        let since = hub.head();
         let change = changes.next().await?;
         // Clocks of two machines differ; what would be negative says nothing.
         change.lag.into_iter().for_each(|lag| self.core.metrics.change_lag.observe(lag.as_secs_f64()));
         if let Some(viewer) = &change.dismissed_by {
-            self.core.hub.dismiss(&change.names[0], viewer);
+            hub.dismiss(&change.names[0], viewer);
             return Ok(());
         }
-        let is_known = |name: &&String| self.core.hub.call(name).is_some_and(|call| change.is_of(&call));
-        let id = change.names.iter().find(is_known).unwrap_or(&change.names[0]).clone();
-        let call = change.call.filter(|call| !self.erasures.is_erased(call));
-        let left = call.is_none() && change.rev.is_none();
-        match call.map(|call| self.core.hub.compare(*call, since)) {
-            Some(Some(foreign)) => self.import_foreign(foreign).await?,
-            Some(None) => {}
-            None if left => self.call_disappeared(&id).await?,
-            None => {}
+        let is_its = |name: &&String| hub.call(name).is_some_and(|call| change.is_of(&call));
+        let id = change.names.iter().find(is_its).unwrap_or(&change.names[0]).clone();
+        // A change of this instance, or one that the poll has read, is not decoded again: each `rev` of a call has one content.
+        let is_known = change.rev.is_some_and(|rev| rev > 0 && hub.rev(&id).is_some_and(|known| known >= rev));
+        if change.left() {
+            self.call_disappeared(&id).await?;
+        } else if !is_known {
+            let Some(call) = change.call() else { return Ok(()) };
+            if !self.erasures.is_erased(&call)
+                && let Some(foreign) = hub.compare(call, since)
+            {
+                self.import_foreign(foreign).await?;
+            }
         }
         // Only after the change is published: a viewer who resumes from this watermark is not sent it again.
         if let Some(at) = change.at {
-            self.core.hub.acknowledge(&id, change.rev, at);
+            hub.acknowledge(&id, change.rev, at);
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ use tokio::time::sleep;
 
 use super::aside::Asides;
 use super::call_merge::{LoadedCalls, Step, StoredCall, Table, WritePlan, tombstones};
+use super::unchanged::Unchanged;
 use super::{HistoryPage, HistoryQuery, Position, Result, StoreError, scope};
 use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::{Config, CustomersConfig, MongoConfig};
@@ -82,6 +83,7 @@ pub struct Mongo {
     /// It was logged that a role does not allow dismissals.
     warned: Arc<AtomicBool>,
     asides: Asides,
+    unchanged: Unchanged,
 }
 
 /// A filter with all of these conditions and one of the alternatives, which each hold them all, so that each can use an index.
@@ -118,6 +120,7 @@ impl Mongo {
             prepared: Arc::default(),
             warned: Arc::default(),
             asides: Asides::default(),
+            unchanged: Unchanged::default(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The embedded store: the default, so that the program runs with no server at all.
 
+mod active;
 mod backup;
 mod customers;
 pub(super) mod database;
@@ -11,7 +12,7 @@ mod retention;
 mod row;
 mod sessions;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use super::aside::{Asides, Why, hash};
 use super::call_merge::{LoadedCalls, Step, StoredCall, Table, tombstones};
 use super::erasure::Erasure;
 use super::person::Person;
+use super::unchanged::{CallsAtHand, Unchanged};
 use super::{CustomerRecord, Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Result};
 use crate::call::{Call, CallEvent, millis};
 use crate::customer::{Customer, CustomerDetails};
@@ -40,6 +42,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sqlite/migrations/0001_initial.sql"),
     include_str!("sqlite/migrations/0002_call_extensions.sql"),
     include_str!("sqlite/migrations/0003_customer_changes.sql"),
+    include_str!("sqlite/migrations/0004_one_parse_of_a_call.sql"),
 ];
 
 /// Records of one write, so that webhooks need not wait for all.
@@ -53,6 +56,7 @@ pub struct Sqlite {
     /// Set when the keys of customers' numbers are those of this version and region.
     phone_keys: Arc<OnceCell<()>>,
     asides: Asides,
+    unchanged: Unchanged,
 }
 
 impl Sqlite {
@@ -61,7 +65,13 @@ impl Sqlite {
         let path = folder.join("caller-popup.sqlite");
         phone_keys::check(&path)?;
         let file = Database::open(&path, MIGRATIONS)?;
-        Ok(Self { file, region, phone_keys: Arc::default(), asides: Asides::default() })
+        Ok(Self {
+            file,
+            region,
+            phone_keys: Arc::default(),
+            asides: Asides::default(),
+            unchanged: Unchanged::default(),
+        })
     }
 
     pub async fn apply(&self, events: &[CallEvent], known: LoadedCalls, new_id: &str) -> Result<Vec<Call>> {
@@ -69,9 +79,9 @@ impl Sqlite {
         self.file.write(move |db| apply(db, &events, known.clone(), &new_id)).await
     }
 
-    pub async fn active(&self) -> Result<Vec<Call>> {
-        let asides = self.asides.clone();
-        self.file.read_at_length(move |db| all_active(db, &asides)).await
+    pub async fn active(&self, at_hand: CallsAtHand) -> Result<Vec<Arc<Call>>> {
+        let (asides, unchanged) = (self.asides.clone(), self.unchanged.clone());
+        self.file.read_at_length(move |db| active::all(db, &asides, &unchanged, &at_hand)).await
     }
 
     /// Rows that are set aside now, and since the start.
@@ -378,27 +388,6 @@ fn select(db: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result
     let mut statement = db.prepare_cached(sql)?;
     let calls = statement.query_map(values, read_call)?;
     calls.filter_map(|call| call.map(std::result::Result::ok).transpose()).collect()
-}
-
-/// Every row that is a call. The others are set aside.
-fn all_active(db: &Connection, asides: &Asides) -> rusqlite::Result<Vec<Call>> {
-    let mut statement = db.prepare_cached("SELECT * FROM active_calls")?;
-    let (mut rows, mut calls, mut there) = (statement.query([])?, Vec::new(), HashSet::new());
-    while let Some(row) = rows.next()? {
-        match read_call(row)? {
-            Ok(call) => {
-                there.insert(hash(&call.id));
-                calls.push(call);
-            }
-            Err(why) => {
-                let key = hash(row.get_ref("id")?.as_bytes().unwrap_or_default());
-                there.insert(key);
-                asides.note(key, hash(why), "a row", Why::Unreadable(why));
-            }
-        }
-    }
-    asides.retain(&there);
-    Ok(calls)
 }
 
 /// Adds what is ours to a row of another program, if it is still as it was found.

@@ -1,8 +1,10 @@
 //! Everything in `active_calls`, whichever program wrote it: what can be a call is one, the rest is set aside.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::TryStreamExt;
+use mongodb::bson::raw::{RawBsonRef, RawDocumentBuf};
 use mongodb::bson::{Bson, Document, doc};
 
 use super::Mongo;
@@ -13,10 +15,14 @@ use crate::call::Call;
 use crate::store::Result;
 use crate::store::aside::{Why, hash};
 use crate::store::call_merge::WritePlan;
+use crate::store::unchanged::CallsAtHand;
+
+/// Documents that are read in full with one command.
+const READ_AT_ONCE: usize = 500;
 
 /// A document and how it is remembered if it is set aside.
 struct Found {
-    call: Call,
+    call: Arc<Call>,
     key: u64,
     content: u64,
     name: String,
@@ -24,21 +30,56 @@ struct Found {
     indexed: bool,
 }
 
+/// A document that was read without what is ours alone.
+struct Brief {
+    id: Bson,
+    key: u64,
+    content: u64,
+}
+
 impl Mongo {
-    pub async fn active(&self) -> Result<Vec<Call>> {
-        let documents: Vec<Document> =
-            self.active.find(doc! {}).projection(read_as_a_call()?).await?.try_collect().await?;
-        let mut there = HashSet::with_capacity(documents.len());
-        let mut found = Vec::with_capacity(documents.len());
-        for document in documents {
-            let id = document.get("_id").cloned().unwrap_or(Bson::Null);
-            there.insert(key_hash(&id));
-            found.extend(self.read(id, document));
+    pub async fn active(&self, at_hand: &CallsAtHand) -> Result<Vec<Arc<Call>>> {
+        let (mut found, changed) = self.unchanged(at_hand).await?;
+        for some in changed.chunks(READ_AT_ONCE) {
+            let ids: Vec<Bson> = some.iter().map(|brief| brief.id.clone()).collect();
+            let whole = self.active.find(doc! { "_id": { "$in": ids } }).projection(read_as_a_call()?).await?;
+            let documents: Vec<Document> = whole.try_collect().await?;
+            for document in documents {
+                let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+                let key = key_hash(&id);
+                let Some(read) = self.read(id, document) else { continue };
+                if let Some(brief) = some.iter().find(|brief| brief.key == key) {
+                    self.unchanged.note(key, brief.content, &read.call, at_hand);
+                }
+                found.push(read);
+            }
         }
-        self.asides.retain(&there);
         let mut calls = self.one_a_session(found);
         one_an_id(&mut calls);
         Ok(calls)
+    }
+
+    /// The calls at hand that the database has like this, and what else there is.
+    async fn unchanged(&self, at_hand: &CallsAtHand) -> Result<(Vec<Found>, Vec<Brief>)> {
+        let brief = self.active.clone_with_type::<RawDocumentBuf>();
+        let documents: Vec<_> = brief.find(doc! {}).projection(read_in_brief()?).await?.try_collect().await?;
+        let (mut found, mut changed) = (Vec::new(), Vec::new());
+        for document in &documents {
+            let id = document.get("_id").ok().flatten().and_then(|id| Bson::try_from(id).ok()).unwrap_or(Bson::Null);
+            let (key, content) = (key_hash(&id), hash(document.as_bytes()));
+            // What is set aside is remembered by its whole content.
+            match self.unchanged.find(key, content, at_hand).filter(|_| !self.asides.knows(key)) {
+                Some(call) => {
+                    let indexed = matches!(document.get("session_id"), Ok(Some(RawBsonRef::String(_))));
+                    found.push(Found { call, key, content: 0, name: log_name(&id), indexed });
+                }
+                None => changed.push(Brief { id, key, content }),
+            }
+        }
+        let there = found.iter().map(|it| it.key).chain(changed.iter().map(|it| it.key)).collect();
+        self.unchanged.retain(&there);
+        self.asides.retain(&there);
+        Ok((found, changed))
     }
 
     fn read(&self, id: Bson, document: Document) -> Option<Found> {
@@ -51,7 +92,7 @@ impl Mongo {
         }
         let indexed = matches!(document.get("session_id"), Some(Bson::String(_)));
         match from_document(document) {
-            Ok(call) => Some(Found { call, key, content, name: log_name(&id), indexed }),
+            Ok(call) => Some(Found { call: Arc::new(call), key, content, name: log_name(&id), indexed }),
             Err(why) => {
                 self.asides.note(key, content, &log_name(&id), Why::Unreadable(why));
                 None
@@ -61,7 +102,7 @@ impl Mongo {
 
     /// Two documents may have one session, in forms that the unique index takes for two. One of them is the call: the one
     /// that was one already, else the one that webhooks find.
-    fn one_a_session(&self, mut found: Vec<Found>) -> Vec<Call> {
+    fn one_a_session(&self, mut found: Vec<Found>) -> Vec<Arc<Call>> {
         found.sort_by(|a, b| {
             let rank = |it: &Found| (it.call.rev == 0, !it.indexed);
             rank(a).cmp(&rank(b)).then_with(|| a.call.id.cmp(&b.call.id))
@@ -120,13 +161,13 @@ impl Mongo {
 }
 
 /// Two documents may have ids that are written alike. The second goes by a longer form of its own.
-fn one_an_id(calls: &mut [Call]) {
+fn one_an_id(calls: &mut [Arc<Call>]) {
     // Those that this service has stored keep the name they have.
     calls.sort_by_key(|call| (call.rev == 0, call.key.is_some()));
     let mut names = HashSet::with_capacity(calls.len());
     for call in calls {
         if !names.insert(call.id.clone()) {
-            rename(call);
+            rename(Arc::make_mut(call));
             names.insert(call.id.clone());
         }
     }
@@ -136,6 +177,13 @@ fn one_an_id(calls: &mut [Call]) {
 fn read_as_a_call() -> Result<Document> {
     let mut read: Document = fields()?.into_iter().map(|field| (field, Bson::Int32(1))).collect();
     read.insert("caller_popup_size", doc! { "$bsonSize": "$$ROOT" });
+    Ok(read)
+}
+
+/// The same without what this service alone writes, which changes with `rev`.
+fn read_in_brief() -> Result<Document> {
+    let mut read = read_as_a_call()?;
+    read.insert("ledger", doc! { "heard_at": 1 });
     Ok(read)
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use mongodb::Client;
+use mongodb::bson::raw::{RawDocument, RawDocumentBuf};
 use mongodb::bson::{Bson, Document, Timestamp, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
@@ -21,7 +22,7 @@ const CALLS: &str = "active_calls";
 /// Changes of `active_calls`, and dismissals, on a connection of their own: the stream holds one for as long as it lives, and writes
 /// must not wait for it.
 pub struct CallChangeStream {
-    changes: ChangeStream<ChangeStreamEvent<Document>>,
+    changes: ChangeStream<ChangeStreamEvent<RawDocumentBuf>>,
     since: Option<Timestamp>,
     _client: Client,
 }
@@ -32,8 +33,8 @@ pub struct ChangeEvent {
     /// Which, in the forms that its id may have as a text.
     pub names: [String; 2],
     id: Bson,
-    /// How it stands now, which may be after later changes too; `None` when it is no longer in `active_calls`.
-    pub call: Option<Box<Call>>,
+    /// Its document now, which may be after later changes too; `None` when it is no longer in `active_calls`.
+    document: Option<RawDocumentBuf>,
     /// The viewer who dismissed the call, if that is what happened to it.
     pub dismissed_by: Option<String>,
     /// The `rev` that this very change gave it, 0 for a change by another program; `None` when it left.
@@ -48,6 +49,17 @@ impl ChangeEvent {
     /// Whether this happened to the document of `call`.
     pub fn is_of(&self, call: &Call) -> bool {
         raw_id(call) == self.id
+    }
+
+    /// Whether the call is no longer in `active_calls`.
+    pub fn left(&self) -> bool {
+        self.document.is_none() && self.rev.is_none()
+    }
+
+    /// How the call stands now, which may be after later changes too; `None` where the document can be no call: the poll sets it
+    /// aside.
+    pub fn call(&self) -> Option<Call> {
+        from_document(Document::try_from(self.document.as_ref()?).ok()?).ok()
     }
 }
 
@@ -70,7 +82,7 @@ impl CallChangeStream {
             watch = since.into_iter().fold(calls, |watch, since| watch.start_at_operation_time(since)).await;
         }
         match watch {
-            Ok(changes) => Ok(Some(Self { changes, since, _client: client })),
+            Ok(changes) => Ok(Some(Self { changes: changes.with_type(), since, _client: client })),
             Err(error) if code(&error) == Some(NO_REPLICA_SET) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -90,26 +102,26 @@ impl CallChangeStream {
             let names = [id_text(Some(&id)), extended(&id)];
             let at = change.cluster_time.map(cluster_time);
             let lag = change.wall_time.map(|at| at.to_system_time()).and_then(|at| at.elapsed().ok());
-            let updated = change.update_description.map(|update| update.updated_fields);
-            let rev = updated.as_ref().or(change.full_document.as_ref()).map_or(0, rev);
+            let updated = change.update_description.map(|update| rev(&update.updated_fields));
+            // This service replaces no document, so that is another program's change, whatever `rev` it carries.
+            let inserted = change.full_document.as_deref().filter(|_| change.operation_type == OperationType::Insert);
+            let rev = updated.or_else(|| inserted.map(raw_rev)).unwrap_or(0);
             if change.ns.as_ref().and_then(|ns| ns.coll.as_deref()) == Some(DISMISSALS) {
-                let Some(dismissal) = change.full_document.as_ref().and_then(dismissal) else { continue };
+                let document = change.full_document.and_then(|document| Document::try_from(document).ok());
+                let Some(dismissal) = document.as_ref().and_then(dismissal) else { continue };
                 let (names, dismissed_by) = ([dismissal.call_id, String::new()], Some(dismissal.viewer));
-                return Ok(ChangeEvent { names, id, call: None, dismissed_by, rev: None, at, lag });
+                return Ok(ChangeEvent { names, id, document: None, dismissed_by, rev: None, at, lag });
             }
             match change.operation_type {
                 OperationType::Insert | OperationType::Replace | OperationType::Update => {
-                    match change.full_document.map(from_document) {
-                        Some(Ok(call)) => {
-                            let (call, dismissed_by, rev) = (Some(Box::new(call)), None, Some(rev));
-                            return Ok(ChangeEvent { names, id, call, dismissed_by, rev, at, lag });
-                        }
-                        // Changed and deleted before the lookup, or no call at all, which the poll sets aside.
-                        Some(Err(_)) | None => continue,
+                    // Else it was changed and deleted before the lookup.
+                    if change.full_document.is_some() {
+                        let (document, rev) = (change.full_document, Some(rev));
+                        return Ok(ChangeEvent { names, id, document, dismissed_by: None, rev, at, lag });
                     }
                 }
                 OperationType::Delete => {
-                    return Ok(ChangeEvent { names, id, call: None, dismissed_by: None, rev: None, at, lag });
+                    return Ok(ChangeEvent { names, id, document: None, dismissed_by: None, rev: None, at, lag });
                 }
                 // The collection was dropped or renamed: this stream tells no more.
                 OperationType::Invalidate
@@ -154,6 +166,11 @@ fn cluster_time(at: Timestamp) -> u64 {
 /// The `rev` in a document or among the fields of an update. Another program writes none, or anything.
 fn rev(fields: &Document) -> i64 {
     fields.get_i64("rev").or_else(|_| fields.get_i32("rev").map(i64::from)).unwrap_or(0)
+}
+
+/// The same in a document that is not decoded.
+fn raw_rev(document: &RawDocument) -> i64 {
+    document.get_i64("rev").or_else(|_| document.get_i32("rev").map(i64::from)).unwrap_or(0)
 }
 
 fn code(error: &mongodb::error::Error) -> Option<i32> {

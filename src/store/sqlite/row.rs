@@ -8,6 +8,7 @@ use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, CallFacts, Direction, Status};
+use crate::store::aside::hash;
 use crate::store::foreign::{self, LONGEST_ID, MOST_REV};
 
 /// What the columns do not hold.
@@ -48,6 +49,19 @@ pub(super) fn read_call(row: &Row<'_>) -> rusqlite::Result<Result<Call, &'static
     call.customer_name = said(row, "customer_name")?;
     call.customer_email = said(row, "customer_email")?;
     Ok(Ok(call))
+}
+
+/// A hash of all that was selected, types included.
+pub(super) fn hash_of(row: &Row<'_>) -> rusqlite::Result<u64> {
+    let values = (0..row.as_ref().column_count()).map(|column| row.get_ref(column));
+    let of = |value: ValueRef<'_>| match value {
+        ValueRef::Null => hash(0),
+        ValueRef::Integer(number) => hash((1, number)),
+        ValueRef::Real(number) => hash((2, number.to_bits())),
+        ValueRef::Text(text) => hash((3, text)),
+        ValueRef::Blob(bytes) => hash((4, bytes)),
+    };
+    Ok(hash(values.map(|value| value.map(of)).collect::<rusqlite::Result<Vec<u64>>>()?))
 }
 
 /// The numbers in a row, whether or not it is a call.
