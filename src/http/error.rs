@@ -50,6 +50,11 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Sign in, or send a valid token, to see calls.")
     }
 
+    /// 401: a token that the host application made, and made wrong. The message says how.
+    pub fn malformed_token(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
     /// 401: what proved who is asking is no longer good.
     pub fn expired() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "expired", "Your sign-in has ended. Sign in again to see calls.")
@@ -65,9 +70,9 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
     }
 
-    /// Whether a credential was wrong, and not merely expired or without rights.
+    /// Whether a credential may have been guessed: it is wrong, and not merely expired, malformed or without rights.
     pub fn is_wrong_credential(&self) -> bool {
-        self.code == "unauthorized"
+        *self == Self::unauthorized()
     }
 
     /// 404.

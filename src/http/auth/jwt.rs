@@ -14,6 +14,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Validation, decode};
 use ring::hmac;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde::Deserialize;
+use serde_json::Value;
 use tracing::debug;
 
 use crate::config::JwtKey;
@@ -26,6 +27,8 @@ const LEEWAY: u64 = 60;
 const LONGEST_SUB: usize = 256;
 /// An agent has one extension and some queues.
 const MOST_EXTENSIONS: usize = 200;
+/// As seconds this is in the year 5138; the milliseconds of today are more.
+const LARGEST_EXP: f64 = 100_000_000_000.0;
 /// The last moment there is a four-digit year for.
 const END_OF_TIME: i64 = 253_402_300_799;
 
@@ -35,21 +38,14 @@ pub struct Verifier {
     rules: Validation,
 }
 
+/// As the token says them, so that what has the wrong form can be named.
 #[derive(Deserialize)]
 struct Claims {
-    sub: Option<String>,
+    sub: Option<Value>,
     /// Seconds, possibly with a fraction.
-    exp: f64,
-    role: Option<String>,
-    extension_ids: Option<Vec<ExtensionId>>,
-}
-
-/// RingCentral itself writes ids both ways.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ExtensionId {
-    Text(String),
-    Number(u64),
+    exp: Option<Value>,
+    role: Option<Value>,
+    extension_ids: Option<Value>,
 }
 
 impl Verifier {
@@ -86,29 +82,60 @@ impl Verifier {
             return Err(ApiError::unauthorized());
         }
         let claims = read.claims;
+        let exp = claims.exp.as_ref().and_then(Value::as_f64).ok_or_else(no_exp)?;
+        if exp > LARGEST_EXP {
+            return Err(malformed(r#""exp" is in milliseconds; it has to be in seconds since 1970"#));
+        }
         // With the leeway, so that a clock that is off does not end streams early.
-        let end = (claims.exp as i64).saturating_add(LEEWAY as i64).clamp(0, END_OF_TIME);
+        let end = (exp as i64).saturating_add(LEEWAY as i64).clamp(0, END_OF_TIME);
         let until = DateTime::<Utc>::from_timestamp(end, 0).filter(|until| *until > Utc::now());
         let until = until.ok_or_else(ApiError::expired)?;
-        let sub = claims.sub.filter(|sub| !sub.is_empty() && sub.len() <= LONGEST_SUB).ok_or_else(no_rights)?;
-        let scope = match (claims.role.as_deref(), claims.extension_ids) {
-            (Some("admin"), _) => Scope::All,
-            (_, Some(ids)) if !ids.is_empty() && ids.len() <= MOST_EXTENSIONS => {
-                Scope::Extensions(ids.into_iter().map(String::from).collect())
-            }
-            _ => return Err(no_rights()),
-        };
+        let sub = claims.sub()?;
         // So that no `sub` is an extension's or a token's viewer by chance.
-        Ok(Viewer { id: format!("user-{sub}"), scope, until: Some(until) })
+        Ok(Viewer { id: format!("user-{sub}"), scope: claims.scope()?, until: Some(until) })
     }
 }
 
-impl From<ExtensionId> for String {
-    fn from(id: ExtensionId) -> Self {
-        match id {
-            ExtensionId::Text(id) => id,
-            ExtensionId::Number(id) => id.to_string(),
+impl Claims {
+    /// The name of the person.
+    fn sub(&self) -> Result<&str, ApiError> {
+        match &self.sub {
+            Some(Value::String(sub)) if !sub.is_empty() && sub.len() <= LONGEST_SUB => Ok(sub),
+            None | Some(Value::Null | Value::String(_)) => {
+                Err(no_rights(r#"does not say in "sub" whose it is, in 1 to 256 bytes"#))
+            }
+            Some(_) => Err(malformed(r#""sub" is no text; it has to be one, such as "17""#)),
         }
+    }
+
+    /// The calls that they may see.
+    fn scope(&self) -> Result<Scope, ApiError> {
+        if self.role.as_ref().and_then(Value::as_str) == Some("admin") {
+            return Ok(Scope::All);
+        }
+        let list = r#""extension_ids" has to be a list of texts or numbers, such as ["101"]"#;
+        match &self.extension_ids {
+            Some(Value::Array(ids)) if ids.len() > MOST_EXTENSIONS => {
+                Err(no_rights("names more than 200 \"extension_ids\""))
+            }
+            Some(Value::Array(ids)) if !ids.is_empty() => {
+                let ids = ids.iter().map(extension_id).collect::<Option<_>>();
+                ids.map(Scope::Extensions).ok_or_else(|| malformed(list))
+            }
+            None | Some(Value::Null | Value::Array(_)) => {
+                Err(no_rights(r#"says neither "role":"admin" nor whose "extension_ids""#))
+            }
+            Some(_) => Err(malformed(list)),
+        }
+    }
+}
+
+/// RingCentral itself writes ids both ways.
+fn extension_id(id: &Value) -> Option<String> {
+    match id {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => id.as_u64().map(|id| id.to_string()),
+        _ => None,
     }
 }
 
@@ -119,19 +146,33 @@ fn has_critical_extensions(token: &str) -> bool {
     header.is_none_or(|header| header.get("crit").is_some())
 }
 
+/// Says what is wrong of a token whose signature is right, and of no other.
 fn refusal(cause: Error) -> ApiError {
     debug!(error = %cause, "a JWT was refused");
     match cause.kind() {
         ErrorKind::ExpiredSignature => ApiError::expired(),
+        ErrorKind::ImmatureSignature => malformed(r#""nbf" is in the future"#),
+        ErrorKind::MissingRequiredClaim(claim) | ErrorKind::InvalidClaimFormat(claim) if claim == "exp" => no_exp(),
+        ErrorKind::InvalidClaimFormat(claim) if claim == "nbf" => {
+            malformed(r#""nbf" has to be a number of seconds since 1970"#)
+        }
+        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidAudience => {
+            malformed(r#""aud" does not name this service"#)
+        }
         _ => ApiError::unauthorized(),
     }
 }
 
-fn no_rights() -> ApiError {
-    ApiError::forbidden(
-        "no_rights",
-        "This token is valid, but says neither \"role\":\"admin\" nor whose \"extension_ids\".",
-    )
+fn no_exp() -> ApiError {
+    malformed(r#"it has no "exp", a number of seconds since 1970"#)
+}
+
+fn malformed(what: &str) -> ApiError {
+    ApiError::malformed_token(format!("This token is signed with the right key, but is not valid: {what}."))
+}
+
+fn no_rights(what: &str) -> ApiError {
+    ApiError::forbidden("no_rights", format!("This token is valid, but {what}."))
 }
 
 /// The part of ring that `jsonwebtoken` needs to read tokens; nothing here makes any.
