@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, Timestamp, doc};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -306,7 +306,8 @@ async fn a_customer_of_the_host_is_read_whatever_its_id_is() {
     let app = setup.start().await;
     let customers = app.database().await.collection::<Document>("customers");
     let uuid = mongodb::bson::Uuid::parse_str("0b8f4c2e-4c7a-4f0a-9f57-1f2f3a4b5c6d").expect("it is one");
-    let ids: [(mongodb::bson::Bson, &str); 5] = [
+    let day = DateTime::from_millis(1_760_000_000_000);
+    let ids: [(Bson, &str); 12] = [
         (42.into(), "42"),
         (4.5.into(), "4.5"),
         ("42a/b c".into(), "42a%2Fb%20c"),
@@ -314,6 +315,14 @@ async fn a_customer_of_the_host_is_read_whatever_its_id_is() {
         (mongodb::bson::oid::ObjectId::parse_str("665f00000000000000000001").expect("it is one").into(), {
             "665f00000000000000000001"
         }),
+        (true.into(), "true"),
+        (day.into(), "%7B%22$date%22:%7B%22$numberLong%22:%221760000000000%22%7D%7D"),
+        (Bson::Timestamp(Timestamp { time: 7, increment: 1 }), "%7B%22$timestamp%22:%7B%22t%22:7,%22i%22:1%7D%7D"),
+        (Bson::MinKey, "%7B%22$minKey%22:1%7D"),
+        (Bson::Symbol("a-symbol".into()), "a-symbol"),
+        // The order of the fields counts.
+        (doc! { "b": "Jo", "a": 7 }.into(), "%7B%22b%22:%22Jo%22,%22a%22:%7B%22$numberInt%22:%227%22%7D%7D"),
+        (doc! { "a": 7, "b": "Jo" }.into(), "%7B%22a%22:%7B%22$numberInt%22:%227%22%7D,%22b%22:%22Jo%22%7D"),
     ];
     for (id, address) in ids {
         let phones = doc! { "phones": ["+14165551234", "416-555-1234 / ask for Jo", "+49 30 901820"] };
@@ -325,5 +334,12 @@ async fn a_customer_of_the_host_is_read_whatever_its_id_is() {
         let displays: Vec<_> = numbers.iter().map(|number| number["display"].as_str().expect("a text")).collect();
         assert_eq!(displays, ["(416) 555-1234", "+49 30 901820", "none"], "{address}");
         assert_eq!(numbers[2]["number"], Value::Null);
+    }
+    for operator in [
+        "%22$gt%22:%22%22",
+        "%22$regularExpression%22:%7B%22pattern%22:%22.%22,%22options%22:%22%22%7D",
+        "%22a%5Cu0000%22:true",
+    ] {
+        assert_eq!(app.get(&format!("/api/customers/%7B{operator}%7D")).await.status(), 404, "{operator}");
     }
 }

@@ -35,14 +35,14 @@ pub(super) fn bson_id(id: &str) -> Bson {
 pub(in crate::store) fn id_text(id: Option<&Bson>) -> String {
     match id {
         Some(Bson::ObjectId(id)) => id.to_hex(),
-        Some(Bson::String(id)) => id.clone(),
+        Some(Bson::String(id) | Bson::Symbol(id)) => id.clone(),
         Some(other) => number(other).or_else(|| uuid(other)).unwrap_or_else(|| extended(other)),
         None => String::new(),
     }
 }
 
-/// Every `_id` that [`id_text`] may write like this, but for those written as JSON. MongoDB compares numbers of all types by
-/// their values.
+/// Every `_id` that [`id_text`] may write like this. MongoDB compares numbers of all types by their values, and a symbol like
+/// a text.
 pub(super) fn ids_of(text: &str) -> Vec<Bson> {
     let mut ids = vec![Bson::String(text.to_owned())];
     ids.extend(ObjectId::parse_str(text).map(Bson::ObjectId));
@@ -53,7 +53,19 @@ pub(super) fn ids_of(text: &str) -> Vec<Bson> {
         let of = |representation| Bson::Binary(Binary::from_uuid_with_representation(uuid, representation));
         ids.extend([UuidRepresentation::Standard, UuidRepresentation::PythonLegacy].map(of));
     }
+    ids.extend(written_as_json(text));
     ids
+}
+
+/// The `_id` whose [`extended`] form this is. A regular expression would be searched for, an array is compared by its items, and a
+/// field with a dollar is an operator: none of these is an `_id`, and neither is what BSON cannot hold.
+fn written_as_json(text: &str) -> Option<Bson> {
+    let id = serde_json::from_str::<Bson>(text).ok().filter(|id| extended(id) == text)?;
+    match &id {
+        Bson::Array(_) | Bson::RegularExpression(_) => None,
+        Bson::Document(fields) if fields.keys().any(|name| name.starts_with('$')) => None,
+        _ => doc! { "_id": &id }.to_vec().ok().map(|_| id),
+    }
 }
 
 /// Canonical extended JSON, fields in their order: no two `_id`s are written alike.
@@ -79,6 +91,9 @@ pub(in crate::store) fn extended(value: &Bson) -> String {
             let (base64, kind) = (STANDARD.encode(&binary.bytes), u8::from(binary.subtype));
             typed("$binary", json!({ "base64": base64, "subType": format!("{kind:02x}") }))
         }
+        Bson::JavaScriptCode(code) => typed("$code", code.as_str().into()),
+        Bson::MinKey => typed("$minKey", 1.into()),
+        Bson::MaxKey => typed("$maxKey", 1.into()),
         // The rest is out of use, or may not be an `_id`.
         other => other.to_string(),
     }
@@ -139,6 +154,29 @@ mod tests {
             let call = call(&raw);
             assert_eq!(call.id, text);
             assert_eq!(raw_id(&call), raw);
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_written_as_json_is_read_back_and_nothing_else_is() {
+        let nested =
+            doc! { "b": 1, "a": { "at": DateTime::from_millis(5), "ids": [1_i64, 2.5, "x"], "no": Bson::Null } };
+        for id in [Bson::Document(nested), Bson::Boolean(true), Bson::MaxKey, Bson::DateTime(DateTime::from_millis(-5))]
+        {
+            assert_eq!(written_as_json(&extended(&id)), Some(id));
+        }
+        for text in [
+            r#"{"$gt":""}"#,
+            r#"{"$where":"sleep(1000)"}"#,
+            r#"{"$regularExpression":{"pattern":".*","options":""}}"#,
+            r#"[{"$numberInt":"1"}]"#,
+            r#"{"a": {"$numberInt":"1"}}"#,
+            r#"{"a":1}"#,
+            r#"{"a\u0000":true}"#,
+            "42",
+            "nobody",
+        ] {
+            assert_eq!(written_as_json(text), None, "{text}");
         }
     }
 
