@@ -1,8 +1,8 @@
 //! Authentication and authorization of requests.
 //!
 //! Every route is in the table with the [`Access`] it needs, and [`require_access`] checks it before the handler runs. What proves
-//! an identity, in this order: a bearer token ([`jwt`] or one of `API_TOKENS`), a one-time [`ticket`] where the route
-//! takes one, the cookie of a [`session`]. In [`local`] mode nothing has to be proven.
+//! an identity, in this order: a token ([`jwt`] or one of `API_TOKENS`) in the header or, where the route takes it there, in a
+//! form; a one-time [`ticket`] where the route takes one; the cookie of a [`session`]. In [`local`] mode nothing has to be proven.
 
 pub mod failed_attempts;
 pub mod jwt;
@@ -38,6 +38,7 @@ use self::revoked_sessions::{RevokedSessions, SessionHandle, earliest_begin};
 use super::AppState;
 use super::client_address::client;
 use super::error::ApiError;
+use super::stream::StreamForm;
 use crate::app::App;
 use crate::config::JwtKey;
 use crate::ringcentral::Client;
@@ -61,6 +62,9 @@ pub enum Access {
     Viewer,
     /// The same, also with a one-time ticket in the address, because an `EventSource` sends no headers.
     StreamTicket,
+    /// Viewers whose token is in the form that they send. Browsers send forms of other pages without a preflight and with the
+    /// cookie, so no cookie counts.
+    StreamForm,
     /// Viewers of all calls.
     Admin,
     /// RingCentral, which proves itself in its own way.
@@ -69,7 +73,8 @@ pub enum Access {
 
 impl Access {
     /// Every level.
-    pub const ALL: [Self; 5] = [Self::Public, Self::Viewer, Self::StreamTicket, Self::Admin, Self::Webhook];
+    pub const ALL: [Self; 6] =
+        [Self::Public, Self::Viewer, Self::StreamTicket, Self::StreamForm, Self::Admin, Self::Webhook];
 }
 
 /// Identifies viewers. Cheap to clone.
@@ -122,6 +127,8 @@ pub struct Asked<'a> {
     pub uri: &'a Uri,
     /// With which credentials.
     pub headers: &'a HeaderMap,
+    /// The token of its form.
+    pub token: Option<&'a str>,
     /// From where.
     pub address: IpAddr,
 }
@@ -221,7 +228,9 @@ pub async fn require_access(
 ) -> Result<Response, ApiError> {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let address = client(request.extensions().get(), headers, &state.app);
-    let (viewer, session_handle) = authenticate(&state, access, &Asked { method, uri, headers, address }).await?;
+    let token = request.extensions().get::<StreamForm>().and_then(StreamForm::token);
+    let asked = Asked { method, uri, headers, token, address };
+    let (viewer, session_handle) = authenticate(&state, access, &asked).await?;
     if access == Access::Admin && viewer.scope != Scope::All {
         return Err(ApiError::forbidden("admins_only", "Only admins may do this."));
     }
@@ -239,7 +248,7 @@ pub async fn authenticate(
     access: Access,
     asked: &Asked<'_>,
 ) -> Result<(Viewer, Option<SessionHandle>), ApiError> {
-    let &Asked { method, uri, headers, address } = asked;
+    let &Asked { method, uri, headers, token, address } = asked;
     let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(uri).unwrap_or_default();
     if query.iter().any(|(name, _)| SECRETS_IN_ADDRESSES.contains(&name.to_ascii_lowercase().as_str())) {
         return Err(ApiError::bad_request(
@@ -250,7 +259,7 @@ pub async fn authenticate(
     if state.app.config().is_local_mode() {
         return Ok((Viewer { id: "local".into(), scope: Scope::All, until: None }, None));
     }
-    if let Some(secret) = bearer(headers) {
+    if let Some(secret) = token.or_else(|| bearer(headers)) {
         state.authenticator.know_extensions().await;
         return state
             .authenticator
@@ -263,6 +272,9 @@ pub async fn authenticate(
         return redeemed.ok_or_else(|| {
             state.authenticator.0.failed_attempts.refuse(Credential::Ticket, address, ApiError::unauthorized())
         });
+    }
+    if access == Access::StreamForm {
+        return Err(ApiError::unauthorized());
     }
     let claims = state.authenticator.session(headers).await?.ok_or_else(ApiError::unauthorized)?;
     Ok(state.authenticator.open_session(claims))

@@ -1,6 +1,6 @@
 //! axum's extractors, whose refusals are errors in our form.
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::StatusCode;
 
@@ -15,6 +15,11 @@ pub struct Query<T>(pub T);
 #[derive(Debug, FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(ApiError))]
 pub struct Path<T>(pub T);
+
+/// The fields of an HTML form, as its body.
+#[derive(Debug, FromRequest)]
+#[from_request(via(axum::extract::Form), rejection(ApiError))]
+pub struct Form<T>(pub T);
 
 /// A JSON body.
 #[derive(Debug, FromRequest)]
@@ -33,14 +38,24 @@ impl From<PathRejection> for ApiError {
     }
 }
 
+impl From<FormRejection> for ApiError {
+    fn from(rejection: FormRejection) -> Self {
+        bad_body(rejection.status(), "The body is not the form this route takes, or is not called so.")
+    }
+}
+
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
-        match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than this route takes.")
-            }
-            // The caller asked in the wrong form; which of the many is for their own log.
-            _ => Self::bad_request("bad_body", "The body is not the JSON this route takes, or is not called so."),
+        bad_body(rejection.status(), "The body is not the JSON this route takes, or is not called so.")
+    }
+}
+
+fn bad_body(status: StatusCode, message: &str) -> ApiError {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(status, "too_large", "The body is larger than this route takes.")
         }
+        // The caller asked in the wrong form; which of the many is for their own log.
+        _ => ApiError::bad_request("bad_body", message),
     }
 }

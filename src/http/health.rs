@@ -97,7 +97,7 @@ pub async fn ready(
     let (app, now) = (&state.app, Utc::now());
     let status = app.status();
     let mut subscription = app.integration().and_then(|integration| integration.subscription());
-    let asked = Asked { method: &method, uri: &uri, headers: &headers, address };
+    let asked = Asked { method: &method, uri: &uri, headers: &headers, token: None, address };
     let may_read = authenticate(&state, Access::Viewer, &asked).await.is_ok();
     if let Some(detail) = subscription.as_mut().and_then(|found| found.detail.as_mut())
         && !may_read

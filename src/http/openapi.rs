@@ -15,7 +15,7 @@ use super::error;
 use super::routes::{self, operations};
 
 /// What a client sends, where a field that is left out is fine; in answers nothing is left out.
-const REQUEST_SCHEMAS: [&str; 2] = ["LoginRequest", "SimulateRequest"];
+const REQUEST_SCHEMAS: [&str; 3] = ["LoginRequest", "SimulateRequest", "StreamForm"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -106,6 +106,8 @@ fn ways_in(access: Access) -> Vec<SecurityRequirement> {
     let names: &[&str] = match access {
         Access::Public => &[],
         Access::Viewer | Access::Admin => &["token", "cookie"],
+        // Or the token in the form, for which there is no scheme.
+        Access::StreamForm => &["token"],
         Access::StreamTicket => &["token", "cookie", "ticket"],
         Access::Webhook => &["verification"],
     };

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa_axum::router::OpenApiRouter;
@@ -49,6 +49,7 @@ fn routes_for(access: Access) -> OpenApiRouter<AppState> {
             .routes(routes!(session::show))
             .routes(routes!(ticket::issue)),
         Access::StreamTicket => router.routes(routes!(stream::open)),
+        Access::StreamForm => router.routes(routes!(stream::open_with_token)),
         Access::Admin => {
             router.routes(routes!(calls::erase)).routes(routes!(simulator::play)).routes(routes!(metrics::show))
         }
@@ -59,11 +60,12 @@ fn routes_for(access: Access) -> OpenApiRouter<AppState> {
 /// The handlers of these routes, behind the check of who may use them.
 pub(super) fn handlers(access: Access, state: &AppState) -> Router<AppState> {
     let (router, _) = routes_for(access).split_for_parts();
+    let guarded =
+        |router: Router<_>| router.route_layer(from_fn_with_state((state.clone(), access), auth::require_access));
     match access {
         Access::Public | Access::Webhook => router,
-        Access::Viewer | Access::StreamTicket | Access::Admin => {
-            router.route_layer(from_fn_with_state((state.clone(), access), auth::require_access))
-        }
+        Access::Viewer | Access::StreamTicket | Access::Admin => guarded(router),
+        Access::StreamForm => guarded(router).route_layer(from_fn(stream::read_form)),
     }
 }
 

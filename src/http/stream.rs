@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
 use serde::Deserialize;
 use tracing::debug;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
+use super::AppState;
 use super::auth::limits::Share;
 use super::auth::origin::allowed_page;
 use super::auth::revoked_sessions::SessionHandle;
 use super::error::ApiError;
-use super::extract::Query;
+use super::extract::{Form, Query};
 use super::request_id::RequestId;
 use super::serve::Upgrade;
 use super::sse_writer::StreamHandoff;
@@ -36,6 +39,41 @@ pub struct StreamQuery {
     events: Option<String>,
     /// Where the client was, for those that cannot send `Last-Event-ID`.
     last_event_id: Option<String>,
+}
+
+/// The same with the token of the viewer.
+#[derive(Clone, Default, Deserialize, ToSchema)]
+pub struct StreamForm {
+    /// One of `API_TOKENS`, or a JWT of the host application.
+    token: Option<String>,
+    /// `message` leaves the events' names out.
+    events: Option<String>,
+    /// Where the client was.
+    last_event_id: Option<String>,
+}
+
+impl StreamForm {
+    /// What proves who the viewer is.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+}
+
+/// What a stream takes of the request that opens it.
+#[derive(FromRequestParts)]
+#[from_request(state(AppState))]
+pub struct Opening {
+    #[from_request(via(State))]
+    app: App,
+    viewer: Viewer,
+    session_handle: Option<Extension<SessionHandle>>,
+    #[from_request(via(Extension))]
+    share: Arc<Share>,
+    #[from_request(via(Extension))]
+    upgrade: Upgrade,
+    #[from_request(via(Extension))]
+    name: RequestId,
+    headers: HeaderMap,
 }
 
 /// Opens a stream: `connected`, what rings now, then everything as it happens.
@@ -59,49 +97,79 @@ pub struct StreamQuery {
     params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "Where the client was.")),
     responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream")),
 )]
-// Hands the socket over to the writers and never answers; the accept loop then drops this future.
-pub async fn open(
-    State(app): State<App>,
-    method: Method,
-    (viewer, session_handle, Extension(share)): (Viewer, Option<Extension<SessionHandle>>, Extension<Arc<Share>>),
-    Query(query): Query<StreamQuery>,
-    Extension(upgrade): Extension<Upgrade>,
-    Extension(RequestId(name)): Extension<RequestId>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let names = match query.events.as_deref() {
-        None | Some("named") => EventNames::Typed,
-        Some("message") => EventNames::MessageOnly,
-        Some(_) => return Err(ApiError::bad_request("unknown_events", "events is \"message\" or left out.")),
-    };
+pub async fn open(method: Method, Query(query): Query<StreamQuery>, opening: Opening) -> Result<Response, ApiError> {
+    let names = event_names(query.events.as_deref())?;
     if method == Method::HEAD {
         return Ok(event_stream().into_response());
     }
-    let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let position = header.or(query.last_event_id.as_deref());
-    // Any status but 200 would make a browser give up for good.
-    let refuse =
-        |code, message| Ok((event_stream(), closing_frame(names, Closing::Refused(code, message))).into_response());
-    let Some(place) = share.stream() else {
-        return refuse("too_many_streams", "You have too many dashboards open; this one tries again.");
+    let header = opening.headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    opening.open(names, header.or(query.last_event_id)).await
+}
+
+/// Opens a stream with a token in a form: the same stream as with `GET`.
+///
+/// For pages elsewhere, which read the events from the answer of `fetch`. A browser sends a form without a preflight, so that
+/// the stream is open after one round trip. No cookie counts here.
+#[utoipa::path(
+    post,
+    path = "/api/ringcentral/call-stream",
+    tag = "calls",
+    request_body(content = StreamForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream")),
+)]
+pub async fn open_with_token(Extension(form): Extension<StreamForm>, opening: Opening) -> Result<Response, ApiError> {
+    let names = event_names(form.events.as_deref())?;
+    opening.open(names, form.last_event_id).await
+}
+
+/// Reads the form, whose token is checked before the handler runs. Without a body it is empty.
+pub(super) async fn read_form(request: Request, next: Next) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let form = match parts.headers.contains_key(header::CONTENT_TYPE) {
+        true => Form::from_request(Request::from_parts(parts.clone(), body), &()).await?.0,
+        false => StreamForm::default(),
     };
-    let Some((cursor, [frames, rest])) = app.hub().open(viewer, names, position) else {
-        return refuse("too_many_viewers", "Too many dashboards are open; this one tries again.");
-    };
-    debug!(resumes = position.is_some(), "a stream opens");
-    let mut bytes = BytesMut::from(HEAD);
-    bytes.put(&b"x-request-id: "[..]);
-    bytes.put(name.as_bytes());
-    bytes.put(&b"\r\n"[..]);
-    if let Some(page) = allowed_page(app.config(), &headers) {
-        let cors = format!("access-control-allow-origin: {page}\r\naccess-control-allow-credentials: true\r\n");
-        bytes.put(cors.as_bytes());
+    let mut request = Request::from_parts(parts, Body::empty());
+    request.extensions_mut().insert(form);
+    Ok(next.run(request).await)
+}
+
+impl Opening {
+    /// Hands the socket over to the writers and never answers; the accept loop then drops this future.
+    async fn open(self, names: EventNames, position: Option<String>) -> Result<Response, ApiError> {
+        // Any status but 200 would make a browser give up for good.
+        let refuse =
+            |code, message| Ok((event_stream(), closing_frame(names, Closing::Refused(code, message))).into_response());
+        let Some(place) = self.share.stream() else {
+            return refuse("too_many_streams", "You have too many dashboards open; this one tries again.");
+        };
+        let Some((cursor, [frames, rest])) = self.app.hub().open(self.viewer, names, position.as_deref()) else {
+            return refuse("too_many_viewers", "Too many dashboards are open; this one tries again.");
+        };
+        debug!(resumes = position.is_some(), "a stream opens");
+        let mut bytes = BytesMut::from(HEAD);
+        bytes.put(&b"x-request-id: "[..]);
+        bytes.put(self.name.0.as_bytes());
+        bytes.put(&b"\r\n"[..]);
+        if let Some(page) = allowed_page(self.app.config(), &self.headers) {
+            let cors = format!("access-control-allow-origin: {page}\r\naccess-control-allow-credentials: true\r\n");
+            bytes.put(cors.as_bytes());
+        }
+        bytes.put(&b"\r\n"[..]);
+        bytes.put(frames);
+        let session_handle = self.session_handle.map(|Extension(session_handle)| session_handle);
+        let handoff = StreamHandoff { cursor, bytes: bytes.freeze(), rest, session_handle, place };
+        self.upgrade.hijack(handoff).await;
+        std::future::pending().await
     }
-    bytes.put(&b"\r\n"[..]);
-    bytes.put(frames);
-    let session_handle = session_handle.map(|Extension(session_handle)| session_handle);
-    upgrade.hijack(StreamHandoff { cursor, bytes: bytes.freeze(), rest, session_handle, place }).await;
-    std::future::pending().await
+}
+
+fn event_names(events: Option<&str>) -> Result<EventNames, ApiError> {
+    match events {
+        None | Some("named") => Ok(EventNames::Typed),
+        Some("message") => Ok(EventNames::MessageOnly),
+        Some(_) => Err(ApiError::bad_request("unknown_events", "events is \"message\" or left out.")),
+    }
 }
 
 fn event_stream() -> [(header::HeaderName, &'static str); 3] {

@@ -166,9 +166,11 @@ function who(ways) {
 function curl({ method, path, requestBody }, ways) {
   const words = [path.endsWith("-stream") ? "curl -N" : "curl"];
   if (method !== "get") words.push(`-X ${method.toUpperCase()}`);
-  if (ways.includes("token")) words.push('-H "Authorization: Bearer $TOKEN"');
+  const form = requestBody?.content["application/x-www-form-urlencoded"];
+  if (form) words.push('--data-urlencode "token=$TOKEN"');
+  else if (ways.includes("token")) words.push('-H "Authorization: Bearer $TOKEN"');
   if (ways.includes("verification")) words.push('-H "Verification-Token: $TOKEN"');
-  if (requestBody) words.push("-H 'Content-Type: application/json' -d @body.json");
+  if (requestBody && !form) words.push("-H 'Content-Type: application/json' -d @body.json");
   return [...words, `'${new URL(path.slice(1), base).href.replaceAll("%7B", "{").replaceAll("%7D", "}")}'`].join(" ");
 }
 

@@ -18,6 +18,7 @@ const TABLE: &[(&str, [u16; 9])] = &[
     //                                           none wrong expired agent other admin foreign | local mode: rebound forwarded
     ("POST /api/webhooks/ringcentral",          [401, 401,  401,    401,  401,  401,  403,      403, 403]),
     ("GET /api/ringcentral/call-stream",        [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("POST /api/ringcentral/call-stream",       [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("GET /api/ringcentral/active-calls",       [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("GET /api/ringcentral/calls",              [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("POST /api/ringcentral/calls/{id}/dismiss",[401, 401,  401,    200,  404,  200,  403,      403, 403]),
