@@ -23,7 +23,8 @@ export function activeRows(followed, read) {
 
 /**
  * What remains of an answer of active-calls after the feed changed. What the stream ended, or lost, is dropped for good: the
- * feed forgets calls that ended, and a row must not come back when it does. What was dismissed just now stays as it was known.
+ * feed forgets calls that ended, and a row must not come back when it does. What was dismissed just now stays as it was known, and
+ * what the stream says of a dismissed call is news: the service never got the dismissal.
  *
  * @param {Call[]} read
  * @param {Call[]} before  the calls of the feed before
@@ -32,10 +33,9 @@ export function activeRows(followed, read) {
 export function readAfter(read, before, followed) {
   const byId = mapOf(followed);
   const live = mapOf(before.filter(isShown));
-  const dismissed = [...live.values()].filter(({ id }) => {
-    const now = byId.get(id);
-    return now?.dismissed && isOnScreen(now);
-  });
+  const known = mapOf(before);
+  const isNews = (/** @type {Call} */ { id, rev }) => live.has(id) || rev > (known.get(id)?.rev ?? -1);
+  const dismissed = followed.filter((call) => call.dismissed && isOnScreen(call) && isNews(call)).map((call) => live.get(call.id) ?? call);
   const kept = read.filter((call) => {
     const now = byId.get(call.id);
     return now ? isOnScreen(now) || now.rev < call.rev : !live.has(call.id);

@@ -57,6 +57,26 @@ test("a dismissed call that goes back to its queue and rings again is in the tab
   assert.equal(server.reads, reads, "but it is not looked for without end");
 });
 
+test("a dismissed call of which the stream still speaks is in the table when it rings again, however late", async () => {
+  const { table, feed, server } = await openTable([call()]);
+  browser.answer = () => ({ ok: false, status: 503, json: async () => ({}) });
+  feed.dismiss("a");
+  server.calls = [];
+  browser.stream.says("call_ended", { call: call({ status: "setup", rev: 2 }) });
+  for (let beat = 0; beat < 12; beat += 1) {
+    await pass(10_000);
+    browser.stream.says("heartbeat");
+  }
+  assert.deepEqual(ids(table), []);
+  server.calls = [call({ rev: 3 })];
+  browser.stream.says("call", { call: call({ rev: 3 }) });
+  assert.deepEqual(ids(table), ["a"], "the service never got the dismissal");
+  assert.equal(feed.calls[0].dismissed, true, "which stays final on the cards");
+  server.calls = [];
+  await pass(2_100);
+  assert.deepEqual(ids(table), []);
+});
+
 test("after a failed reading the next word of the service brings the next reading forward", async () => {
   const { table, feed, server } = await openTable([call()]);
   feed.dismiss("a");
