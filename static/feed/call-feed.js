@@ -387,6 +387,7 @@ export class CallFeed extends EventTarget {
 /** @returns {FeedBrowser} */
 const ownBrowser = () => ({
   EventSource: globalThis.EventSource,
+  streamsAnswers: "ReadableStream" in globalThis,
   BroadcastChannel: globalThis.BroadcastChannel,
   locks: globalThis.navigator?.locks,
   fetch: (url, options) => globalThis.fetch(url, options),

@@ -1,15 +1,20 @@
 /**
- * The leader's line to the service: one EventSource, opened again when it fails, and polling while none comes through.
+ * The leader's line to the service: one stream, opened again when it fails, and polling while none comes through.
  * stream-state.js has the states; here is what happens in each.
+ *
+ * With a cookie the stream is an EventSource. With a token it is the answer to a form; where that does not come through, as with
+ * a service of a version before, it is an EventSource with a one-time ticket.
  *
  * @import { Call } from "../model/call.js"
  * @import { Credential } from "./credential.js"
  * @import { Service, ServiceError } from "../lib/service.js"
  * @import { StreamEvent } from "./stream-state.js"
+ * @import { StreamedEvent } from "./event-stream-parser.js"
  */
 import { backoff } from "../lib/backoff.js";
 import { CallPoll } from "./call-poll.js";
 import { NO_LINE, TIMEOUTS, advance, isOpen, shownState } from "./stream-state.js";
+import { TokenStream } from "./token-stream.js";
 
 /** The service says something at least every 15 s, so a line that was silent for longer is suspect once the page woke. */
 const SILENT_MS = 16_000;
@@ -18,11 +23,16 @@ const ONLINE_MS = 2_000;
 /** How long a line that was heard just before `online` has to show that it survived; heartbeats mostly come every 2 s. */
 const PROBE_MS = 2_500;
 
+/** The server's word that the viewer's token or session has expired. */
+const SIGNED_OUT = "signed_out";
+
+const STREAM = "api/ringcentral/call-stream";
 const EVENTS = ["connected", "call", "call_updated", "call_ended", "heartbeat", "resync", "error"];
 
 /**
  * @typedef {object} StreamBrowser
  * @property {typeof globalThis.EventSource} EventSource
+ * @property {boolean} streamsAnswers  whether the body of an answer can be read while it arrives
  * @property {() => number} random
  *
  * @typedef {object} StreamListener
@@ -49,8 +59,17 @@ export class CallStream {
   #on;
   #poll;
   #line = NO_LINE;
-  /** @type {EventSource | null} */
+  /** @type {{ close: () => void } | null} */
   #source = null;
+  #usesTickets;
+  /**
+   * How long to wait before the next line, in milliseconds, where the service said so.
+   *
+   * @type {number | null}
+   */
+  #retryMs = null;
+  /** Whether the last event said that the token has expired. */
+  #isSignedOut = false;
   /** When the line was opened, or last heard. */
   #heardAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -69,6 +88,7 @@ export class CallStream {
   constructor(src, browser, credential, service, on) {
     this.#src = src;
     this.#browser = browser;
+    this.#usesTickets = !browser.streamsAnswers;
     this.#credential = credential;
     this.#service = service;
     this.#on = on;
@@ -153,6 +173,9 @@ export class CallStream {
    * @param {ServiceError | null} error
    */
   #fail(event, error = null) {
+    // A proxy may hold back the one and let the other through.
+    const isHeldBack = event === "timeout" && this.#line.state === "opening";
+    if (isHeldBack && this.#browser.streamsAnswers) this.#usesTickets = !this.#usesTickets;
     this.#step(event);
     if (shownState(this.#line) === "reconnecting") this.#on.broken(error);
   }
@@ -160,7 +183,8 @@ export class CallStream {
   #setTimer() {
     clearTimeout(this.#timer);
     const { state, attempt } = this.#line;
-    const ms = state === "waiting" ? backoff(attempt - 1, this.#browser.random()) : TIMEOUTS[state];
+    const ms = state === "waiting" ? (this.#retryMs ?? backoff(attempt - 1, this.#browser.random())) : TIMEOUTS[state];
+    this.#retryMs = null;
     this.#timeoutAt = ms === undefined ? Infinity : Date.now() + ms;
     if (ms !== undefined) this.#timer = setTimeout(() => this.#fail("timeout"), ms);
   }
@@ -172,8 +196,42 @@ export class CallStream {
 
   #openStream() {
     this.#closeStream();
-    if (this.#credential.token) this.#openWithTicket();
-    else this.#listen(null);
+    if (!this.#credential.token) this.#listen(null);
+    else if (this.#usesTickets) this.#openWithTicket();
+    else this.#openWithToken();
+  }
+
+  #openWithToken() {
+    const source = new TokenStream({
+      opened: () => this.#isStillViewer(),
+      event: (event) => this.#receive(event),
+      ended: (error, retryMs) => this.#onEnded(error, retryMs),
+      unsupported: () => {
+        this.#usesTickets = true;
+        this.#openWithTicket();
+      },
+    });
+    this.#source = source;
+    source.open(new URL(STREAM, this.#src).href, this.position, this.#credential);
+  }
+
+  /** Whether the token, which the page may have been asked for again, is still the same person's. */
+  async #isStillViewer() {
+    const line = this.#line;
+    const viewer = await this.#credential.viewer();
+    if (this.#line === line && viewer !== this.viewer) this.#on.otherViewer();
+    return this.#line === line;
+  }
+
+  /**
+   * @param {ServiceError | null} error
+   * @param {number | null} retryMs
+   */
+  #onEnded(error, retryMs) {
+    if (error) return this.#refused(error);
+    // A new token opens the next line, so there is nothing to wait for.
+    this.#retryMs = this.#isSignedOut ? null : retryMs;
+    this.#fail("failed");
   }
 
   /** An EventSource sends no token, so each line is opened with a ticket that is had for the token. */
@@ -202,7 +260,7 @@ export class CallStream {
   /** @param {string | null} ticket */
   #listen(ticket) {
     const { EventSource } = this.#browser;
-    const url = new URL("api/ringcentral/call-stream", this.#src);
+    const url = new URL(STREAM, this.#src);
     if (this.position) url.searchParams.set("last_event_id", this.position);
     if (ticket) url.searchParams.set("ticket", ticket);
     const source = new EventSource(url.href, { withCredentials: !ticket });
@@ -229,7 +287,7 @@ export class CallStream {
     return this.#credential.token ? "failed" : "interrupted";
   }
 
-  /** @param {MessageEvent} event */
+  /** @param {MessageEvent | StreamedEvent} event */
   #receive(event) {
     let data;
     try {
@@ -239,6 +297,7 @@ export class CallStream {
     }
     if (event.lastEventId) this.position = event.lastEventId;
     this.#heardAt = Date.now();
+    this.#isSignedOut = data.error?.code === SIGNED_OUT;
     this.#step(data.type === "connected" ? "connected" : "event");
     const isLive = isOpen(this.#line) && shownState(this.#line) === "live";
     this.#on.event(data, isLive ? "live" : null);

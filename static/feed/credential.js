@@ -41,14 +41,16 @@ export class Credential {
    *
    * @param {string} url
    * @param {RequestInit} [options]
+   * @param {typeof inHeader} [add]  where in the request a token goes
    */
-  async fetch(url, options = {}) {
+  async fetch(url, options = {}, add = inHeader) {
     if (!this.#token) return this.#fetch(url, { credentials: "include", ...options });
     const current = this.#read();
-    const answer = await this.#send(url, options, await current);
+    const send = (/** @type {MaybeToken} */ token) => this.#send(url, options, token, add);
+    const answer = await send(await current);
     if (answer.status !== 401 || typeof this.#token !== "function") return answer;
     if (this.#current === current) this.#current = null;
-    return this.#send(url, options, await this.#read());
+    return send(await this.#read());
   }
 
   /** The subject of the token, as a JWT says; null when there is none or it does not say. */
@@ -82,17 +84,31 @@ export class Credential {
    * @param {string} url
    * @param {RequestInit} options
    * @param {MaybeToken} token
+   * @param {typeof inHeader} add
    */
-  #send(url, options, token) {
+  #send(url, options, token, add) {
     if (!token) return refusal(NO_TOKEN, "This page gives no token, so it shows no calls.");
     // An HTML page, as a login page in place of the token, is no value of a header, and fetch would refuse it without a reason.
     if (typeof token !== "string" || !HEADER_VALUE.test(token)) {
       return refusal("bad_token", "What this page gives as its token is no token. Its token endpoint has to answer with a JWT alone.");
     }
-    const headers = { ...options.headers, Authorization: `Bearer ${token}` };
-    return this.#fetch(url, { ...options, headers, credentials: "omit" });
+    return this.#fetch(url, { ...add(options, token), credentials: "omit" });
   }
 }
+
+/**
+ * @param {RequestInit} options
+ * @param {string} token
+ * @returns {RequestInit}
+ */
+const inHeader = (options, token) => ({ ...options, headers: { ...options.headers, Authorization: `Bearer ${token}` } });
+
+/**
+ * @param {RequestInit} options  whose body is the rest of the form
+ * @param {string} token
+ * @returns {RequestInit}
+ */
+export const inForm = (options, token) => ({ ...options, body: new URLSearchParams([["token", token], .../** @type {URLSearchParams} */ (options.body)]) });
 
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 

@@ -102,9 +102,24 @@ export class Service {
       throw reason instanceof ServiceError ? reason : new ServiceError("The service does not answer.", 0);
     });
     if (accepts(answer) && (body || answer.status === 204)) return body;
-    const { message, code } = body?.error ?? {};
-    throw new ServiceError(message ?? `The service answered ${answer.status}.`, answer.status, code);
+    throw refusal(answer, body);
   }
+}
+
+/**
+ * Why this answer is a failure.
+ *
+ * @param {Response} answer
+ */
+export const errorOf = async (answer) => refusal(answer, await bodyOf(answer));
+
+/**
+ * @param {Response} answer
+ * @param {any} body
+ */
+function refusal({ status }, body) {
+  const { message, code } = body?.error ?? {};
+  return new ServiceError(message ?? `The service answered ${status}.`, status, code);
 }
 
 /**

@@ -362,7 +362,7 @@ async fn a_page_of_another_site_shows_calls_with_the_token_it_gives() {
         left["calls"].as_array().is_some_and(Vec::is_empty).then_some(())
     })
     .await;
-    // Its line ends, as it does every few hours; the next has a ticket of its own.
+    // Its line ends, as it does every few hours; the next is opened with the token again.
     browser.run("document.querySelector('call-popup').feed.restart()").await;
     app.ring_at("101", "of-dana-again").await;
     browser.until("one more card", &format!("{cards}.length === 1")).await;

@@ -11,6 +11,8 @@ export class Browser {
   streams = [];
   requests = [];
   logged = [];
+  /** Whether a token opens a stream without a ticket, by `answerStream`. */
+  streamsAnswers = false;
   answer = () => ({ ok: true, status: 200, json: async () => ({ calls: [] }) });
   #channels = new Set();
   #locks = new Map();
@@ -19,6 +21,7 @@ export class Browser {
   tab(options = {}, src = SRC) {
     const feed = new CallFeed(src, {
       EventSource: this.#eventSource(),
+      streamsAnswers: this.streamsAnswers,
       BroadcastChannel: this.broadcastChannel(),
       locks: this.locks,
       fetch: async (url, request) => {
@@ -53,6 +56,33 @@ export class Browser {
 
   closeTabs() {
     for (const tab of this.#tabs) tab.close();
+  }
+
+  /** The answer to a stream that was asked for with a token in a form; the stream is the last of `streams`. */
+  answerStream(url, { body, signal }) {
+    const encoder = new TextEncoder();
+    let controller;
+    const stream = {
+      url,
+      form: body,
+      readyState: 0,
+      says: (type, data = {}, lastEventId = "") => {
+        stream.readyState = 1;
+        stream.sends(`${lastEventId && `id: ${lastEventId}\n`}event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
+      },
+      sends: (text) => controller.enqueue(encoder.encode(text)),
+      ends: () => {
+        stream.readyState = 2;
+        controller.close();
+      },
+      breaks: () => {
+        stream.readyState = 2;
+        controller.error(new TypeError("network"));
+      },
+    };
+    signal.addEventListener("abort", () => stream.readyState === 2 || stream.breaks());
+    this.streams.push(stream);
+    return new Response(new ReadableStream({ start: (one) => (controller = one) }), { headers: { "Content-Type": "text/event-stream" } });
   }
 
   #eventSource() {

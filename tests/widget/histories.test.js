@@ -44,7 +44,7 @@ class History {
   constructor(seed) {
     this.#random = randomFrom(seed);
     this.#service = new SimulatedService(this.#random);
-    this.#browser = new SimulatedBrowser(this.#service, this.#random, this.#random() < 0.5);
+    this.#browser = new SimulatedBrowser(this.#service, this.#random, this.#random() < 0.6, this.#random() < 0.7);
   }
 
   async play() {

@@ -85,12 +85,16 @@ export class SimulatedService {
     this.#streams.clear();
   }
 
-  async answer(url, { method = "GET", headers = {}, signal }, version) {
+  /** @param {(position: string) => FetchedStream} stream  makes what is read of a stream that is asked for with a form */
+  async answer(url, { method = "GET", headers = {}, body, signal }, version, stream) {
     if (!this.isReachable) await new Promise((_, reject) => signal.addEventListener("abort", () => reject(new TypeError("network"))));
     if (!this.isUp) throw new TypeError("network");
-    const asked = headers.Authorization ? headers.Authorization === `Bearer ${jwt(this.accepted)}` : version === this.accepted;
     const { pathname, searchParams } = new URL(url);
-    if (!asked) return reply(401, { error: { code: headers.Authorization ? "expired" : "unauthorized", message: "Your sign-in has ended." } });
+    const isForm = pathname.endsWith("call-stream");
+    const token = isForm ? body.get("token") : headers.Authorization?.replace("Bearer ", "");
+    const asked = token ? token === jwt(this.accepted) : version === this.accepted;
+    if (!asked) return reply(401, { error: { code: token ? "expired" : "unauthorized", message: "Your sign-in has ended." } });
+    if (isForm) return this.#open(stream(body.get("last_event_id") ?? ""), signal);
     if (pathname.endsWith("ticket")) return reply(200, { ticket: `ticket-${this.accepted}` });
     const [, id] = pathname.match(/calls\/(.+)\/dismiss$/) ?? [];
     if (method === "POST" && id) {
@@ -120,6 +124,16 @@ export class SimulatedService {
 
   leave(stream) {
     this.#streams.delete(stream);
+  }
+
+  /** @param {FetchedStream} stream */
+  #open(stream, signal) {
+    signal.addEventListener("abort", () => {
+      this.leave(stream);
+      stream.interrupt();
+    });
+    if (!signal.aborted) this.accept(stream, this.accepted);
+    return { ...reply(200), headers: new Headers({ "Content-Type": "text/event-stream" }), body: { getReader: () => stream } };
   }
 
   #beat(stream) {
@@ -155,6 +169,49 @@ export class SimulatedService {
 
 const reply = (status, body = {}) => ({ ok: status < 300, status, json: async () => body });
 
+/** The body of an answer that is a stream: events go in, bytes are read. */
+class FetchedStream {
+  isDead = false;
+  #chunks = [];
+  #read = null;
+  #gate;
+
+  /** @param {(run: () => void) => void} gate  runs it when the tab does not hang */
+  constructor(position, gate) {
+    this.position = position;
+    this.#gate = gate;
+  }
+
+  say(type, data = {}, position = "") {
+    if (position) this.position = position;
+    const id = position && `id: ${position}\n`;
+    this.#push({ done: false, value: new TextEncoder().encode(`${id}event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`) });
+  }
+
+  interrupt() {
+    this.#push({ done: true });
+  }
+
+  read() {
+    return new Promise((resolve) => {
+      this.#read = resolve;
+      this.#deliver();
+    });
+  }
+
+  #push(chunk) {
+    this.#chunks.push(chunk);
+    this.#deliver();
+  }
+
+  #deliver() {
+    if (!this.#read || !this.#chunks.length) return;
+    const [read, chunk] = [this.#read, this.#chunks.shift()];
+    this.#read = null;
+    this.#gate(() => read(chunk));
+  }
+}
+
 /** The tabs of one browser at a service. To be made with the clock stopped. */
 export class SimulatedBrowser {
   tabs = [];
@@ -163,13 +220,16 @@ export class SimulatedBrowser {
   #service;
   #random;
   #usesToken;
+  #usesForms;
   #shared = new Browser();
   #context = new AsyncLocalStorage();
 
-  constructor(service, random, usesToken) {
+  /** @param {boolean} usesForms  whether a token opens a stream without a ticket */
+  constructor(service, random, usesToken, usesForms) {
     this.#service = service;
     this.#random = random;
     this.#usesToken = usesToken;
+    this.#usesForms = usesForms;
     this.#gateTimers();
   }
 
@@ -178,6 +238,7 @@ export class SimulatedBrowser {
     this.#context.run(tab, () => {
       tab.feed = new CallFeed(SRC, {
         EventSource: this.#eventSource(tab),
+        streamsAnswers: this.#usesForms,
         BroadcastChannel: this.#channel(tab),
         locks: { request: (...wish) => this.#request(tab, ...wish) },
         fetch: (url, options) => this.#fetch(tab, url, options),
@@ -262,7 +323,7 @@ export class SimulatedBrowser {
     const { version } = this;
     const answer = this.#context.exit(async () => {
       await new Promise((resolve) => setTimeout(resolve, LATENCY_MS));
-      return this.#service.answer(url, options, version);
+      return this.#service.answer(url, options, version, (position) => new FetchedStream(position, (run) => this.#gate(tab, run)));
     });
     return this.#late(tab, answer);
   }
