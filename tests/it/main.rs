@@ -20,6 +20,7 @@ mod customer_page;
 mod customers;
 mod dismissals;
 mod durability;
+mod embedding;
 mod erasing;
 mod fake_ringcentral;
 mod files;
