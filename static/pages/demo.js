@@ -130,7 +130,6 @@ const feed = new HandFeed();
 const stage = find(document, "#stage", HTMLElement);
 const popup = new CallPopup();
 popup.feed = feed;
-popup.offset = 72;
 popup.extension = "101";
 popup.customerUrl = "#customer-{id}";
 
@@ -199,6 +198,9 @@ document.addEventListener("call-popup:view", (event) => {
 document.addEventListener("call-popup:dismiss", log);
 document.addEventListener("call-popup:status", log);
 stage.append(popup);
+const placeBelowHeader = () => (popup.offset = find(document, "header", HTMLElement).offsetHeight + 16);
+addEventListener("resize", placeBelowHeader);
+placeBelowHeader();
 
 for (const name of decodeURIComponent(location.hash.slice(1)).split(",")) {
   if (RINGS[name]) ringAll(RINGS[name]);

@@ -171,6 +171,7 @@ async fn four_cards_fit_a_small_screen_are_compact_and_do_not_cover_each_other()
     let (_app, browser) = demo(&[]).await;
     let screen = json!({ "width": 375, "height": 650, "deviceScaleFactor": 1, "mobile": false });
     browser.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+    browser.until("the header has two lines", "document.querySelector('call-popup').offset > 80").await;
     browser.run("document.querySelector('call-popup').offset = 16; press('Six at once')").await;
     arrived(&browser).await;
     let boxes = "[...cards(), root().querySelector('[part~=more]'), root().querySelector('[part~=minimize]')]
@@ -188,6 +189,19 @@ async fn four_cards_fit_a_small_screen_are_compact_and_do_not_cover_each_other()
     is(&browser, scrolls, json!(true)).await;
     browser.run("root().querySelector('[part~=minimize]').click()").await;
     browser.until("the pill", "cards().length === 0 && shown('recent') === '6 calls ringing'").await;
+}
+
+#[tokio::test]
+async fn the_cards_of_the_demo_begin_below_its_header_at_every_width() {
+    let (_app, browser) = demo(&["Known caller"]).await;
+    for width in [1280, 640, 375, 320] {
+        let screen = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        browser.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+        arrived(&browser).await;
+        let gap =
+            "cards()[0].getBoundingClientRect().top - document.querySelector('header').getBoundingClientRect().bottom";
+        browser.until(&format!("a gap at {width} px"), &format!("(gap => gap >= 8 && gap <= 24)({gap})")).await;
+    }
 }
 
 #[tokio::test]
