@@ -23,7 +23,7 @@ const ONLINE_MS = 2_000;
 /** How long a line that was heard just before `online` has to show that it survived; heartbeats mostly come every 2 s. */
 const PROBE_MS = 2_500;
 
-/** The server's word that the viewer's token or session has expired. */
+/** The server's code for a token or session that has expired. */
 const SIGNED_OUT = "signed_out";
 
 const STREAM = "api/ringcentral/call-stream";

@@ -121,7 +121,7 @@ test("the service's sentence about a refused token is the feed's message, and a 
   assert.deepEqual(forms().at(-1), { token: jwt("dana") }, "without a position: its rights may be others now");
 });
 
-test("another person's token, given unasked, is heard nothing of what the one before saw", async () => {
+test("another person's token, given unasked, opens a line without the calls of the one before", async () => {
   let token = jwt("dana");
   const feed = await liveTab(() => token);
   await says("call", { call: call() }, "8");
