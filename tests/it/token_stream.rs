@@ -61,6 +61,14 @@ async fn a_token_that_expires_ends_its_stream(store: Store) {
     assert_eq!(refusal(asked(&app, &[("token", &token)])).await.1["error"]["code"], "expired");
 }
 
+/// Each is refused with this status and code.
+async fn all_refused<const N: usize>(requests: [(&str, RequestBuilder, u16, &str); N]) {
+    for (what, request, status, code) in requests {
+        let (actual, body) = refusal(request).await;
+        assert_eq!((actual, &body["error"]["code"]), (status, &json!(code)), "{what}");
+    }
+}
+
 #[tokio::test]
 async fn only_a_token_opens_it_and_the_refusal_says_why() {
     let app = shared(Store::Sqlite).start().await;
@@ -71,11 +79,7 @@ async fn only_a_token_opens_it_and_the_refusal_says_why() {
     let ticket: Value = app.bearing(&dana).post("/api/auth/ticket").await.json().await.unwrap();
     let ticket = ticket["ticket"].as_str().expect("a ticket is text");
     let no_role = signed(json!({ "sub": "dana", "exp": seconds_from_now(600) }));
-    let form = "application/x-www-form-urlencoded";
-    let body = |content_type: &str, body: String| {
-        app.request(Method::POST, STREAM).header("Content-Type", content_type).body(body)
-    };
-    for (what, request, status, code) in [
+    all_refused([
         ("nothing", app.request(Method::POST, STREAM), 401, "unauthorized"),
         ("a wrong token", asked(&app, &[("token", "guessed")]), 401, "unauthorized"),
         ("a JWT without a role", asked(&app, &[("token", &no_role)]), 403, "no_rights"),
@@ -105,6 +109,21 @@ async fn only_a_token_opens_it_and_the_refusal_says_why() {
             400,
             "secret_in_address",
         ),
+    ])
+    .await;
+    let mut viewer = Viewer::open(app.client.get(app.url(&format!("{STREAM}?ticket={ticket}")))).await;
+    viewer.expect("connected").await;
+}
+
+#[tokio::test]
+async fn a_right_token_of_another_page_or_in_another_form_opens_nothing() {
+    let app = shared(Store::Sqlite).start().await;
+    let dana = agent("dana", &["101"]);
+    let form = "application/x-www-form-urlencoded";
+    let body = |content_type: &str, body: String| {
+        app.request(Method::POST, STREAM).header("Content-Type", content_type).body(body)
+    };
+    all_refused([
         (
             "a right token of another page",
             asked(&app, &[("token", &dana)]).header("Origin", "https://evil.example.com"),
@@ -127,12 +146,8 @@ async fn only_a_token_opens_it_and_the_refusal_says_why() {
         ("two tokens", body(form, format!("token={dana}&token={dana}")), 400, "bad_body"),
         ("too much", body(form, format!("token={}", "x".repeat(70_000))), 413, "too_large"),
         ("unknown events", asked(&app, &[("token", &dana), ("events", "all")]), 400, "unknown_events"),
-    ] {
-        let (actual, body) = refusal(request).await;
-        assert_eq!((actual, &body["error"]["code"]), (status, &json!(code)), "{what}");
-    }
-    let mut viewer = Viewer::open(app.client.get(app.url(&format!("{STREAM}?ticket={ticket}")))).await;
-    viewer.expect("connected").await;
+    ])
+    .await;
 }
 
 #[tokio::test]
