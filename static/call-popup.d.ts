@@ -61,6 +61,23 @@ export interface Feed extends EventTarget {
   readonly status?: { state: string; message?: string | null };
 }
 
+/** The service's own feed: the calls of this viewer, from one stream for all tabs. */
+export interface CallFeed extends Feed {
+  /** As the popup's. */
+  token: Token;
+  readonly status: { readonly state: PopupStatus["state"]; readonly message: string | null };
+  /** Requests to the service as this viewer; a refusal rejects with an error that has `status`, `code` and `message`. */
+  readonly service: {
+    get(path: string): Promise<any>;
+    post(path: string, body?: object): Promise<any>;
+  };
+  /** Resolves to whether the service took it. */
+  dismiss(id: string): Promise<boolean>;
+  /** Starts following; sends `change` after that, and `statuschange` when the state or the message did. */
+  open(): void;
+  close(): void;
+}
+
 export interface CallPopupEventMap {
   /** Cancelable; before the link to the customer is followed. */
   "call-popup:view": CustomEvent<{ call: Call; customer: Customer | null }>;
@@ -71,6 +88,10 @@ export interface CallPopupEventMap {
 /** Where there is no DOM this class can be imported, but not constructed. */
 export class CallPopup extends HTMLElement {
   static readonly observedAttributes: string[];
+  /** A new number is an incompatible interface. */
+  static readonly interfaceVersion: number;
+  /** The calls without cards, for pages that show them in their own way. */
+  static createFeed(src: string): CallFeed;
   /** Base URL of the service. */
   src: string;
   /** `top-right`, `top-left`, `bottom-right` or `bottom-left`. */

@@ -1,5 +1,17 @@
 /**
- * The attributes of `<call-popup>`, each also a property in camelCase. call-popup.js says what they mean.
+ * The attributes of `<call-popup>`, each also a property in camelCase:
+ *
+ * | attribute      | default                 | |
+ * |----------------|-------------------------|---|
+ * | `src`          | where this file is from | base URL of the service |
+ * | `position`     | `top-right`             | or `top-left`, `bottom-right`, `bottom-left` |
+ * | `offset`       | `16`                    | pixels between the cards and that edge, for a fixed header |
+ * | `auto-dismiss` | `30`                    | seconds until a card folds into the pill, while the page is visible; `0` = never |
+ * | `customer-url` | the service's setting   | where "View customer" goes; `{id}` is the customer's id |
+ * | `shortcut`     | `Alt+Shift+C`           | goes to the newest card, or opens the pill; empty = none |
+ * | `extension`    | none                    | the viewer's own extension ids, by spaces: their cards stay while they talk |
+ * | `theme`        | the page's color-scheme | `light`, `dark`, or `system` |
+ * | `status-pill`  | `on`                    | `off` hides "Calls are not arriving", for pages that show the status themselves |
  */
 import { base } from "../lib/service.js";
 
@@ -21,13 +33,15 @@ const Base = globalThis.HTMLElement ?? class {};
 
 export class PopupAttributes extends Base {
   static observedAttributes = Object.keys(DEFAULTS);
+  /** Of the attributes, properties, events and static members that wrappers of frameworks use; a new number is an incompatible one. */
+  static interfaceVersion = 1;
 
   get src() {
     return this.#attribute("src");
   }
 
   set src(url) {
-    this.setAttribute("src", url);
+    this.#setAttribute("src", url);
   }
 
   get position() {
@@ -35,7 +49,7 @@ export class PopupAttributes extends Base {
   }
 
   set position(corner) {
-    this.setAttribute("position", corner);
+    this.#setAttribute("position", corner);
   }
 
   /** @type {string | number} */
@@ -44,7 +58,7 @@ export class PopupAttributes extends Base {
   }
 
   set offset(pixels) {
-    this.setAttribute("offset", String(pixels));
+    this.#setAttribute("offset", pixels);
   }
 
   get offsetPixels() {
@@ -56,7 +70,7 @@ export class PopupAttributes extends Base {
   }
 
   set autoDismiss(seconds) {
-    this.setAttribute("auto-dismiss", String(seconds));
+    this.#setAttribute("auto-dismiss", seconds);
   }
 
   get customerUrl() {
@@ -64,7 +78,7 @@ export class PopupAttributes extends Base {
   }
 
   set customerUrl(template) {
-    this.setAttribute("customer-url", template);
+    this.#setAttribute("customer-url", template);
   }
 
   get shortcut() {
@@ -72,7 +86,7 @@ export class PopupAttributes extends Base {
   }
 
   set shortcut(keys) {
-    this.setAttribute("shortcut", keys);
+    this.#setAttribute("shortcut", keys);
   }
 
   get extension() {
@@ -80,7 +94,7 @@ export class PopupAttributes extends Base {
   }
 
   set extension(ids) {
-    this.setAttribute("extension", ids);
+    this.#setAttribute("extension", ids);
   }
 
   get theme() {
@@ -88,7 +102,7 @@ export class PopupAttributes extends Base {
   }
 
   set theme(name) {
-    this.setAttribute("theme", name);
+    this.#setAttribute("theme", name);
   }
 
   get statusPill() {
@@ -96,7 +110,7 @@ export class PopupAttributes extends Base {
   }
 
   set statusPill(choice) {
-    this.setAttribute("status-pill", choice);
+    this.#setAttribute("status-pill", choice);
   }
 
   /** The viewer's own extension ids. */
@@ -107,6 +121,17 @@ export class PopupAttributes extends Base {
   /** @param {string} name */
   #attribute(name) {
     return this.getAttribute(name) ?? DEFAULTS[name];
+  }
+
+  /**
+   * Frameworks set a property that has no value any more to null or undefined.
+   *
+   * @param {string} name
+   * @param {string | number | null | undefined} value
+   */
+  #setAttribute(name, value) {
+    if (value === null || value === undefined) this.removeAttribute(name);
+    else this.setAttribute(name, String(value));
   }
 
   /**

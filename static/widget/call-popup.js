@@ -4,19 +4,7 @@
  *     <script type="module" src="https://calls.example.com/call-popup.js"></script>
  *     <call-popup></call-popup>
  *
- * Attributes, each also a property in camelCase:
- *
- * | attribute      | default                 | |
- * |----------------|-------------------------|---|
- * | `src`          | where this file is from | base URL of the service |
- * | `position`     | `top-right`             | or `top-left`, `bottom-right`, `bottom-left` |
- * | `offset`       | `16`                    | pixels between the cards and that edge, for a fixed header |
- * | `auto-dismiss` | `30`                    | seconds until a card folds into the pill, while the page is visible; `0` = never |
- * | `customer-url` | the service's setting   | where "View customer" goes; `{id}` is the customer's id |
- * | `shortcut`     | `Alt+Shift+C`           | goes to the newest card, or opens the pill; empty = none |
- * | `extension`    | none                    | the viewer's own extension ids, by spaces: their cards stay while they talk |
- * | `theme`        | the page's color-scheme | `light`, `dark`, or `system` |
- * | `status-pill`  | `on`                    | `off` hides "Calls are not arriving", for pages that show the status themselves |
+ * Attributes: see attributes.js.
  *
  * Property `token`: what proves to the service who the viewer is on a page of another site, where the service's cookie does
  * not reach: a JWT of the host application, or a function that returns one or a promise of one. A function is called again
@@ -57,7 +45,17 @@ import { TopLayer } from "./top-layer.js";
 
 /** The guide's; the service has a setting of its own. */
 const CUSTOMER_URL = "/customers/{id}";
+
 export class CallPopup extends PopupAttributes {
+  /**
+   * The calls without cards, for pages that show them in their own way. It shares the stream of every popup and feed of this viewer.
+   *
+   * @param {string} src  base URL of the service
+   */
+  static createFeed(src) {
+    return new CallFeed(src);
+  }
+
   /** @type {Feed | null} */
   #feed = null;
   /** @type {CallFeed | null} */
@@ -180,13 +178,15 @@ export class CallPopup extends PopupAttributes {
     this.#ownFeed?.close();
     this.#following = new AbortController();
     const { signal } = this.#following;
-    this.#ownFeed = this.#feed ? null : new CallFeed(this.src);
-    const feed = this.#feed ?? this.#ownFeed;
+    const ownFeed = this.#feed ? null : new CallFeed(this.src);
+    this.#ownFeed = ownFeed;
+    const feed = this.#feed ?? ownFeed;
     if (!feed) return;
     this.#clear();
     feed.addEventListener("change", () => this.#update(feed), { signal });
     feed.addEventListener("statuschange", () => this.#update(feed), { signal });
-    if (this.#ownFeed) this.#open(this.#ownFeed, signal);
+    // Frameworks insert the element first and set its token after that, in the same task.
+    if (ownFeed) queueMicrotask(() => signal.aborted || this.#open(ownFeed, signal));
     this.#update(feed);
   }
 

@@ -1,5 +1,5 @@
 /** A page that embeds the widget, as its compiler sees it: the declarations hold what the README promises. Only checked, never run. */
-import { CallPopup, type Call, type Feed, type Token } from "../../../static/call-popup.js";
+import { CallPopup, type Call, type CallFeed, type Feed, type Token } from "../../../static/call-popup.js";
 import type { Token as ImplementedToken } from "../../../static/feed/credential.js";
 import type { Call as ImplementedCall } from "../../../static/model/call.js";
 import { CallPopup as Implementation } from "../../../static/widget/call-popup.js";
@@ -31,6 +31,8 @@ popup.token = 42;
 type Public = keyof Omit<CallPopup, "addEventListener">;
 export const declared: Pick<CallPopup, Public> = new Implementation();
 export const implemented: Pick<Implementation, Public> = popup;
+export const feed: CallFeed = Implementation.createFeed("/");
+export const declaredStatics: Pick<typeof CallPopup, "interfaceVersion" | "createFeed" | "observedAttributes"> = Implementation;
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 export const sameCall: Call extends ImplementedCall ? (ImplementedCall extends Call ? true : false) : false = true;
 export const sameFields: Same<keyof Call, keyof ImplementedCall> = true;
