@@ -1,0 +1,3 @@
+"use client";
+export { CallPopup } from "./call-popup.js";
+export { useCalls } from "./use-calls.js";
