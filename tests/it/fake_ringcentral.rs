@@ -72,6 +72,8 @@ struct World {
     subscriptions: subscriptions::Registry,
     lists: lists::Lists,
     failures: Vec<(StatusCode, &'static str)>,
+    /// Public addresses, and where the program that has each one listens.
+    forwards: Vec<(String, String)>,
 }
 
 impl FakeRingCentral {
@@ -124,6 +126,11 @@ impl FakeRingCentral {
         self.platform.world().ahead += by;
     }
 
+    /// What is sent to this public address arrives at that one, as through a proxy.
+    pub fn forward(&self, public: &str, local: &str) {
+        self.platform.world().forwards.push((public.to_owned(), local.to_owned()));
+    }
+
     /// Everything asked so far of a method and a path that ends so.
     pub fn requests(&self, method: &str, end: &str) -> Vec<Recorded> {
         let world = self.platform.world();
@@ -168,6 +175,13 @@ impl Platform {
         let elapsed = TimeDelta::from_std(instant.elapsed()).expect("tests are short");
         let ahead = self.world().ahead;
         date + elapsed + ahead
+    }
+
+    /// Where an address leads.
+    fn route(&self, address: &str) -> String {
+        let world = self.world();
+        let forward = |(public, local): &(String, String)| Some(format!("{local}{}", address.strip_prefix(public)?));
+        world.forwards.iter().find_map(forward).unwrap_or_else(|| address.to_owned())
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

@@ -53,7 +53,7 @@ impl FakeRingCentral {
             }
             let mut envelope = event.clone();
             envelope["subscriptionId"] = one.id.clone().into();
-            let mut request = self.platform.http.post(&one.address).json(&envelope);
+            let mut request = self.platform.http.post(self.platform.route(&one.address)).json(&envelope);
             if let Some(token) = &one.token {
                 request = request.header("Verification-Token", token);
             }

@@ -15,6 +15,8 @@ use super::{ACCOUNT, FakeRingCentral, OWNER, Platform, Recorded, error, json_ans
 
 const DEFAULT_LIFETIME: i64 = 604_800;
 const LONGEST_LIFETIME: i64 = 315_360_000;
+/// What older editions of RingCentral's reference allow; it is still sent by programs, and becomes the longest one.
+const LONGEST_REQUEST: i64 = 630_720_000;
 const MOST: usize = 30;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
 const HANDSHAKE_SIZE: usize = 1_024;
@@ -135,9 +137,10 @@ async fn create(platform: &Platform, order: &Value) -> Result<Response, Response
         return Err(refuse("CMN-101", "Parameter [deliveryMode.verificationToken] value is invalid"));
     }
     let lifetime = order["expiresIn"].as_i64().unwrap_or(DEFAULT_LIFETIME);
-    if !(1..=LONGEST_LIFETIME).contains(&lifetime) {
+    if !(1..=LONGEST_REQUEST).contains(&lifetime) {
         return Err(refuse("CMN-101", "Parameter [expiresIn] value is invalid"));
     }
+    let lifetime = lifetime.min(LONGEST_LIFETIME);
     for reminder in filters.iter().filter(|filter| is_reminder(filter)) {
         let query = super::pairs(reminder.split_once('?').unwrap_or_default().1);
         let value = |name: &str| query.iter().find(|(known, _)| known == name).and_then(|(_, n)| n.parse::<i64>().ok());
@@ -161,7 +164,9 @@ async fn create(platform: &Platform, order: &Value) -> Result<Response, Response
     if platform.world().subscriptions.all.len() >= MOST {
         return Err(forbid("SUB-505", "Subscriptions limit exceeded"));
     }
-    if let Err((code, message)) = handshake(&address).await {
+    if let Err((code, message)) =
+        handshake(&platform.route(address.as_str()).parse().expect("a forward is an address")).await
+    {
         return Err(refuse(code, message));
     }
     let now = platform.now();

@@ -48,7 +48,7 @@ async fn a_host_application_may_name_an_extension_by_its_number() {
 }
 
 /// Waits until the program says that RingCentral delivers.
-async fn delivers(app: &TestApp) {
+pub(super) async fn delivers(app: &TestApp) {
     eventually("a subscription", async || {
         let response = app.get("/health/ready").await;
         let health: Value = response.json().await.unwrap();
