@@ -311,6 +311,11 @@ impl App {
         self.0.sync.follow_changes().await;
     }
 
+    /// Keeps the index of customers' numbers, for ever.
+    pub async fn keep_number_index(&self) {
+        self.0.customers.keep_number_index().await;
+    }
+
     /// Follows the customers, for ever.
     pub async fn follow_customers(&self) {
         self.0.customers.follow_customers().await;

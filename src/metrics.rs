@@ -66,6 +66,7 @@ pub struct Metrics {
     active_calls: Family<StatusLabel, Gauge>,
     store_up: Gauge,
     store_follows: Gauge,
+    customer_index_complete: Gauge,
     spooled: Gauge,
     subscription_active: Gauge,
     subscription_expires: Measure,
@@ -83,6 +84,8 @@ pub struct GaugeSnapshot {
     pub store_up: bool,
     /// It tells what other programs and instances change at once.
     pub store_follows: bool,
+    /// The index of customers' numbers holds all of them.
+    pub customer_index_complete: bool,
     /// Facts that wait for the database.
     pub spooled: usize,
     /// Documents of other programs that were set aside since the start.
@@ -168,6 +171,7 @@ impl Metrics {
         }
         self.store_up.set(now.store_up.into());
         self.store_follows.set(now.store_follows.into());
+        self.customer_index_complete.set(now.customer_index_complete.into());
         self.spooled.set(now.spooled as i64);
         self.set_aside.inner().fetch_max(now.set_aside, Ordering::Relaxed);
         let (active, expires) = now.subscription.unwrap_or((false, None));
@@ -206,6 +210,7 @@ impl Default for Metrics {
             active_calls: Family::default(),
             store_up: Gauge::default(),
             store_follows: Gauge::default(),
+            customer_index_complete: Gauge::default(),
             spooled: Gauge::default(),
             subscription_active: Gauge::default(),
             subscription_expires: Measure::default(),
@@ -249,6 +254,11 @@ impl Metrics {
         gauge("viewers", "Open streams", &self.viewers);
         gauge("store_up", "1 while the database answers", &self.store_up);
         gauge("store_follows", "1 while MongoDB tells at once what others change", &self.store_follows);
+        gauge(
+            "customer_index_complete",
+            "1 while the index of customers' numbers holds all of them",
+            &self.customer_index_complete,
+        );
         gauge("spooled", "Facts on disk that wait for the database", &self.spooled);
         gauge("subscription_active", "1 while RingCentral delivers to us", &self.subscription_active);
         ours.register("active_calls", "Calls that go on, by status", self.active_calls.clone());
@@ -298,6 +308,7 @@ mod tests {
             active_calls: vec![Status::Ringing, Status::Ringing],
             store_up: true,
             store_follows: false,
+            customer_index_complete: true,
             spooled: 0,
             set_aside: 2,
             subscription: Some((true, Some(1_800_000_000))),

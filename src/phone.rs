@@ -24,6 +24,9 @@ use spelling::Spelling;
 
 /// A number, a label and an extension take less; longer text is no number.
 const LONGEST_TEXT: usize = 128;
+/// Grows when the same text may be read as another number than before, so that stored numbers are read again. Version 1 was read by
+/// another library.
+pub const READER: u32 = 2;
 
 /// Numbers remembered as they were read and shown: every notification of a call repeats the same two.
 const REMEMBERED: usize = 4_096;

@@ -7,6 +7,7 @@
 mod aside;
 pub mod call_merge;
 mod customer_watch;
+mod customers;
 pub mod erasure;
 mod error_sources;
 mod foreign;
@@ -28,10 +29,9 @@ use chrono::{DateTime, Utc};
 
 use crate::call::{Call, CallEvent};
 use crate::config::Config;
-use crate::customer::{Customer, CustomerDetails};
-use crate::phone::PhoneNumber;
 pub use call_merge::{LoadedCalls, StoredCall, Table, calls_of};
 pub use customer_watch::{Changed, CustomerWatch};
+pub use customers::{CustomerRecord, NumberIndexState, WrittenNumber};
 pub use erasure::Erased;
 use erasure::Erasure;
 pub use error_sources::sources;
@@ -110,30 +110,6 @@ pub enum StoreError {
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
-
-/// A customer to be imported into the embedded store.
-#[derive(Clone, Debug)]
-pub struct CustomerRecord {
-    /// The host's id; importing it again replaces the customer.
-    pub id: String,
-    /// The whole name.
-    pub name: Option<String>,
-    /// The email address.
-    pub email: Option<String>,
-    /// Their numbers, each once.
-    pub numbers: Vec<WrittenNumber>,
-    /// A further part of a customer of the same import: numbers are added, name and email replaced where there is one.
-    pub adds: bool,
-}
-
-/// A number as it is matched and as it was written.
-#[derive(Clone, Debug)]
-pub struct WrittenNumber {
-    /// The key.
-    pub e164: String,
-    /// The text that the key was read from, which may hold several numbers: keys can be derived from it again.
-    pub written: String,
-}
 
 impl Store {
     /// Opens the configured store. MongoDB is not asked before [`Store::prepare`].
@@ -257,14 +233,6 @@ impl Store {
         }
     }
 
-    /// Watches the customers.
-    pub async fn watch_customers(&self) -> Result<CustomerWatch> {
-        match self {
-            Self::Mongo(mongo) => mongo.watch_customers().await,
-            Self::Sqlite(sqlite) => Ok(CustomerWatch::Database(sqlite.clone(), sqlite.customer_changes().await?)),
-        }
-    }
-
     /// How a call ended, which another instance may have ended.
     pub async fn ended(&self, known: &Call) -> Result<Option<Call>> {
         match self {
@@ -314,30 +282,6 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.history(query).await,
             Self::Sqlite(sqlite) => sqlite.history(query).await,
-        }
-    }
-
-    /// The customers who have this number, in any spelling, ranked.
-    pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
-        match self {
-            Self::Mongo(mongo) => mongo.customers_by_phone(number).await,
-            Self::Sqlite(sqlite) => sqlite.customers_by_phone(number).await,
-        }
-    }
-
-    /// The customer with this id, as [`Customer::id`] has it.
-    pub async fn customer(&self, id: &str) -> Result<Option<CustomerDetails>> {
-        match self {
-            Self::Mongo(mongo) => mongo.customer_by_id(id).await,
-            Self::Sqlite(sqlite) => sqlite.customer_by_id(id).await,
-        }
-    }
-
-    /// Brings the embedded store's index of customers' numbers in line with this version and region; at once where it is.
-    pub async fn rebuild_phone_keys(&self) -> Result<()> {
-        match self {
-            Self::Mongo(_) => Ok(()),
-            Self::Sqlite(sqlite) => sqlite.rebuild_phone_keys().await,
         }
     }
 

@@ -1,10 +1,11 @@
 //! Customers who are imported, created, changed or removed while they call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::caller_lookup::logged;
 use super::ingest::Ingest;
@@ -16,6 +17,9 @@ use crate::store::{Changed, CustomerWatch, sources};
 
 /// Callers that are looked up at a time, so that a host's database is left to those whose phone begins to ring.
 const LOOK_UPS_AT_ONCE: usize = 4;
+
+/// How long to wait before the index of numbers is kept again after an error.
+const INDEX_AGAIN: Duration = Duration::from_secs(5);
 
 /// Follows the customers.
 pub(super) struct CustomerChanges {
@@ -52,6 +56,20 @@ impl CustomerChanges {
         }
     }
 
+    /// Keeps the index of customers' numbers, for ever.
+    pub(super) async fn keep_number_index(&self) {
+        loop {
+            if let Err(cause) = self.core.store.keep_number_index().await {
+                // Until it is kept again, callers whom it does not have are looked up as the guide does.
+                warn!(
+                    error = %cause, error.sources = sources(&cause),
+                    "the index of customers' numbers cannot be kept"
+                );
+            }
+            sleep(INDEX_AGAIN).await;
+        }
+    }
+
     /// Looks the callers up whom a change concerns, and stores the answers that differ.
     async fn look_again(&self, changed: &Changed) {
         let concerned = self.core.hub.calls().into_iter().filter_map(|call| {
@@ -60,7 +78,7 @@ impl CustomerChanges {
         });
         let look_ups = concerned.map(|(call, number)| async move {
             // Not observed: the histogram of lookups is of calls that begin to ring.
-            let answer = self.core.store.customers_by_phone(&number).await;
+            let answer = self.core.store.customers_after(&number, changed).await;
             let Some(customers) = logged(answer).filter(|customers| *customers != call.customers) else { return };
             self.ingest.apply_customers(event(&call.session_id, CallEventKind::Customers(customers))).await;
         });

@@ -61,6 +61,7 @@ pub async fn run(config: Config) -> Result<()> {
         () = app.run_integration() => {}
         () = app.follow_changes() => {}
         () = app.follow_customers() => {}
+        () = app.keep_number_index() => {}
     }
     tasks.iter().for_each(|task| task.abort());
     info!("stopped");

@@ -15,6 +15,7 @@ use super::client_address::ClientAddress;
 use crate::app::ServiceStatus;
 use crate::call::millis;
 use crate::ringcentral::subscription::{State as Delivery, SubscriptionState};
+use crate::store::NumberIndexState;
 
 /// A subscription this near its end should have been renewed days ago.
 const SOON: TimeDelta = TimeDelta::days(1);
@@ -48,6 +49,8 @@ pub struct Readiness {
     store: &'static str,
     /// Whether other programs' changes are seen `at_once`, or at the next poll (`polled`).
     changes: &'static str,
+    /// Whether the index of customers' numbers is `complete`, or still `building`: then some callers are looked up by a slower search.
+    customer_index: &'static str,
     /// Facts on this machine's disk that wait for the database; like the other counts `null` for those who may not read
     /// calls.
     spooled: Option<usize>,
@@ -116,6 +119,10 @@ pub async fn ready(
         warnings: believes.into_iter().chain(aside).chain(warnings).collect(),
         store: app.store().name(),
         changes: if status.follows { "at_once" } else { "polled" },
+        customer_index: match app.store().number_index() {
+            NumberIndexState::Complete => "complete",
+            NumberIndexState::Building { .. } => "building",
+        },
         spooled: may_read.then(|| app.spooled()),
         viewers: may_read.then(|| app.hub().viewers()),
         refused_webhooks: may_read.then_some(status.refused),

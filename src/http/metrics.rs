@@ -9,6 +9,7 @@ use chrono::Utc;
 use crate::app::App;
 use crate::metrics::GaugeSnapshot;
 use crate::ringcentral::subscription::State as Subscription;
+use crate::store::NumberIndexState;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -27,6 +28,7 @@ pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], S
         active_calls: app.hub().calls().iter().map(|call| call.status).collect(),
         store_up: !status.store_lost,
         store_follows: status.follows,
+        customer_index_complete: app.store().number_index() == NumberIndexState::Complete,
         spooled: app.spooled(),
         set_aside: app.store().set_aside().1,
         subscription: subscription

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use mongodb::Client;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Bson, Document, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::ChangeStreamEvent;
 use tokio::time::sleep;
@@ -43,6 +43,8 @@ pub enum Changed {
     One {
         /// Their id as a text.
         id: String,
+        /// Their `_id`.
+        key: Bson,
         /// As the fields hold them.
         phones: Vec<String>,
         /// Where numbers without a country code are from.
@@ -50,17 +52,19 @@ pub enum Changed {
     },
     /// Any of them.
     Some,
+    /// Any of them, and the index of numbers does not have it yet.
+    Unindexed,
 }
 
 impl Changed {
     /// Whether who is calling may be told differently now.
     pub fn concerns(&self, call: &Call, number: &PhoneNumber) -> bool {
         match self {
-            Self::One { id, phones, region } => {
+            Self::One { id, phones, region, .. } => {
                 let is_known = call.customers.iter().any(|customer| customer.id == *id);
                 is_known || super::mongo::matched(phones, number, *region).is_some()
             }
-            Self::Some => true,
+            Self::Some | Self::Unindexed => true,
         }
     }
 }
@@ -74,7 +78,8 @@ impl CustomerWatch {
                 // Without a document it is the collection itself that was dropped or renamed.
                 let key = change.document_key.ok_or(StoreError::Closed)?;
                 let phones = change.full_document.map_or_else(Vec::new, |document| mongo.phones(&document));
-                Ok(Changed::One { id: id_text(key.get("_id")), phones, region: mongo.region() })
+                let key = key.get("_id").cloned().unwrap_or(Bson::Null);
+                Ok(Changed::One { id: id_text(Some(&key)), key, phones, region: mongo.region() })
             }
             Self::Database(sqlite, seen) => loop {
                 sleep(PACE).await;
@@ -87,7 +92,7 @@ impl CustomerWatch {
                 sleep(PACE).await;
                 let now = mongo.count_customers().await?;
                 if std::mem::replace(seen, now) != now {
-                    return Ok(Changed::Some);
+                    return Ok(Changed::Unindexed);
                 }
             },
         }
@@ -95,9 +100,9 @@ impl CustomerWatch {
 }
 
 /// Of an event only what [`CustomerWatch::next`] reads: a host's document may be so large that the event cannot be sent.
-pub(super) fn asked_for(phone_fields: &[String]) -> Document {
-    let fields = phone_fields.iter().map(|field| format!("fullDocument.{field}"));
-    let of_the_event = ["_id", "operationType", "clusterTime", "documentKey", "ns"].map(str::to_owned);
+pub(super) fn asked_for(phone_fields: Document) -> Document {
+    let fields = phone_fields.keys().map(|field| format!("fullDocument.{field}"));
+    let of_the_event = ["_id", "operationType", "clusterTime", "wallTime", "documentKey", "ns"].map(str::to_owned);
     let asked = of_the_event.into_iter().chain(fields);
     doc! { "$project": asked.map(|field| (field, 1.into())).collect::<Document>() }
 }

@@ -14,8 +14,10 @@ mod dismissals;
 mod document;
 mod erasing;
 mod id;
+mod number_index;
 mod refusal;
 mod sessions;
+mod settings;
 mod shapes;
 mod value;
 mod writes;
@@ -29,7 +31,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, DateTime as BsonDateTime, Document, doc};
-use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, ReturnDocument, WriteConcern};
+use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -44,11 +46,13 @@ use crate::phone::Region;
 use calls::{Calls, Written, as_found};
 pub(super) use cause::describe;
 use change_stream::CallChangeStream;
+use customers::MOST_CUSTOMERS;
 pub(super) use customers::matched;
 pub(super) use dismissals::{DISMISSALS, dismissal, is_unauthorized};
 pub(super) use document::{fields, from_document};
 use id::bson_id;
 pub(super) use id::{extended, id_text, raw_id, rename};
+use number_index::NumberIndex;
 use refusal::{DUPLICATE, refusal};
 use shapes::Shapes;
 
@@ -84,6 +88,7 @@ pub struct Mongo {
     warned: Arc<AtomicBool>,
     asides: Asides,
     unchanged: Unchanged,
+    numbers: number_index::Shared,
 }
 
 /// A filter with all of these conditions and one of the alternatives, which each hold them all, so that each can use an index.
@@ -108,11 +113,13 @@ impl Mongo {
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
         let database = Client::with_options(options.clone())?.database(&config.database);
         let (active, history) = (database.collection("active_calls"), database.collection("call_history"));
+        let customers = database.collection(&all.customers.collection);
         Ok(Self {
             calls: Arc::new(Calls::new(&active, &history, &database)),
             active,
             history,
-            customers: database.collection(&all.customers.collection),
+            numbers: Arc::new(NumberIndex::new(&customers, &database)),
+            customers,
             fields: all.customers.clone(),
             region: all.region,
             database,
@@ -351,56 +358,6 @@ impl Mongo {
         self.shapes().record(shape, at).await
     }
 
-    pub async fn setting(&self, key: &str) -> Result<Option<String>> {
-        let setting = self.settings().find_one(doc! { "_id": key }).await?;
-        Ok(setting.and_then(|setting| setting.get_str("value").ok().map(str::to_owned)))
-    }
-
-    pub async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
-        self.settings().replace_one(doc! { "_id": key }, doc! { "value": value }).upsert(true).await?;
-        Ok(())
-    }
-
-    pub async fn get_or_insert_setting(&self, key: &str, value: &str) -> Result<String> {
-        let settings = self.settings();
-        let keep = || {
-            let ours = doc! { "$setOnInsert": { "value": value } };
-            let update = settings.find_one_and_update(doc! { "_id": key }, ours);
-            update.upsert(true).return_document(ReturnDocument::After)
-        };
-        let kept = match keep().await {
-            // Another instance was first by a hair; now there is one to be found.
-            Err(error) if is_duplicate(&error) => keep().await?,
-            kept => kept?,
-        };
-        Ok(kept.and_then(|setting| setting.get_str("value").ok().map(str::to_owned)).unwrap_or_default())
-    }
-
-    pub async fn put_ticket(&self, id: &str, value: &str, until: DateTime<Utc>) -> Result<()> {
-        let until = BsonDateTime::from_millis(until.timestamp_millis());
-        self.tickets().insert_one(doc! { "_id": id, "value": value, "until": until }).await?;
-        Ok(())
-    }
-
-    pub async fn take_ticket(&self, id: &str, now: DateTime<Utc>) -> Result<Option<String>> {
-        let now = BsonDateTime::from_millis(now.timestamp_millis());
-        let taken = self.tickets().find_one_and_delete(doc! { "_id": id, "until": { "$gt": now } }).await?;
-        Ok(taken.and_then(|ticket| ticket.get_str("value").ok().map(str::to_owned)))
-    }
-
-    pub async fn lease(&self, name: &str, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
-        let time = |at: DateTime<Utc>| BsonDateTime::from_millis(at.timestamp_millis());
-        let free =
-            doc! { "_id": format!("lease:{name}"), "$or": [{ "holder": holder }, { "until": { "$lt": time(now) } }] };
-        let taken = doc! { "$set": { "holder": holder, "until": time(until) } };
-        match self.settings().update_one(free, taken).upsert(true).await {
-            Ok(_) => Ok(true),
-            // The lease exists and is another instance's: the upsert runs into its own id.
-            Err(error) if is_duplicate(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
         let before = BsonDateTime::from_millis(before.timestamp_millis());
         self.shapes().prune(before).await?;
@@ -424,16 +381,8 @@ impl Mongo {
         Ok(())
     }
 
-    fn settings(&self) -> Collection<Document> {
-        self.database.collection("caller_popup_settings")
-    }
-
     fn shapes(&self) -> Shapes {
         Shapes::of(&self.database)
-    }
-
-    fn tickets(&self) -> Collection<Document> {
-        self.database.collection("caller_popup_tickets")
     }
 }
 

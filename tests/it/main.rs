@@ -33,6 +33,7 @@ mod keeper;
 mod large_body;
 mod local_mode;
 mod malformed_jwt;
+mod number_index;
 mod one_viewer;
 mod operating;
 mod orders;

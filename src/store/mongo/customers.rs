@@ -15,14 +15,23 @@ use crate::store::customer_watch::{CustomerWatch, asked_for};
 use crate::store::mongo::change_stream::NO_REPLICA_SET;
 
 /// Customers of one number that are shown; more than a person can choose from.
-const MOST_CUSTOMERS: i64 = 20;
+pub(super) const MOST_CUSTOMERS: i64 = 20;
 /// A customer scan that takes longer than this is too late for the popup and only burdens the host's database.
 const LONGEST_LOOKUP: Duration = Duration::from_secs(5);
 
 impl Mongo {
+    /// The customers who have this number, by the index of numbers, or else by the guide's lookup. `changed` has changed a moment ago
+    /// and may not be indexed yet.
+    pub async fn customers_by_phone(&self, number: &PhoneNumber, changed: Option<&Bson>) -> Result<Vec<Customer>> {
+        match self.indexed_customers(number, changed.into_iter().cloned().collect()).await? {
+            Some(customers) => Ok(customers),
+            None => self.customers_by_pattern(number).await,
+        }
+    }
+
     /// The guide's lookup: spellings that an index on the field can find, then a pattern for every other spelling, and
     /// the phone library has the last word on both.
-    pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
+    pub async fn customers_by_pattern(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
         for value in [doc! { "$in": common_spellings(number) }, doc! { "$regex": any_spelling(number) }] {
             let fields: Vec<Document> =
                 self.fields.phone_fields.iter().map(|field| doc! { field.as_str(): value.clone() }).collect();
@@ -54,7 +63,7 @@ impl Mongo {
     pub async fn watch_customers(&self) -> Result<CustomerWatch> {
         let client = mongodb::Client::with_options(self.options.as_ref().clone())?;
         let customers = client.database(self.database.name()).collection::<Document>(self.customers.name());
-        let changes = customers.watch().pipeline([asked_for(&self.fields.phone_fields)]);
+        let changes = customers.watch().pipeline([asked_for(self.phone_fields())]);
         match changes.full_document(FullDocumentType::UpdateLookup).await {
             Ok(changes) => {
                 Ok(CustomerWatch::Versioned { changes: Box::new(changes), mongo: self.clone(), _client: client })

@@ -13,12 +13,10 @@ use serde_json::json;
 use tracing::info;
 
 use crate::customer::{Customer, Match, rank};
-use crate::phone::{PhoneNumber, Region};
+use crate::phone::{PhoneNumber, READER, Region};
 use crate::store::sqlite::database::Database;
 use crate::store::{Result, StoreError};
 
-/// Grows when the same text may be read as another number than before. Version 1 was read by another library.
-const READER: u32 = 2;
 /// Under this name the store keeps what the keys were made by.
 const SETTING: &str = "phone_keys";
 /// Customers of one write, some 10 ms of work.

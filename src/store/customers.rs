@@ -1,0 +1,103 @@
+//! Customers, and who of them has a number.
+
+use std::future::pending;
+
+use super::{Changed, CustomerWatch, Result, Store};
+use crate::customer::{Customer, CustomerDetails};
+use crate::phone::PhoneNumber;
+
+/// A customer to be imported into the embedded store.
+#[derive(Clone, Debug)]
+pub struct CustomerRecord {
+    /// The host's id; importing it again replaces the customer.
+    pub id: String,
+    /// The whole name.
+    pub name: Option<String>,
+    /// The email address.
+    pub email: Option<String>,
+    /// Their numbers, each once.
+    pub numbers: Vec<WrittenNumber>,
+    /// A further part of a customer of the same import: numbers are added, name and email replaced where there is one.
+    pub adds: bool,
+}
+
+/// A number as it is matched and as it was written.
+#[derive(Clone, Debug)]
+pub struct WrittenNumber {
+    /// The key.
+    pub e164: String,
+    /// The text that the key was read from, which may hold several numbers: keys can be derived from it again.
+    pub written: String,
+}
+
+/// How far the index of customers' numbers is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberIndexState {
+    /// It holds the numbers of all customers.
+    Complete,
+    /// It is being built, or what changed lately is not in it yet; so many customers were read.
+    Building {
+        /// By this instance, since the pass began.
+        customers: u64,
+    },
+}
+
+impl Store {
+    /// The customers who have this number, in any spelling, ranked.
+    pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
+        match self {
+            Self::Mongo(mongo) => mongo.customers_by_phone(number, None).await,
+            Self::Sqlite(sqlite) => sqlite.customers_by_phone(number).await,
+        }
+    }
+
+    /// The customer with this id, as [`Customer::id`] has it.
+    pub async fn customer(&self, id: &str) -> Result<Option<CustomerDetails>> {
+        match self {
+            Self::Mongo(mongo) => mongo.customer_by_id(id).await,
+            Self::Sqlite(sqlite) => sqlite.customer_by_id(id).await,
+        }
+    }
+
+    /// Watches the customers.
+    pub async fn watch_customers(&self) -> Result<CustomerWatch> {
+        match self {
+            Self::Mongo(mongo) => mongo.watch_customers().await,
+            Self::Sqlite(sqlite) => Ok(CustomerWatch::Database(sqlite.clone(), sqlite.customer_changes().await?)),
+        }
+    }
+
+    /// Brings the embedded store's index of customers' numbers in line with this version and region; at once where it is.
+    pub async fn rebuild_phone_keys(&self) -> Result<()> {
+        match self {
+            Self::Mongo(_) => Ok(()),
+            Self::Sqlite(sqlite) => sqlite.rebuild_phone_keys().await,
+        }
+    }
+
+    /// The same right after a change of customers, which may not be indexed yet.
+    pub async fn customers_after(&self, number: &PhoneNumber, changed: &Changed) -> Result<Vec<Customer>> {
+        match (self, changed) {
+            (Self::Mongo(mongo), Changed::One { key, .. }) => mongo.customers_by_phone(number, Some(key)).await,
+            (Self::Mongo(mongo), Changed::Unindexed) => mongo.customers_by_pattern(number).await,
+            _ => self.customers_by_phone(number).await,
+        }
+    }
+
+    /// Keeps the index of customers' numbers in MongoDB until an error, after which it is to be called again. The embedded file's index
+    /// is written with each customer.
+    pub async fn keep_number_index(&self) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.keep_number_index().await,
+            Self::Sqlite(_) => pending().await,
+        }
+    }
+
+    /// How far the index of customers' numbers is.
+    pub fn number_index(&self) -> NumberIndexState {
+        match self {
+            Self::Mongo(mongo) => mongo.number_index(),
+            Self::Sqlite(_) => NumberIndexState::Complete,
+        }
+    }
+}

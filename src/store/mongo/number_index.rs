@@ -1,0 +1,293 @@
+//! The index of customers' numbers, which answers who is calling without a search through the host's collection.
+//!
+//! `caller_popup_numbers` holds a document for each customer who has a number: the customer's `_id`, and `keys`, the E.164 form of
+//! every number in the configured fields, with an index on `keys`. What it finds is read from the host's collection and its numbers
+//! are parsed there, so an index that lags behind misses a customer and never names a wrong one.
+//!
+//! One instance at a time, the holder of a lease, keeps the index. A *pass* walks both collections in the order of `_id` and writes
+//! what differs, in slices whose position is stored, so that a process that is killed goes on where it was. Then a change stream,
+//! whose resume token is stored, tells what changes. Where there is no replica set, passes are repeated. The stored state names the
+//! settings that the keys depend on; with others, or when the stream's history is lost, a new pass begins. Until the index is known
+//! to be complete, the guide's lookup answers where the index finds nothing.
+
+mod follow;
+mod pass;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::Utc;
+use futures_util::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::{Collection, Database, IndexModel};
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use tracing::info;
+
+use super::batch::Batch;
+use super::{MOST_CUSTOMERS, Mongo};
+use crate::customer::{Customer, rank};
+use crate::phone::{self, PhoneNumber};
+use crate::store::{NumberIndexState, Result, StoreError, new_id};
+
+/// The collection.
+pub(super) const NUMBERS: &str = "caller_popup_numbers";
+/// Where its state is stored, among the settings, and the name of its lease.
+const STATE: &str = "number_index";
+/// How long the lease of the instance that keeps the index lasts unless it is renewed.
+const LEASE: Duration = Duration::from_secs(10);
+/// How often an instance without the lease asks for it.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How long the index counts as complete after this was last confirmed.
+const CONFIRMED_FOR: Duration = Duration::from_secs(10);
+/// Numbers of one customer that are kept: one faulty document must not fill the index.
+const MOST_KEYS: usize = 200;
+/// Longest read for a lookup.
+const LONGEST_READ: Duration = Duration::from_secs(2);
+
+/// The index, and what is known of it. Shared by all handles.
+pub(super) struct NumberIndex {
+    index: Collection<Document>,
+    by_key: Batch<Vec<String>, Vec<Bson>>,
+    by_id: Batch<Vec<Bson>, Vec<Document>>,
+    /// The instance, for the lease.
+    holder: String,
+    /// Until when the index counts as complete, in milliseconds since 1970.
+    complete_until: AtomicI64,
+    /// Customers that the pass under way has read.
+    read: AtomicU64,
+}
+
+/// What is stored of the index.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct State {
+    /// The settings that the keys depend on.
+    of: String,
+    /// The pass is done.
+    complete: bool,
+    /// The keeper has read every change up to some seconds ago.
+    current: bool,
+    /// The first customer that the pass under way has not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<Bson>,
+    /// The database's time before the pass began, from which changes are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<mongodb::bson::Timestamp>,
+    /// The change that was read last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<Bson>,
+}
+
+impl NumberIndex {
+    pub(super) fn new(customers: &Collection<Document>, database: &Database) -> Self {
+        let index = database.collection(NUMBERS);
+        let (table, hosts) = (index.clone(), customers.clone());
+        Self {
+            by_key: Batch::start(move |keys| ids_together(table.clone(), keys)),
+            by_id: Batch::start(move |ids| customers_together(hosts.clone(), ids)),
+            index,
+            holder: new_id(),
+            complete_until: AtomicI64::new(0),
+            read: AtomicU64::new(0),
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        Utc::now().timestamp_millis() < self.complete_until.load(Ordering::Relaxed)
+    }
+
+    fn confirm(&self, complete: bool) {
+        let until = Utc::now().timestamp_millis() + CONFIRMED_FOR.as_millis() as i64;
+        let until = if complete { until } else { 0 };
+        self.complete_until.store(until, Ordering::Relaxed);
+    }
+}
+
+impl Mongo {
+    /// The customers whose indexed numbers, and numbers that may reach the same line, include this one; `None` where the index finds
+    /// none and may lack some. `beside` are customers who may have it without being indexed yet.
+    pub(super) async fn indexed_customers(
+        &self,
+        number: &PhoneNumber,
+        beside: Vec<Bson>,
+    ) -> Result<Option<Vec<Customer>>> {
+        let keys = std::iter::once(number.e164()).chain(number.counterparts().iter().map(PhoneNumber::e164)).collect();
+        let mut ids = self.numbers.by_key.ask(keys).await?;
+        ids.extend(beside);
+        if ids.is_empty() {
+            return Ok(self.numbers.is_complete().then(Vec::new));
+        }
+        let documents = self.numbers.by_id.ask(ids).await?;
+        let customers = rank(documents.iter().filter_map(|document| self.customer(document, number)).collect());
+        Ok((!customers.is_empty() || self.numbers.is_complete()).then_some(customers))
+    }
+
+    /// How far the index is.
+    pub fn number_index(&self) -> NumberIndexState {
+        if self.numbers.is_complete() {
+            return NumberIndexState::Complete;
+        }
+        NumberIndexState::Building { customers: self.numbers.read.load(Ordering::Relaxed) }
+    }
+
+    /// Keeps the index for ever, or waits until another instance no longer does. Ends with an error, after which it is to be called
+    /// again.
+    pub async fn keep_number_index(&self) -> Result<()> {
+        let by_keys = IndexModel::builder().keys(doc! { "keys": 1 }).build();
+        self.numbers.index.create_index(by_keys).await?;
+        loop {
+            if self.renew_index_lease().await? {
+                self.keep_with_lease().await?;
+                continue;
+            }
+            let state = self.index_state().await?;
+            self.numbers.confirm(state.is_some_and(|state| state.complete && state.current));
+            sleep(ASK_AGAIN).await;
+        }
+    }
+
+    async fn renew_index_lease(&self) -> Result<bool> {
+        let now = Utc::now();
+        self.lease(STATE, &self.numbers.holder, now, now + LEASE).await
+    }
+
+    /// Goes on from the stored state, until the lease or the position is lost.
+    async fn keep_with_lease(&self) -> Result<()> {
+        let mut state = match self.index_state().await? {
+            Some(state) => state,
+            None => self.begin_index().await?,
+        };
+        if !state.complete {
+            info!("customers' numbers are being indexed");
+            if !self.index_all(&mut state).await? {
+                return Ok(());
+            }
+            let customers = self.numbers.read.load(Ordering::Relaxed);
+            info!(customers, "customers' numbers are indexed");
+        }
+        self.follow_customers_into_index(state).await
+    }
+
+    /// A pass is to begin.
+    async fn begin_index(&self) -> Result<State> {
+        self.numbers.confirm(false);
+        let since = self.database.run_command(doc! { "ping": 1 }).await?.get_timestamp("operationTime").ok();
+        let of = self.index_settings();
+        let state = State { of, complete: false, current: false, next: None, since, token: None };
+        self.store_index_state(&state).await?;
+        Ok(state)
+    }
+
+    /// What is stored, if it is of these settings.
+    async fn index_state(&self) -> Result<Option<State>> {
+        let stored = self.settings().find_one(doc! { "_id": STATE }).await?;
+        let state = stored.and_then(|stored| mongodb::bson::deserialize_from_document::<State>(stored).ok());
+        Ok(state.filter(|state| state.of == self.index_settings()))
+    }
+
+    async fn store_index_state(&self, state: &State) -> Result<()> {
+        let state = mongodb::bson::serialize_to_document(state).map_err(mongodb::error::Error::from)?;
+        self.settings().replace_one(doc! { "_id": STATE }, state).upsert(true).await?;
+        Ok(())
+    }
+
+    /// With other settings the same text may be another number, or another field may hold it.
+    fn index_settings(&self) -> String {
+        let fields = self.fields.phone_fields.join(",");
+        format!("{} {} {} {fields}", phone::READER, self.region, self.fields.collection)
+    }
+
+    /// The keys of a customer, each once.
+    fn keys_of(&self, document: &Document) -> Vec<String> {
+        let numbers = self.phones(document).into_iter().flat_map(|text| PhoneNumber::parse_all(&text, self.region));
+        let mut keys: Vec<String> = numbers.take(MOST_KEYS).map(|number| number.e164()).collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// Of a customer the fields that hold numbers. A path below another one that is read cannot be named beside it.
+    pub(super) fn phone_fields(&self) -> Document {
+        let fields = &self.fields.phone_fields;
+        let below = |field: &String| {
+            let inside = |other: &&String| field.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('.'));
+            fields.iter().any(|other| inside(&other))
+        };
+        fields.iter().filter(|field| !below(field)).map(|field| (field.clone(), Bson::Int32(1))).collect()
+    }
+
+    /// Writes keys of customers, and removes those of customers without any. The position that is stored afterwards waits for a
+    /// majority, and for these with it.
+    async fn write_keys(&self, keys: Vec<(Bson, Vec<String>)>) -> Result<()> {
+        let (removed, kept): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, keys)| keys.is_empty());
+        let quickly = doc! { "w": 1 };
+        if !removed.is_empty() {
+            let ids: Vec<Bson> = removed.into_iter().map(|(id, _)| id).collect();
+            let gone = vec![doc! { "q": { "_id": { "$in": ids } }, "limit": 0 }];
+            let command = doc! { "delete": NUMBERS, "deletes": gone, "writeConcern": quickly.clone() };
+            written(&self.database.run_command(command).await?)?;
+        }
+        if !kept.is_empty() {
+            let put = |(id, keys): (Bson, Vec<String>)| {
+                doc! { "q": { "_id": id }, "u": { "$set": { "keys": keys } }, "upsert": true }
+            };
+            let updates: Vec<Document> = kept.into_iter().map(put).collect();
+            let command = doc! { "update": NUMBERS, "updates": updates, "ordered": false, "writeConcern": quickly };
+            written(&self.database.run_command(command).await?)?;
+        }
+        Ok(())
+    }
+}
+
+fn written(answer: &Document) -> Result<()> {
+    if answer.contains_key("writeErrors") || answer.contains_key("writeConcernError") {
+        return Err(StoreError::from(mongodb::error::Error::custom("a key of a customer's number was not written")));
+    }
+    Ok(())
+}
+
+type Answers<A> = std::result::Result<Vec<A>, mongodb::error::Error>;
+
+/// The customers of each of these lists of keys.
+async fn ids_together(index: Collection<Document>, asked: Vec<Vec<String>>) -> Answers<Vec<Bson>> {
+    let most = MOST_CUSTOMERS as usize * asked.len();
+    let found = ids_of(&index, asked.concat(), most).await?;
+    if found.len() < most || asked.len() == 1 {
+        let has = |document: &Document, keys: &[String]| {
+            let theirs = document.get_array("keys").map(Vec::as_slice).unwrap_or_default();
+            theirs.iter().filter_map(Bson::as_str).any(|key| keys.iter().any(|asked| asked == key))
+        };
+        let of = |keys: &Vec<String>| found.iter().filter(|document| has(document, keys)).filter_map(id).collect();
+        return Ok(asked.iter().map(of).collect());
+    }
+    // One number of very many customers must not take the place of the others.
+    let mut answers = Vec::with_capacity(asked.len());
+    for keys in asked {
+        let found = ids_of(&index, keys, MOST_CUSTOMERS as usize).await?;
+        answers.push(found.iter().filter_map(id).collect());
+    }
+    Ok(answers)
+}
+
+async fn ids_of(index: &Collection<Document>, keys: Vec<String>, most: usize) -> Answers<Document> {
+    let found = index.find(doc! { "keys": { "$in": keys } }).limit(most as i64).max_time(LONGEST_READ);
+    found.await?.try_collect().await
+}
+
+fn id(document: &Document) -> Option<Bson> {
+    document.get("_id").cloned()
+}
+
+/// The customers with each of these lists of ids.
+async fn customers_together(customers: Collection<Document>, asked: Vec<Vec<Bson>>) -> Answers<Vec<Document>> {
+    let found = customers.find(doc! { "_id": { "$in": asked.concat() } }).max_time(LONGEST_READ);
+    let found: Vec<Document> = found.await?.try_collect().await?;
+    let of = |ids: &Vec<Bson>| {
+        found.iter().filter(|document| id(document).is_some_and(|id| ids.contains(&id))).cloned().collect()
+    };
+    Ok(asked.iter().map(of).collect())
+}
+
+/// A handle on the index that all clones of a store share.
+pub(super) type Shared = Arc<NumberIndex>;
