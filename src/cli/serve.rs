@@ -7,7 +7,7 @@ use caller_popup::app::App;
 use caller_popup::config::Config;
 use caller_popup::fatal_panic;
 use caller_popup::http;
-use caller_popup::store::Store;
+use caller_popup::store::{ServiceLock, Store};
 use chrono::Utc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -29,6 +29,8 @@ const NOTICE: Duration = Duration::from_millis(200);
 /// Runs the service.
 pub async fn run(config: Config) -> Result<()> {
     let (bind, poll_interval) = (config.bind, config.poll_interval);
+    let _lock = ServiceLock::take(&config.data_dir)
+        .with_context(|| format!("DATA_DIR={} cannot be used", config.data_dir.display()))?;
     let store = Store::open(&config).await.context(store_cure(&config))?;
     let app = App::start(config, store).await?;
     let capacity = http::ConnectionCapacity::make();
