@@ -4,7 +4,7 @@
 //! owns its locks and gets what it needs in its constructor, so calls go one way:
 //!
 //! ```text
-//! App ─┬─ integration ─┬─ ingest ── caller_lookup, presence, outage, erasures, session_locks
+//! App ─┬─ integration ─┬─ ingest ── caller_lookup, presence, outage (held, unwritten), erasures, session_locks
 //!      │               └─ webhook_auth ── outage
 //!      ├─ sync ────────┬─ ingest
 //!      │               └─ replay ── dismissals, outage, erasures, session_locks
@@ -16,6 +16,7 @@ mod customer_changes;
 mod dismissals;
 mod erasing;
 mod erasures;
+mod held;
 mod ingest;
 mod integration;
 mod outage;
@@ -100,8 +101,22 @@ impl App {
         // The phone library unpacks its tables at the first number, and that must not be a caller's.
         let _ = PhoneNumber::parse("+14165550100", config.region).map(|number| number.display(config.region));
         let app = Self::of_parts(config, store, spool)?;
+        app.0.replay.show().await.context("reading the spool in DATA_DIR")?;
         app.connect_store().await?;
         app.rebuild_phone_keys();
+        Ok(app)
+    }
+
+    /// For a command beside a running service, which alone replays the spool.
+    pub async fn start_beside(config: Config, store: Store) -> anyhow::Result<Self> {
+        let spool = match &config.mongodb {
+            Some(_) => Some(Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?),
+            None => None,
+        };
+        let app = Self::of_parts(config, store, spool)?;
+        app.store().prepare().await?;
+        let known = app.0.webhook_auth.load().await?;
+        app.0.webhook_auth.expect(known).await.context("writing the spool in DATA_DIR")?;
         Ok(app)
     }
 
@@ -219,6 +234,11 @@ impl App {
         self.0.outage.depth()
     }
 
+    /// How many events no disk takes.
+    pub fn held(&self) -> usize {
+        self.0.outage.held.count()
+    }
+
     /// Whether anything in `active_calls`, or a call of ours, is set aside.
     pub fn sets_aside(&self) -> bool {
         self.store().set_aside().0 > 0 || self.0.outage.unwritten.count() > 0
@@ -294,6 +314,10 @@ impl App {
         for call in self.hub().calls().into_iter().filter(|call| call.is_due(now)) {
             let tick = CallEvent { session_id: call.session_id.clone(), heard_at: now, kind: CallEventKind::Tick };
             if let Err(cause) = self.0.ingest.apply_events(vec![tick]).await {
+                // It ended in memory, and why it could not be stored is in the log.
+                if self.0.core.status.disk_fails() {
+                    continue;
+                }
                 warn!(error = %cause, error.sources = sources(&cause), "a call could not be ended");
                 return;
             }

@@ -7,7 +7,9 @@
 mod aside;
 pub mod call_merge;
 mod customer_watch;
+mod disk;
 pub mod erasure;
+mod error;
 mod error_sources;
 mod foreign;
 mod history;
@@ -31,8 +33,11 @@ use crate::customer::{Customer, CustomerDetails};
 use crate::phone::PhoneNumber;
 pub use call_merge::{LoadedCalls, StoredCall, Table, calls_of};
 pub use customer_watch::{Changed, CustomerWatch};
+pub use disk::disk_is_full;
 pub use erasure::Erased;
 use erasure::Erasure;
+use error::Result;
+pub use error::StoreError;
 pub use error_sources::sources;
 pub use history::{HistoryPage, HistoryQuery, Position};
 pub use lock::{LockError, ServiceLock};
@@ -70,45 +75,6 @@ pub struct Dismissal {
     /// When.
     pub at: DateTime<Utc>,
 }
-
-/// The store could not do its work. The cause is for the log, never for a client.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// MongoDB or the way to it.
-    #[error("MongoDB failed")]
-    Mongo(#[from] mongodb::error::Error),
-    /// The file.
-    #[error("SQLite failed")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The database works and does not take this document: a validator, a size, a type, an index of another program.
-    #[error("MongoDB refuses to store this call (code {code})")]
-    Refused {
-        /// MongoDB's.
-        code: i32,
-        /// The call whose document it is, where it has one.
-        id: Option<String>,
-    },
-    /// Others changed the same call again and again.
-    #[error("the call changed too often to be stored")]
-    Contention,
-    /// What was spooled could not be read back.
-    #[error("a spooled event cannot be read")]
-    Spool(#[from] serde_json::Error),
-    /// No answer in the time there is.
-    #[error("the database takes too long")]
-    Slow,
-    /// The spool holds as much as it may.
-    #[error("the spool is full")]
-    Full,
-    /// The file or database was made by another version in a way that this one cannot use; the text says the cure.
-    #[error("{0}")]
-    Schema(&'static str),
-    /// The store was closed.
-    #[error("the store is closed")]
-    Closed,
-}
-
-type Result<T> = std::result::Result<T, StoreError>;
 
 /// A customer to be imported into the embedded store.
 #[derive(Clone, Debug)]
@@ -148,6 +114,14 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.prepare().await,
             Self::Sqlite(_) => Ok(()),
+        }
+    }
+
+    /// The same store, with queues of its own for calls that are written by the hundred, behind which no live one waits.
+    pub fn for_many_writes(&self) -> Self {
+        match self {
+            Self::Mongo(mongo) => Self::Mongo(mongo.for_many_writes()),
+            Self::Sqlite(sqlite) => Self::Sqlite(sqlite.clone()),
         }
     }
 
@@ -318,6 +292,20 @@ impl Store {
         }
     }
 
+    /// The same for many numbers with one question: those that stand in the database in a common spelling.
+    pub async fn customers_by_phones(&self, numbers: &[PhoneNumber]) -> Result<Vec<Vec<Customer>>> {
+        match self {
+            Self::Mongo(mongo) => mongo.customers_by_phones(numbers).await,
+            Self::Sqlite(sqlite) => {
+                let mut found = Vec::with_capacity(numbers.len());
+                for number in numbers {
+                    found.push(sqlite.customers_by_phone(number).await?);
+                }
+                Ok(found)
+            }
+        }
+    }
+
     /// The customer with this id, as [`Customer::id`] has it.
     pub async fn customer(&self, id: &str) -> Result<Option<CustomerDetails>> {
         match self {
@@ -433,6 +421,14 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.erased_since(since).await,
             Self::Sqlite(sqlite) => sqlite.erased_since(since).await,
+        }
+    }
+
+    /// Whether the embedded store takes a call, and as much as a call needs. Leaves nothing behind.
+    pub async fn probe(&self) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.ping().await,
+            Self::Sqlite(sqlite) => sqlite.probe().await,
         }
     }
 

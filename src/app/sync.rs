@@ -20,10 +20,16 @@ use super::{Core, event, log_name};
 use crate::call::{Call, CallEventKind, Status};
 use crate::hub::Incident;
 use crate::phone::PhoneNumber;
-use crate::store::{CallChangeStream, StoreError, sources};
+use crate::store::{CallChangeStream, StoreError, disk_is_full, sources};
 
 /// How long to wait before watching again; the poll serves meanwhile.
 pub(super) const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
+
+/// How long opening the change stream may take.
+const WATCH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long after a ping the next is sent, while a poll takes its time.
+const PING_PAUSE: Duration = Duration::from_secs(1);
 
 /// Documents of other programs that are imported at a time.
 const IMPORTS_AT_ONCE: usize = 16;
@@ -45,14 +51,60 @@ impl Sync {
     /// Reads `active_calls` once for everyone: what other programs and instances wrote becomes visible. Viewers are
     /// informed when the store stops answering, once, and when it is back.
     pub(super) async fn poll(&self) {
-        match self.replay_and_refresh().await {
+        let polled = tokio::select! {
+            polled = self.replay_and_refresh() => polled,
+            cause = self.store_hangs() => Err(cause),
+        };
+        match polled {
             Ok(()) => {
                 if self.core.status.mark_store_up() {
                     info!("the store answers again");
                     self.recovered.notify_one();
+                    self.ingest.name_callers();
                 }
+                self.replay.go_on();
             }
+            Err(cause) if cause.is_of_the_disk() => self.core.status.mark_disk_failing(&cause),
             Err(cause) => self.core.status.mark_store_down(&cause),
+        }
+        self.store_held().await;
+    }
+
+    /// Waits until MongoDB leaves a ping unanswered. A server that is stopped or cut off closes no connection, and what was sent to
+    /// it would be waited for until the operating system gives up.
+    async fn store_hangs(&self) -> StoreError {
+        if self.outage.spool().is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            match timeout(STORE_PATIENCE, self.core.store.ping()).await {
+                Ok(Ok(())) => sleep(PING_PAUSE).await,
+                Ok(Err(cause)) => return cause,
+                Err(_) => return StoreError::Slow,
+            }
+        }
+    }
+
+    /// Stores what no disk took, once one takes as much as a call needs. A disk without room is noticed also while no phone rings.
+    async fn store_held(&self) {
+        let (status, held) = (&self.core.status, &self.outage.held);
+        let spool = self.outage.spool();
+        if !status.disk_fails() && held.is_empty() && (spool.is_some() || !disk_is_full(&self.core.config.data_dir)) {
+            return;
+        }
+        let probed = match spool {
+            Some(spool) if status.store_is_down() => spool.probe().await,
+            // The database takes what the spool does not.
+            Some(_) => Ok(()),
+            None => self.core.store.probe().await,
+        };
+        let stored = match probed {
+            Ok(()) => self.ingest.store_held().await,
+            Err(cause) => Err(cause),
+        };
+        match stored {
+            Ok(()) => status.mark_disk_working(),
+            Err(cause) => status.mark_disk_failing(&cause),
         }
     }
 
@@ -62,21 +114,29 @@ impl Sync {
         let since = self.core.hub.head();
         self.core.store.prepare().await?;
         self.erasures.refresh().await?;
-        self.replay.run().await?;
+        self.replay.begin().await?;
         self.refresh(since).await
     }
 
     /// Compares with the store, which has everything that was published up to `since`.
     pub(super) async fn refresh(&self, since: u64) -> Result<(), StoreError> {
+        // Asked first: what is stored meanwhile is then among the active calls.
+        let behind = self.outage.behind(&self.core.hub).await?;
         let (mut active, dismissals) = tokio::try_join!(self.core.store.active(), self.core.store.dismissals())?;
         active.retain(|call| !self.erasures.is_erased(call));
         self.dismissals.load(&dismissals);
         let stored: HashSet<String> = active.iter().map(|call| call.id.clone()).collect();
         self.take_back(&active).await?;
         let kept = self.outage.unwritten.compare(&stored, |id| self.core.hub.call(id).is_some());
+        // The store has an older state of these, or the one that another instance has.
+        let is_behind = |call: &Call| {
+            let shown = self.core.hub.call_of_session(&call.session_id);
+            behind.contains(&call.id) || shown.is_some_and(|shown| behind.contains(&shown.id))
+        };
+        active.retain(|call| !is_behind(call));
         let (foreign, gone) = self.core.hub.reconcile(active, since);
         // First what is gone: the next document of its session is then the only one.
-        for id in gone.iter().filter(|id| !kept.contains(*id)) {
+        for id in gone.iter().filter(|id| !kept.contains(*id) && !behind.contains(*id)) {
             self.call_disappeared(id).await?;
         }
         // Side by side: a document takes a write, and one that is slow or refused must not delay the others.
@@ -108,7 +168,7 @@ impl Sync {
     pub(super) async fn follow_changes(&self) {
         let mut lost = false;
         loop {
-            match self.core.store.watch().await {
+            match timeout(WATCH_PATIENCE, self.core.store.watch()).await.unwrap_or(Err(StoreError::Slow)) {
                 Ok(None) => return std::future::pending().await,
                 Ok(Some(changes)) => {
                     // First the stream, then what is there, then what changes: nothing falls between.

@@ -39,7 +39,7 @@ pub async fn run(config: Config, command: Command) -> Result<()> {
         Command::Ensure => {
             public_url?;
             let store = Store::open(&config).await.context(store_cure(&config))?;
-            let app = App::start(config, store).await?;
+            let app = App::start_beside(config, store).await?;
             app.tend_subscription().await;
             let state = app
                 .integration()
