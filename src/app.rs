@@ -29,6 +29,7 @@ mod unwritten;
 mod webhook_auth;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -114,8 +115,11 @@ impl App {
             None => None,
         };
         let app = Self::of_parts(config, store, spool)?;
-        app.store().prepare().await?;
-        let known = app.0.webhook_auth.load().await?;
+        let first = async {
+            app.store().prepare().await?;
+            app.0.webhook_auth.load().await
+        };
+        let known = first.await.map_err(|cause| anyhow::anyhow!("the store cannot be used: {}", cause.in_words()))?;
         app.0.webhook_auth.expect(known).await.context("writing the spool in DATA_DIR")?;
         Ok(app)
     }
@@ -150,6 +154,7 @@ impl App {
             replay: replay.clone(),
             ingest: ingest.clone(),
             recovered: missed.clone(),
+            prepared: AtomicBool::new(false),
         };
         let customers = CustomerChanges { core: core.clone(), ingest: ingest.clone() };
         let webhook_auth = Arc::new(WebhookAuth::new(core.clone(), outage.clone()));
@@ -170,8 +175,8 @@ impl App {
         })))
     }
 
-    /// The first look at the store. One that never worked is a wrong setting and stops the start; one that worked before does
-    /// not answer now, and calls must not wait for it.
+    /// The first look at the store. Settings that are wrong stop the start; a database that does not answer now may answer soon, and
+    /// calls must not wait for it.
     async fn connect_store(&self) -> anyhow::Result<()> {
         let auth = &self.0.webhook_auth;
         let first = async {
@@ -179,13 +184,23 @@ impl App {
             // Before anything is delivered: it is made here where there is none.
             auth.load().await
         };
-        let cause = match first.await {
+        let first = tokio::select! {
+            first = first => first,
+            cause = self.0.sync.store_hangs() => Err(cause),
+        };
+        let cause = match first {
             Ok(known) => return auth.expect(known).await.context("writing the spool in DATA_DIR"),
             Err(cause) => cause,
         };
-        let Some(tokens) = auth.remembered().await? else { return Err(cause).context("reading active calls") };
+        let remembered = auth.remembered().await?;
+        if remembered.is_none() && !cause.may_pass() {
+            anyhow::bail!("the store cannot be used: {}", cause.in_words());
+        }
         self.0.core.status.mark_store_down(&cause);
-        auth.expect_remembered(tokens);
+        match remembered {
+            Some(tokens) => auth.expect_remembered(tokens),
+            None => auth.expect_unknown(),
+        }
         Ok(())
     }
 
@@ -326,7 +341,13 @@ impl App {
 
     /// Reads `active_calls` once, for what other programs and instances wrote.
     pub async fn poll(&self) {
+        let status = &self.0.core.status;
+        let was_down = status.store_is_down();
         self.0.sync.poll().await;
+        if was_down && !status.store_is_down() {
+            // What deliveries must carry may have changed meanwhile, or was never known.
+            self.0.webhook_auth.ask_for_tokens().await;
+        }
     }
 
     /// Follows what others write to `active_calls` as it happens, for ever. Where the database cannot do that, and while it

@@ -6,6 +6,7 @@
 
 mod aside;
 pub mod call_merge;
+mod customer_record;
 mod customer_watch;
 mod disk;
 pub mod erasure;
@@ -26,12 +27,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::timeout;
 
 use crate::call::{Call, CallEvent};
 use crate::config::Config;
 use crate::customer::{Customer, CustomerDetails};
 use crate::phone::PhoneNumber;
 pub use call_merge::{LoadedCalls, StoredCall, Table, calls_of};
+pub use customer_record::{CustomerRecord, WrittenNumber};
 pub use customer_watch::{Changed, CustomerWatch};
 pub use disk::disk_is_full;
 pub use erasure::Erased;
@@ -51,6 +54,9 @@ pub use sqlite::{BackupError, Copied, backup};
 
 /// A service gives an attempt to store a call up after 2.2 s.
 pub const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
+
+/// How long a setting, a ticket or a lease may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shapes of notifications that are kept. RingCentral has some dozens of kinds, and a kind has a few shapes; more than
 /// that is a sender whose field names are data.
@@ -74,30 +80,6 @@ pub struct Dismissal {
     pub viewer: String,
     /// When.
     pub at: DateTime<Utc>,
-}
-
-/// A customer to be imported into the embedded store.
-#[derive(Clone, Debug)]
-pub struct CustomerRecord {
-    /// The host's id; importing it again replaces the customer.
-    pub id: String,
-    /// The whole name.
-    pub name: Option<String>,
-    /// The email address.
-    pub email: Option<String>,
-    /// Their numbers, each once.
-    pub numbers: Vec<WrittenNumber>,
-    /// A further part of a customer of the same import: numbers are added, name and email replaced where there is one.
-    pub adds: bool,
-}
-
-/// A number as it is matched and as it was written.
-#[derive(Clone, Debug)]
-pub struct WrittenNumber {
-    /// The key.
-    pub e164: String,
-    /// The text that the key was read from, which may hold several numbers: keys can be derived from it again.
-    pub written: String,
 }
 
 impl Store {
@@ -333,7 +315,7 @@ impl Store {
     /// Something the service must remember between runs, such as a generated verification token.
     pub async fn setting(&self, key: &str) -> Result<Option<String>> {
         match self {
-            Self::Mongo(mongo) => mongo.setting(key).await,
+            Self::Mongo(mongo) => in_time(mongo.setting(key)).await,
             Self::Sqlite(sqlite) => sqlite.setting(key).await,
         }
     }
@@ -341,7 +323,7 @@ impl Store {
     /// Remembers it, durably.
     pub async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
         match self {
-            Self::Mongo(mongo) => mongo.set_setting(key, value).await,
+            Self::Mongo(mongo) => in_time(mongo.set_setting(key, value)).await,
             Self::Sqlite(sqlite) => sqlite.set_setting(key, value).await,
         }
     }
@@ -349,7 +331,7 @@ impl Store {
     /// Remembers it unless something is remembered already; answers what is, the same to every instance.
     pub async fn get_or_insert_setting(&self, key: &str, value: &str) -> Result<String> {
         match self {
-            Self::Mongo(mongo) => mongo.get_or_insert_setting(key, value).await,
+            Self::Mongo(mongo) => in_time(mongo.get_or_insert_setting(key, value)).await,
             Self::Sqlite(sqlite) => sqlite.get_or_insert_setting(key, value).await,
         }
     }
@@ -357,7 +339,7 @@ impl Store {
     /// Keeps something that is handed out once, until `until`.
     pub async fn put_ticket(&self, id: &str, value: &str, until: DateTime<Utc>) -> Result<()> {
         match self {
-            Self::Mongo(mongo) => mongo.put_ticket(id, value, until).await,
+            Self::Mongo(mongo) => in_time(mongo.put_ticket(id, value, until)).await,
             Self::Sqlite(sqlite) => sqlite.put_ticket(id, value, until).await,
         }
     }
@@ -365,7 +347,7 @@ impl Store {
     /// Hands it out, once.
     pub async fn take_ticket(&self, id: &str, now: DateTime<Utc>) -> Result<Option<String>> {
         match self {
-            Self::Mongo(mongo) => mongo.take_ticket(id, now).await,
+            Self::Mongo(mongo) => in_time(mongo.take_ticket(id, now)).await,
             Self::Sqlite(sqlite) => sqlite.take_ticket(id, now).await,
         }
     }
@@ -373,7 +355,7 @@ impl Store {
     /// Whether `holder` may do `name` until `until`; of several instances only one is told yes.
     pub async fn lease(&self, name: &str, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
         match self {
-            Self::Mongo(mongo) => mongo.lease(name, holder, now, until).await,
+            Self::Mongo(mongo) => in_time(mongo.lease(name, holder, now, until)).await,
             // The file has one process.
             Self::Sqlite(_) => Ok(true),
         }
@@ -439,6 +421,11 @@ impl Store {
             Self::Sqlite(sqlite) => sqlite.ping().await,
         }
     }
+}
+
+/// A server that hangs closes no connection; who asked for something small must not wait for ever.
+async fn in_time<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(PATIENCE, answer).await.unwrap_or(Err(StoreError::Slow))
 }
 
 /// A new call's id: 24 hex digits that grow with time, as the guide's examples show it.

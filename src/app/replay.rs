@@ -3,10 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use futures_util::{StreamExt, stream};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::Core;
@@ -22,6 +24,8 @@ use crate::store::{Spool, Spooled, Store, StoreError, sources};
 
 /// Spooled entries read at a time.
 const REPLAY_BATCH: usize = 1_000;
+/// How long a poll waits for the first batch.
+const FIRST_BATCH: Duration = Duration::from_secs(1);
 /// Calls stored at a time: the database's acknowledgement is what takes long, and many share one.
 const REPLAY_AT_ONCE: usize = 512;
 
@@ -66,30 +70,34 @@ impl Replay {
         Ok(())
     }
 
-    /// Stores a first batch, which is all there is after most outages; nothing while a replay is under way.
-    pub(super) async fn begin(&self) -> Result<(), StoreError> {
-        let Ok(_turn) = self.turn.try_lock() else { return Ok(()) };
-        if self.outage.depth() > 0 {
-            info!(waiting = self.outage.depth(), "replaying spooled events");
-            self.step().await?;
-        }
-        Ok(())
-    }
-
-    /// Stores the rest in the background, unless that is under way.
-    pub(super) fn go_on(self: &Arc<Self>) {
-        let Some(turn) = self.turn.clone().try_lock_owned().ok().filter(|_| self.outage.depth() > 0) else { return };
-        let replay = self.clone();
+    /// Begins to store in the background what is spooled, unless that is under way, and waits a moment for the first batch, which is
+    /// all there is after most outages.
+    pub(super) async fn begin(self: &Arc<Self>) -> Result<(), StoreError> {
+        let Some(turn) = self.turn.clone().try_lock_owned().ok().filter(|_| self.outage.depth() > 0) else {
+            return Ok(());
+        };
+        info!(waiting = self.outage.depth(), "replaying spooled events");
+        let (replay, (first, stored)) = (self.clone(), oneshot::channel());
         tokio::spawn(fatal_panic::task("replay of the spool", async move {
             let _turn = turn;
-            loop {
-                match replay.step().await {
-                    Ok(true) => {}
-                    Ok(false) => return,
-                    Err(cause) => return replay.core.status.mark_store_down(&cause),
-                }
+            let mut step = replay.step().await;
+            let more = matches!(step, Ok(true));
+            if let Err(Err(cause)) = first.send(step.map(drop)) {
+                replay.core.status.mark_store_down(&cause);
+            }
+            step = Ok(more);
+            while let Ok(true) = step {
+                step = replay.step().await;
+            }
+            if let Err(cause) = step {
+                replay.core.status.mark_store_down(&cause);
             }
         }));
+        // A database that takes it slowly, or not at all, must not hide what others wrote.
+        match timeout(FIRST_BATCH, stored).await {
+            Ok(Ok(stored)) => stored,
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
     }
 
     /// Shows the calls whose events wait, after a restart: viewers had them before.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -20,12 +21,12 @@ use super::{Core, event, log_name};
 use crate::call::{Call, CallEventKind, Status};
 use crate::hub::Incident;
 use crate::phone::PhoneNumber;
-use crate::store::{CallChangeStream, StoreError, disk_is_full, sources};
+use crate::store::{CallChangeStream, ChangeEvent, StoreError, disk_is_full, sources};
 
 /// How long to wait before watching again; the poll serves meanwhile.
 pub(super) const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
 
-/// How long opening the change stream may take.
+/// How long opening the change stream may take, and taking in a change.
 const WATCH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long after a ping the next is sent, while a poll takes its time.
@@ -45,6 +46,8 @@ pub(super) struct Sync {
     pub(super) ingest: Ingest,
     /// Notified when the store answers again: calls may have been missed.
     pub(super) recovered: Arc<Notify>,
+    /// The indexes were there once.
+    pub(super) prepared: AtomicBool,
 }
 
 impl Sync {
@@ -62,7 +65,6 @@ impl Sync {
                     self.recovered.notify_one();
                     self.ingest.name_callers();
                 }
-                self.replay.go_on();
             }
             Err(cause) if cause.is_of_the_disk() => self.core.status.mark_disk_failing(&cause),
             Err(cause) => self.core.status.mark_store_down(&cause),
@@ -72,12 +74,14 @@ impl Sync {
 
     /// Waits until MongoDB leaves a ping unanswered. A server that is stopped or cut off closes no connection, and what was sent to
     /// it would be waited for until the operating system gives up.
-    async fn store_hangs(&self) -> StoreError {
+    pub(super) async fn store_hangs(&self) -> StoreError {
         if self.outage.spool().is_none() {
             return std::future::pending().await;
         }
         loop {
-            match timeout(STORE_PATIENCE, self.core.store.ping()).await {
+            // A database that is known to hang is asked again soon: there may be another primary by then.
+            let patience = if self.core.status.store_is_down() { PING_PAUSE } else { STORE_PATIENCE };
+            match timeout(patience, self.core.store.ping()).await {
                 Ok(Ok(())) => sleep(PING_PAUSE).await,
                 Ok(Err(cause)) => return cause,
                 Err(_) => return StoreError::Slow,
@@ -112,10 +116,21 @@ impl Sync {
     pub(super) async fn replay_and_refresh(&self) -> Result<(), StoreError> {
         // Taken first: a call that is spooled while this goes on is not in the store yet, and has not disappeared.
         let since = self.core.hub.head();
-        self.core.store.prepare().await?;
+        self.prepare().await?;
         self.erasures.refresh().await?;
         self.replay.begin().await?;
         self.refresh(since).await
+    }
+
+    /// Makes sure that the indexes are there: the first time before anything else, and later, when others may have removed them, only
+    /// as far as there is time. After an election it may be a while until a majority has them.
+    async fn prepare(&self) -> Result<(), StoreError> {
+        if self.prepared.load(Ordering::Relaxed) {
+            return timeout(PING_PAUSE, self.core.store.prepare()).await.unwrap_or(Ok(()));
+        }
+        self.core.store.prepare().await?;
+        self.prepared.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Compares with the store, which has everything that was published up to `since`.
@@ -202,15 +217,21 @@ impl Sync {
 
     async fn follow_until_lost(&self, mut changes: CallChangeStream) -> StoreError {
         loop {
-            if let Err(cause) = self.apply_change(&mut changes).await {
-                return cause;
+            let since = self.core.hub.head();
+            let change = match changes.next().await {
+                Ok(change) => change,
+                Err(cause) => return cause,
+            };
+            match timeout(WATCH_PATIENCE, self.apply_change(change, since)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(cause)) => return cause,
+                Err(_) => return StoreError::Slow,
             }
         }
     }
 
-    async fn apply_change(&self, changes: &mut CallChangeStream) -> Result<(), StoreError> {
-        let since = self.core.hub.head();
-        let change = changes.next().await?;
+    /// Takes in a change that came after `since` was the end of the hub's log.
+    async fn apply_change(&self, change: ChangeEvent, since: u64) -> Result<(), StoreError> {
         // Clocks of two machines differ; what would be negative says nothing.
         change.lag.into_iter().for_each(|lag| self.core.metrics.change_lag.observe(lag.as_secs_f64()));
         if let Some(viewer) = &change.dismissed_by {

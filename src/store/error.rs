@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::sources;
+
 /// The store could not do its work. The cause is for the log, never for a client.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -42,9 +44,38 @@ pub enum StoreError {
     Closed,
 }
 
+/// MongoDB's codes for a missing right and a failed authentication.
+const OF_THE_SETTINGS: [i32; 2] = [13, 18];
+
 pub(super) type Result<T> = std::result::Result<T, StoreError>;
 
 impl StoreError {
+    /// Whether the same settings may work a little later: the database does not run yet, cannot be reached, or elects a primary. Else
+    /// a password, a right, an address or the file is wrong.
+    pub fn may_pass(&self) -> bool {
+        use mongodb::error::ErrorKind;
+        match self {
+            Self::Slow | Self::Contention => true,
+            Self::Mongo(cause) => match &*cause.kind {
+                ErrorKind::Authentication { .. }
+                | ErrorKind::InvalidArgument { .. }
+                | ErrorKind::InvalidTlsConfig { .. }
+                | ErrorKind::IncompatibleServer { .. } => false,
+                ErrorKind::Command(refused) => !OF_THE_SETTINGS.contains(&refused.code),
+                _ => true,
+            },
+            _ => false,
+        }
+    }
+
+    /// The error with its causes, without what a server or driver says of itself.
+    pub fn in_words(&self) -> String {
+        match sources(self) {
+            causes if causes.is_empty() => self.to_string(),
+            causes => format!("{self}: {causes}"),
+        }
+    }
+
     /// Whether nothing can be written to a file on this machine now: its disk is full, fails or is read-only, the file is damaged or
     /// held by another program. Other errors of SQLite are about what was written.
     pub fn is_of_the_disk(&self) -> bool {

@@ -52,10 +52,6 @@ use shapes::Shapes;
 
 /// RingCentral waits 3 s for an answer, so looking for a primary must give up before.
 const SERVER_SELECTION: Duration = Duration::from_secs(2);
-/// A server that hangs closes no connection: the driver takes it for lost when it has not answered a heartbeat for both of these
-/// together. Its own 10 s each would leave half a minute in which it is written to.
-const CONNECT: Duration = Duration::from_secs(2);
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A dozen phones that ring at once write the same call; each loser tries again.
 const MOST_ATTEMPTS: usize = 40;
 /// Another's document of the same session is found by the next look; what is in the way and still not found is no call.
@@ -88,8 +84,6 @@ impl Mongo {
     pub async fn open(config: &MongoConfig, all: &Config) -> Result<Self> {
         let mut options = ClientOptions::parse(&config.uri).await?;
         options.server_selection_timeout.get_or_insert(SERVER_SELECTION);
-        options.connect_timeout.get_or_insert(CONNECT);
-        options.heartbeat_freq.get_or_insert(HEARTBEAT);
         options.app_name.get_or_insert("caller-popup".into());
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
         let database = Client::with_options(options.clone())?.database(&config.database);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, Timestamp, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 use mongodb::options::{ClientOptions, FullDocumentType};
+use tokio::time::timeout;
 
 use super::{DISMISSALS, dismissal, extended, fields, from_document, id_text, is_unauthorized, raw_id};
 use crate::call::Call;
@@ -17,6 +17,9 @@ use crate::store::{Result, StoreError};
 pub(super) const NO_REPLICA_SET: i32 = 40573;
 
 const CALLS: &str = "active_calls";
+
+/// A stream without an answer for so long is given up.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// Changes of `active_calls`, and dismissals, on a connection of their own: the stream holds one for as long as it lives, and writes
 /// must not wait for it.
@@ -85,7 +88,7 @@ impl CallChangeStream {
     /// would fail for ever, and what lies between is read from the collection.
     pub async fn next(&mut self) -> Result<ChangeEvent> {
         loop {
-            let change = self.changes.next().await.ok_or(StoreError::Closed)??;
+            let change = next_event(&mut self.changes).await?;
             let id = change.document_key.as_ref().and_then(|key| key.get("_id")).cloned().unwrap_or(Bson::Null);
             let names = [id_text(Some(&id)), extended(&id)];
             let at = change.cluster_time.map(cluster_time);
@@ -120,6 +123,22 @@ impl CallChangeStream {
                 }
                 _ => continue,
             }
+        }
+    }
+}
+
+/// Waits for the next event. While nothing changes the server answers each second that there is none; one that does not answer at
+/// all hangs, and others may have elected a primary that this stream does not come from.
+pub(in crate::store) async fn next_event(
+    changes: &mut ChangeStream<ChangeStreamEvent<Document>>,
+) -> Result<ChangeStreamEvent<Document>> {
+    loop {
+        match timeout(SILENCE, changes.next_if_any()).await {
+            Ok(Ok(Some(change))) => return Ok(change),
+            Ok(Ok(None)) if changes.is_alive() => {}
+            Ok(Ok(None)) => return Err(StoreError::Closed),
+            Ok(Err(cause)) => return Err(cause.into()),
+            Err(_) => return Err(StoreError::Slow),
         }
     }
 }
