@@ -111,7 +111,7 @@ async fn a_restart_while_the_database_is_away_shows_the_calls_that_ring() {
 /// What waits is stored in the background; a call that rings meanwhile is in the database before that is done.
 #[tokio::test]
 async fn a_long_replay_holds_up_neither_readiness_nor_new_calls() {
-    let facts = from_environment("SPOOLED", 6_000);
+    let facts = from_environment("SPOOLED", 3_000);
     let mut app = Setup::on(Store::Mongo).with("POLL_INTERVAL_MS", "500").start().await;
     let database = app.database().await;
     app.kill().await;
@@ -124,7 +124,7 @@ async fn a_long_replay_holds_up_neither_readiness_nor_new_calls() {
         let text = app.metrics().await;
         text.lines().find_map(|line| line.strip_prefix("caller_popup_spooled ")?.parse::<usize>().ok()).unwrap()
     };
-    let mut beat = tokio::time::interval(Duration::from_millis(20));
+    let mut beat = tokio::time::interval(Duration::from_millis(50));
     let patience = Duration::from_secs(120);
     while spooled().await > 0 {
         assert!(begun.elapsed() < patience, "{} wait after {patience:?}", spooled().await);
