@@ -22,8 +22,10 @@ use crate::fatal_panic;
 use crate::hub::Origin;
 use crate::store::{Spool, Spooled, Store, StoreError, sources};
 
-/// Spooled entries read at a time.
-const REPLAY_BATCH: usize = 1_000;
+/// Spooled entries whose calls are read at a time, each with all of its entries.
+const REPLAY_BATCH: usize = 500;
+/// Spooled entries read at a time to be shown.
+const SHOWN_AT_A_TIME: usize = 1_000;
 /// How long a poll waits for the first batch.
 const FIRST_BATCH: Duration = Duration::from_secs(1);
 /// Calls stored at a time: the database's acknowledgement is what takes long, and many share one.
@@ -105,7 +107,7 @@ impl Replay {
         let Some(spool) = self.outage.spool().filter(|spool| spool.depth() > 0) else { return Ok(()) };
         let (mut calls, mut dismissed, mut position) = (HashMap::<String, Call>::new(), Vec::new(), 0);
         loop {
-            let batch = spool.after(position, REPLAY_BATCH).await?;
+            let batch = spool.after(position, SHOWN_AT_A_TIME).await?;
             let Some(last) = batch.last() else { break };
             position = last.position;
             for Spooled { call_id, mut events, .. } in batch {

@@ -193,25 +193,37 @@ impl Spool {
         put_and_remove(&self.file, "INSERT INTO write_probe VALUES (?1)", "DELETE FROM write_probe").await
     }
 
-    /// The entries that wait longest.
+    /// Every entry of the calls to which these many entries belong that wait longest: whole calls, so that none is stored as it
+    /// stood for a moment long ago.
     pub async fn oldest(&self, most: usize) -> Result<Vec<Spooled>> {
-        self.after(0, most).await
+        self.entries(
+            "SELECT position, call_id, events FROM spool
+             WHERE call_id IN (SELECT call_id FROM spool ORDER BY position LIMIT ?1) ORDER BY position",
+            [most as i64],
+        )
+        .await
     }
 
     /// The next entries after this position.
     pub async fn after(&self, position: i64, most: usize) -> Result<Vec<Spooled>> {
-        let next = "SELECT position, call_id, events FROM spool WHERE position > ?1 ORDER BY position LIMIT ?2";
-        // Read where it blocks no webhook.
-        let rows: Vec<serde_json::Result<Spooled>> = self
-            .file
-            .read_at_length(move |db| {
-                let read = |row: &rusqlite::Row<'_>| {
-                    let (position, call_id, events) = (row.get(0)?, row.get(1)?, row.get::<_, String>(2)?);
-                    Ok(serde_json::from_str(&events).map(|events| Spooled { position, call_id, events }))
-                };
-                db.prepare_cached(next)?.query_map(params![position, most as i64], read)?.collect()
-            })
-            .await?;
+        self.entries(
+            "SELECT position, call_id, events FROM spool WHERE position > ?1 ORDER BY position LIMIT ?2",
+            [position, most as i64],
+        )
+        .await
+    }
+
+    /// Entries, parsed where that blocks no webhook.
+    async fn entries<const N: usize>(&self, sql: &'static str, values: [i64; N]) -> Result<Vec<Spooled>> {
+        let read = |row: &rusqlite::Row<'_>| {
+            let (position, call_id, events) = (row.get(0)?, row.get(1)?, row.get::<_, String>(2)?);
+            Ok(serde_json::from_str(&events).map(|events| Spooled { position, call_id, events }))
+        };
+        let look = move |db: &Connection| {
+            let mut rows = db.prepare_cached(sql)?;
+            rows.query_map(rusqlite::params_from_iter(values), read)?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let rows: Vec<serde_json::Result<Spooled>> = self.file.read_at_length(look).await?;
         Ok(rows.into_iter().collect::<std::result::Result<_, _>>()?)
     }
 
@@ -376,12 +388,34 @@ mod tests {
 
     use super::*;
 
+    fn tick(session: &str, heard_at: DateTime<Utc>) -> [CallEvent; 1] {
+        [CallEvent { session_id: session.into(), heard_at, kind: CallEventKind::Tick }]
+    }
+
+    #[tokio::test]
+    async fn a_call_is_read_whole_and_its_sessions_wait_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).await.unwrap();
+        for call in ["a", "b", "a", "c", "b"] {
+            spool.push(call, &tick(call, Utc::now())).await.unwrap();
+        }
+        let oldest = spool.oldest(1).await.unwrap();
+        assert_eq!(oldest.iter().map(|entry| entry.position).collect::<Vec<_>>(), [1, 3]);
+        let sessions = |name: &str| BTreeSet::from([name.to_owned()]);
+        assert!(spool.holds(&sessions("a")).await.unwrap() && !spool.holds(&sessions("d")).await.unwrap());
+        spool.forget(vec![1, 3]).await.unwrap();
+        assert!(!spool.holds(&sessions("a")).await.unwrap());
+        let waiting = spool.calls_waiting(["a", "b", "d"].map(str::to_owned).to_vec()).await.unwrap();
+        assert_eq!((waiting, spool.depth()), (HashSet::from(["b".to_owned()]), 3));
+        spool.probe().await.unwrap();
+    }
+
     #[tokio::test]
     async fn what_was_set_aside_is_forgotten_when_it_is_old() {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path()).await.unwrap();
         let heard_at = Utc::now() - TimeDelta::days(3);
-        spool.push("a", &[CallEvent { session_id: "s".into(), heard_at, kind: CallEventKind::Tick }]).await.unwrap();
+        spool.push("a", &tick("s", heard_at)).await.unwrap();
         let position = spool.oldest(1).await.unwrap()[0].position;
         while !spool.refuse(position).await.unwrap() {}
         let aside = async || {
