@@ -4,7 +4,7 @@
 //! owns its locks and gets what it needs in its constructor, so calls go one way:
 //!
 //! ```text
-//! App ─┬─ integration ─┬─ ingest ── caller_lookup, presence, outage, erasures, session_locks
+//! App ─┬─ integration ─┬─ ingest ── caller_lookup, presence, outage (held, unwritten), erasures, session_locks
 //!      │               └─ webhook_auth ── outage
 //!      ├─ sync ────────┬─ ingest
 //!      │               └─ replay ── dismissals, outage, erasures, session_locks
@@ -16,6 +16,7 @@ mod customer_changes;
 mod dismissals;
 mod erasing;
 mod erasures;
+mod held;
 mod ingest;
 mod integration;
 mod outage;
@@ -28,6 +29,7 @@ mod unwritten;
 mod webhook_auth;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -100,8 +102,25 @@ impl App {
         // The phone library unpacks its tables at the first number, and that must not be a caller's.
         let _ = PhoneNumber::parse("+14165550100", config.region).map(|number| number.display(config.region));
         let app = Self::of_parts(config, store, spool)?;
+        app.0.replay.show().await.context("reading the spool in DATA_DIR")?;
         app.connect_store().await?;
         app.rebuild_phone_keys();
+        Ok(app)
+    }
+
+    /// For a command beside a running service, which alone replays the spool.
+    pub async fn start_beside(config: Config, store: Store) -> anyhow::Result<Self> {
+        let spool = match &config.mongodb {
+            Some(_) => Some(Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?),
+            None => None,
+        };
+        let app = Self::of_parts(config, store, spool)?;
+        let first = async {
+            app.store().prepare().await?;
+            app.0.webhook_auth.load().await
+        };
+        let known = first.await.map_err(|cause| anyhow::anyhow!("the store cannot be used: {}", cause.in_words()))?;
+        app.0.webhook_auth.expect(known).await.context("writing the spool in DATA_DIR")?;
         Ok(app)
     }
 
@@ -135,6 +154,7 @@ impl App {
             replay: replay.clone(),
             ingest: ingest.clone(),
             recovered: missed.clone(),
+            prepared: AtomicBool::new(false),
         };
         let customers = CustomerChanges { core: core.clone(), ingest: ingest.clone() };
         let webhook_auth = Arc::new(WebhookAuth::new(core.clone(), outage.clone()));
@@ -155,8 +175,8 @@ impl App {
         })))
     }
 
-    /// The first look at the store. One that never worked is a wrong setting and stops the start; one that worked before does
-    /// not answer now, and calls must not wait for it.
+    /// The first look at the store. Settings that are wrong stop the start; a database that does not answer now may answer soon, and
+    /// calls must not wait for it.
     async fn connect_store(&self) -> anyhow::Result<()> {
         let auth = &self.0.webhook_auth;
         let first = async {
@@ -164,13 +184,23 @@ impl App {
             // Before anything is delivered: it is made here where there is none.
             auth.load().await
         };
-        let cause = match first.await {
+        let first = tokio::select! {
+            first = first => first,
+            cause = self.0.sync.store_hangs() => Err(cause),
+        };
+        let cause = match first {
             Ok(known) => return auth.expect(known).await.context("writing the spool in DATA_DIR"),
             Err(cause) => cause,
         };
-        let Some(tokens) = auth.remembered().await? else { return Err(cause).context("reading active calls") };
+        let remembered = auth.remembered().await?;
+        if remembered.is_none() && !cause.may_pass() {
+            anyhow::bail!("the store cannot be used: {}", cause.in_words());
+        }
         self.0.core.status.mark_store_down(&cause);
-        auth.expect_remembered(tokens);
+        match remembered {
+            Some(tokens) => auth.expect_remembered(tokens),
+            None => auth.expect_unknown(),
+        }
         Ok(())
     }
 
@@ -217,6 +247,11 @@ impl App {
     /// How many events wait for the database.
     pub fn spooled(&self) -> usize {
         self.0.outage.depth()
+    }
+
+    /// How many events no disk takes.
+    pub fn held(&self) -> usize {
+        self.0.outage.held.count()
     }
 
     /// Whether anything in `active_calls`, or a call of ours, is set aside.
@@ -294,6 +329,10 @@ impl App {
         for call in self.hub().calls().into_iter().filter(|call| call.is_due(now)) {
             let tick = CallEvent { session_id: call.session_id.clone(), heard_at: now, kind: CallEventKind::Tick };
             if let Err(cause) = self.0.ingest.apply_events(vec![tick]).await {
+                // It ended in memory, and why it could not be stored is in the log.
+                if self.0.core.status.disk_fails() {
+                    continue;
+                }
                 warn!(error = %cause, error.sources = sources(&cause), "a call could not be ended");
                 return;
             }
@@ -302,7 +341,13 @@ impl App {
 
     /// Reads `active_calls` once, for what other programs and instances wrote.
     pub async fn poll(&self) {
+        let status = &self.0.core.status;
+        let was_down = status.store_is_down();
         self.0.sync.poll().await;
+        if was_down && !status.store_is_down() {
+            // What deliveries must carry may have changed meanwhile, or was never known.
+            self.0.webhook_auth.ask_for_tokens().await;
+        }
     }
 
     /// Follows what others write to `active_calls` as it happens, for ever. Where the database cannot do that, and while it

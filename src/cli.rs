@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use caller_popup::config::Config;
+use caller_popup::store::StoreError;
 use clap::{Parser, Subcommand};
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
@@ -88,6 +89,11 @@ fn start_log(config: &Config) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     if config.log_json { log.json().flatten_event(true).with_span_list(false).init() } else { log.init() }
+}
+
+/// A store that cannot be used, in a sentence with its cause and cure.
+fn store_failure(config: &Config, cause: &StoreError) -> anyhow::Error {
+    anyhow::anyhow!("{} ({})", store_cure(config), cause.in_words())
 }
 
 /// What to do about a store that does not open.

@@ -68,6 +68,7 @@ pub struct Metrics {
     store_follows: Gauge,
     customer_index_complete: Gauge,
     spooled: Gauge,
+    held: Gauge,
     subscription_active: Gauge,
     subscription_expires: Measure,
     last_event_age: Measure,
@@ -80,7 +81,7 @@ pub struct GaugeSnapshot {
     pub viewers: usize,
     /// The status of each call that goes on.
     pub active_calls: Vec<Status>,
-    /// The store answered the last time it was asked.
+    /// The store answered the last time it was asked, and calls can be written.
     pub store_up: bool,
     /// It tells what other programs and instances change at once.
     pub store_follows: bool,
@@ -88,6 +89,8 @@ pub struct GaugeSnapshot {
     pub customer_index_complete: bool,
     /// Facts that wait for the database.
     pub spooled: usize,
+    /// Facts that no disk takes, held in memory.
+    pub held: usize,
     /// Documents of other programs that were set aside since the start.
     pub set_aside: u64,
     /// Whether RingCentral delivers, and until when in Unix seconds; `None` without credentials.
@@ -173,6 +176,7 @@ impl Metrics {
         self.store_follows.set(now.store_follows.into());
         self.customer_index_complete.set(now.customer_index_complete.into());
         self.spooled.set(now.spooled as i64);
+        self.held.set(now.held as i64);
         self.set_aside.inner().fetch_max(now.set_aside, Ordering::Relaxed);
         let (active, expires) = now.subscription.unwrap_or((false, None));
         self.subscription_active.set(active.into());
@@ -212,6 +216,7 @@ impl Default for Metrics {
             store_follows: Gauge::default(),
             customer_index_complete: Gauge::default(),
             spooled: Gauge::default(),
+            held: Gauge::default(),
             subscription_active: Gauge::default(),
             subscription_expires: Measure::default(),
             last_event_age: Measure::default(),
@@ -252,7 +257,7 @@ impl Metrics {
 
         let mut gauge = |name, help, metric: &Gauge| ours.register(name, help, metric.clone());
         gauge("viewers", "Open streams", &self.viewers);
-        gauge("store_up", "1 while the database answers", &self.store_up);
+        gauge("store_up", "1 while the database answers and calls can be written", &self.store_up);
         gauge("store_follows", "1 while MongoDB tells at once what others change", &self.store_follows);
         gauge(
             "customer_index_complete",
@@ -260,6 +265,7 @@ impl Metrics {
             &self.customer_index_complete,
         );
         gauge("spooled", "Facts on disk that wait for the database", &self.spooled);
+        gauge("held", "Facts that no disk takes, held in memory until there is room", &self.held);
         gauge("subscription_active", "1 while RingCentral delivers to us", &self.subscription_active);
         ours.register("active_calls", "Calls that go on, by status", self.active_calls.clone());
         let expires = self.subscription_expires.clone();
@@ -310,6 +316,7 @@ mod tests {
             store_follows: false,
             customer_index_complete: true,
             spooled: 0,
+            held: 0,
             set_aside: 2,
             subscription: Some((true, Some(1_800_000_000))),
             last_event_age: Some(Duration::from_millis(1_500)),

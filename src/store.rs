@@ -6,12 +6,16 @@
 
 mod aside;
 pub mod call_merge;
+mod customer_record;
 mod customer_watch;
 mod customers;
+mod disk;
 pub mod erasure;
+mod error;
 mod error_sources;
 mod foreign;
 mod history;
+mod lock;
 mod mongo;
 pub mod person;
 mod private;
@@ -26,16 +30,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::timeout;
 
 use crate::call::{Call, CallEvent};
 use crate::config::Config;
 pub use call_merge::{LoadedCalls, StoredCall, Table, calls_of};
+pub use customer_record::{CustomerRecord, WrittenNumber};
 pub use customer_watch::{Changed, CustomerWatch};
-pub use customers::{CustomerRecord, NumberIndexState, WrittenNumber};
+pub use customers::NumberIndexState;
+pub use disk::disk_is_full;
 pub use erasure::Erased;
 use erasure::Erasure;
+use error::Result;
+pub use error::StoreError;
 pub use error_sources::sources;
 pub use history::{HistoryPage, HistoryQuery, Position};
+pub use lock::{LockError, ServiceLock};
 use mongo::Mongo;
 pub use mongo::change_stream::{CallChangeStream, ChangeEvent};
 use person::Person;
@@ -47,6 +57,9 @@ pub use unchanged::CallsAtHand;
 
 /// A service gives an attempt to store a call up after 2.2 s.
 pub const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
+
+/// How long a setting, a ticket or a lease may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shapes of notifications that are kept. RingCentral has some dozens of kinds, and a kind has a few shapes; more than
 /// that is a sender whose field names are data.
@@ -72,45 +85,6 @@ pub struct Dismissal {
     pub at: DateTime<Utc>,
 }
 
-/// The store could not do its work. The cause is for the log, never for a client.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// MongoDB or the way to it.
-    #[error("MongoDB failed")]
-    Mongo(#[from] mongodb::error::Error),
-    /// The file.
-    #[error("SQLite failed")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The database works and does not take this document: a validator, a size, a type, an index of another program.
-    #[error("MongoDB refuses to store this call (code {code})")]
-    Refused {
-        /// MongoDB's.
-        code: i32,
-        /// The call whose document it is, where it has one.
-        id: Option<String>,
-    },
-    /// Others changed the same call again and again.
-    #[error("the call changed too often to be stored")]
-    Contention,
-    /// What was spooled could not be read back.
-    #[error("a spooled event cannot be read")]
-    Spool(#[from] serde_json::Error),
-    /// No answer in the time there is.
-    #[error("the database takes too long")]
-    Slow,
-    /// The spool holds as much as it may.
-    #[error("the spool is full")]
-    Full,
-    /// The file or database was made by another version in a way that this one cannot use; the text says the cure.
-    #[error("{0}")]
-    Schema(&'static str),
-    /// The store was closed.
-    #[error("the store is closed")]
-    Closed,
-}
-
-type Result<T> = std::result::Result<T, StoreError>;
-
 impl Store {
     /// Opens the configured store. MongoDB is not asked before [`Store::prepare`].
     pub async fn open(config: &Config) -> Result<Self> {
@@ -125,6 +99,14 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.prepare().await,
             Self::Sqlite(_) => Ok(()),
+        }
+    }
+
+    /// The same store, with queues of its own for calls that are written by the hundred, behind which no live one waits.
+    pub fn for_many_writes(&self) -> Self {
+        match self {
+            Self::Mongo(mongo) => Self::Mongo(mongo.for_many_writes()),
+            Self::Sqlite(sqlite) => Self::Sqlite(sqlite.clone()),
         }
     }
 
@@ -330,6 +312,14 @@ impl Store {
         }
     }
 
+    /// Whether the embedded store takes a call, and as much as a call needs. Leaves nothing behind.
+    pub async fn probe(&self) -> Result<()> {
+        match self {
+            Self::Mongo(mongo) => mongo.ping().await,
+            Self::Sqlite(sqlite) => sqlite.probe().await,
+        }
+    }
+
     /// Whether the store answers.
     pub async fn ping(&self) -> Result<()> {
         match self {
@@ -337,6 +327,11 @@ impl Store {
             Self::Sqlite(sqlite) => sqlite.ping().await,
         }
     }
+}
+
+/// A server that hangs closes no connection; who asked for something small must not wait for ever.
+async fn in_time<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(PATIENCE, answer).await.unwrap_or(Err(StoreError::Slow))
 }
 
 /// A new call's id: 24 hex digits that grow with time, as the guide's examples show it.

@@ -11,12 +11,14 @@ use tracing::warn;
 use super::{Core, event};
 use crate::call::{CallEvent, CallEventKind, Direction, PartyState};
 use crate::customer::Customer;
-use crate::phone::PhoneNumber;
+use crate::phone::{PhoneNumber, Region};
 use crate::store::{StoreError, sources};
 
 /// How long the first popup waits for the customer's name. An indexed lookup takes a millisecond or two; an answer that takes
 /// longer follows as an update, and no screen shows a number turn into a name for the sake of a fast database.
 const LOOKUP_BUDGET: Duration = Duration::from_millis(25);
+/// A database that does not answer for so long is asked again when it is back.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(10);
 
 /// Looks callers up. Cheap to clone.
 #[derive(Clone)]
@@ -43,15 +45,7 @@ impl CallerLookup {
 
     /// Who is calling, if a phone begins to ring.
     pub(super) async fn identify_caller(&self, events: &[CallEvent]) -> Lookup {
-        let ringing = events.iter().find_map(|event| match &event.kind {
-            CallEventKind::Party(party)
-                if party.direction == Direction::Inbound && party.state == PartyState::Ringing && !party.ours =>
-            {
-                let number = PhoneNumber::parse(party.from.number.as_deref()?, self.core.config.region)?;
-                Some((event.session_id.clone(), number))
-            }
-            _ => None,
-        });
+        let ringing = events.iter().find_map(|event| caller_of(event, self.core.config.region));
         let Some((session, number)) = ringing else { return Lookup::None };
         let is_known = self.core.hub.call_of_session(&session).is_some_and(|call| call.facts.looked_up);
         if is_known || self.core.status.store_is_down() {
@@ -68,7 +62,8 @@ impl CallerLookup {
         let (store, metrics) = (self.core.store.clone(), self.core.metrics.clone());
         let mut lookup = Box::pin(async move {
             let asked = Instant::now();
-            let answer = store.customers_by_phone(&number).await;
+            let answer = timeout(LONGEST_LOOKUP, store.customers_by_phone(&number)).await;
+            let answer = answer.unwrap_or(Err(StoreError::Slow));
             metrics.lookup.observe(asked.elapsed().as_secs_f64());
             answer
         });
@@ -89,6 +84,19 @@ impl CallerLookup {
 
     fn late(&self) -> MutexGuard<'_, HashSet<String>> {
         self.late.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// The session and the number of a caller from outside, if a phone begins to ring.
+pub(super) fn caller_of(event: &CallEvent, region: Region) -> Option<(String, PhoneNumber)> {
+    match &event.kind {
+        CallEventKind::Party(party)
+            if party.direction == Direction::Inbound && party.state == PartyState::Ringing && !party.ours =>
+        {
+            let number = PhoneNumber::parse(party.from.number.as_deref()?, region)?;
+            Some((event.session_id.clone(), number))
+        }
+        _ => None,
     }
 }
 

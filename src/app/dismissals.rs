@@ -49,7 +49,8 @@ impl Dismissals {
         let (store, status) = (&self.core.store, &self.core.status);
         let Some(spool) = self.outage.spool() else { return store.dismiss(dismissal).await };
         let call_id = dismissal.call_id.clone();
-        if spool.depth() == 0 && !status.store_is_down() {
+        if !status.store_is_down() && !self.outage.waits(|| self.locks.sessions_of(std::slice::from_ref(&event))).await
+        {
             match timeout(STORE_PATIENCE, store.dismiss(dismissal)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(cause)) => status.mark_store_down(&cause),

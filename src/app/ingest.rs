@@ -10,7 +10,7 @@ use std::time::Instant;
 use chrono::Utc;
 use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::caller_lookup::{CallerLookup, Lookup};
 use super::erasures::ErasureFilter;
@@ -18,7 +18,7 @@ use super::outage::{Outage, STORE_PATIENCE};
 use super::presence::PresenceTracker;
 use super::session_locks::SessionLocks;
 use super::{Core, integration, log_name};
-use crate::call::{Call, CallEvent, CallEventKind, MOST_PARTIES, PartyState};
+use crate::call::{Call, CallEvent, CallEventKind, Direction, MOST_PARTIES, PartyState};
 use crate::hub::Origin;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::directory::Directory;
@@ -141,47 +141,105 @@ impl Ingest {
             return Ok(());
         }
         let known = self.0.core.hub.call_of_session(&events[0].session_id);
-        match self.0.outage.spool() {
-            Some(spool) => self.store_or_spool(spool, known, events, heard).await,
-            None => self.persist(known, &new_id(), &mut events, heard).await,
+        let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
+        // What could not be stored before comes first.
+        let mut facts = self.0.outage.held.events_of(&id);
+        let held = facts.len();
+        facts.append(&mut events);
+        let stored = match self.0.outage.spool() {
+            Some(spool) => self.store_or_spool(spool, &id, known.clone(), &mut facts, held, heard).await,
+            None => self.persist(known.clone(), &id, &mut facts, heard).await,
+        };
+        match &stored {
+            Ok(()) => {
+                self.0.outage.held.remove(&id);
+                self.0.core.status.mark_disk_working();
+            }
+            Err(cause) => self.hold(&id, known, facts, held, heard, cause),
+        }
+        stored
+    }
+
+    /// Shows from memory what no disk takes, and holds it until there is room. `held` of these events are shown already.
+    fn hold(
+        &self,
+        id: &str,
+        known: Option<Arc<Call>>,
+        facts: Vec<CallEvent>,
+        held: usize,
+        heard: Option<Instant>,
+        cause: &StoreError,
+    ) {
+        self.publish_from_memory(id, known, &facts[held..], heard);
+        self.0.outage.held.put(id, facts);
+        if cause.is_of_the_disk() {
+            self.0.core.status.mark_disk_failing(cause);
         }
     }
 
+    /// Stores what is held. An error when the disk still fails.
+    pub(super) async fn store_held(&self) -> Result<(), StoreError> {
+        for id in self.0.outage.held.calls() {
+            let _locked = self.0.locks.lock(&self.0.outage.held.events_of(&id)).await;
+            // As it is now that its turn has come.
+            let mut facts = self.0.outage.held.events_of(&id);
+            self.0.erasures.drop_erased(&mut facts);
+            let held = facts.len();
+            let known = facts.first().and_then(|first| self.0.core.hub.call_of_session(&first.session_id));
+            let known = known.filter(|call| call.id == id);
+            let stored = match self.0.outage.spool() {
+                _ if facts.is_empty() => Ok(()),
+                Some(spool) => self.store_or_spool(spool, &id, known, &mut facts, held, None).await,
+                None => self.persist(known, &id, &mut facts, None).await,
+            };
+            match stored {
+                Ok(()) => self.0.outage.held.remove(&id),
+                Err(cause) if cause.is_of_the_disk() => return Err(cause),
+                Err(cause) if self.0.outage.held.refuse(&id) => {
+                    error!(error = %cause, error.sources = sources(&cause), "events of a call are refused again and again and are given up");
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Stores the events, or spools them where MongoDB does not answer, or while earlier ones wait. Events of a call that it
-    /// refuses are set aside.
+    /// refuses are set aside. The first `held` of them are shown already.
     async fn store_or_spool(
         &self,
         spool: &Spool,
+        id: &str,
         known: Option<Arc<Call>>,
-        mut events: Vec<CallEvent>,
+        facts: &mut Vec<CallEvent>,
+        held: usize,
         heard: Option<Instant>,
     ) -> Result<(), StoreError> {
-        let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
         let status = &self.0.core.status;
-        if self.0.outage.unwritten.has(&id) {
-            events.extend(self.identify_caller(&events).await);
-            return self.set_aside(&id, known, &events, heard).await;
+        if self.0.outage.unwritten.has(id) {
+            facts.extend(self.identify_caller(facts).await);
+            return self.set_aside(id, known, facts, held, heard).await;
         }
-        if spool.depth() > 0 || status.store_is_down() {
-            events.extend(self.identify_caller(&events).await);
+        if status.store_is_down() || self.0.outage.waits(|| self.0.locks.sessions_of(facts)).await {
+            facts.extend(self.identify_caller(facts).await);
         } else {
-            match timeout(STORE_PATIENCE, self.persist(known.clone(), &id, &mut events, heard)).await {
+            match timeout(STORE_PATIENCE, self.persist(known.clone(), id, facts, heard)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(StoreError::Refused { code, .. })) => {
-                    let known = self.0.core.hub.call_of_session(&events[0].session_id).or(known);
-                    let name = log_name(&id);
+                    let known = self.0.core.hub.call_of_session(&facts[0].session_id).or(known);
+                    let name = log_name(id);
                     warn!(
                         call.id = name,
                         code, "MongoDB refuses a call, which is kept on this machine and shown from memory"
                     );
-                    return self.set_aside(&id, known, &events, heard).await;
+                    return self.set_aside(id, known, facts, held, heard).await;
                 }
                 Ok(Err(cause)) => status.mark_store_down(&cause),
                 Err(_) => status.mark_store_down(&StoreError::Slow),
             }
         }
-        spool.push(&id, &events).await?;
-        self.publish_from_memory(&id, known, &events, heard);
+        spool.push(id, facts).await?;
+        self.publish_from_memory(id, known, &facts[held..], heard);
         Ok(())
     }
 
@@ -224,11 +282,12 @@ impl Ingest {
         &self,
         id: &str,
         known: Option<Arc<Call>>,
-        events: &[CallEvent],
+        facts: &[CallEvent],
+        held: usize,
         heard: Option<Instant>,
     ) -> Result<(), StoreError> {
-        self.0.outage.keep_aside(id, events).await?;
-        let Some(call) = self.publish_from_memory(id, known, events, heard) else { return Ok(()) };
+        self.0.outage.keep_aside(id, facts).await?;
+        let Some(call) = self.publish_from_memory(id, known, &facts[held..], heard) else { return Ok(()) };
         if !call.is_over() {
             self.0.outage.unwritten.add(id);
         } else if self.0.outage.unwritten.remove(id)
@@ -293,6 +352,18 @@ impl Ingest {
                 Lookup::Late(session, answer) => ingest.apply_when_ready(session, answer),
             }
         });
+    }
+
+    /// Looks up the callers of live calls of which that was not done, because the database was away.
+    pub(super) fn name_callers(&self) {
+        let region = self.0.core.config.region;
+        for call in self.0.core.hub.calls() {
+            let unknown = call.direction == Direction::Inbound && call.status.visible() && !call.facts.looked_up;
+            let number = call.from_number.as_deref().filter(|_| unknown);
+            if let Some(number) = number.and_then(|number| PhoneNumber::parse(number, region)) {
+                self.look_up_later(call.session_id.clone(), number);
+            }
+        }
     }
 
     fn apply_when_ready(&self, session: String, answer: impl Future<Output = Option<CallEvent>> + Send + 'static) {

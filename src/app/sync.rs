@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -20,10 +21,16 @@ use super::{Core, event, log_name};
 use crate::call::{Call, CallEventKind, Status};
 use crate::hub::Incident;
 use crate::phone::PhoneNumber;
-use crate::store::{CallChangeStream, StoreError, sources};
+use crate::store::{CallChangeStream, ChangeEvent, StoreError, disk_is_full, sources};
 
 /// How long to wait before watching again; the poll serves meanwhile.
 pub(super) const WATCH_AGAIN: std::ops::Range<Duration> = Duration::from_millis(500)..Duration::from_secs(5);
+
+/// How long opening the change stream may take, and taking in a change.
+const WATCH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long after a ping the next is sent, while a poll takes its time.
+const PING_PAUSE: Duration = Duration::from_secs(1);
 
 /// Documents of other programs that are imported at a time.
 const IMPORTS_AT_ONCE: usize = 16;
@@ -39,20 +46,69 @@ pub(super) struct Sync {
     pub(super) ingest: Ingest,
     /// Notified when the store answers again: calls may have been missed.
     pub(super) recovered: Arc<Notify>,
+    /// The indexes were there once.
+    pub(super) prepared: AtomicBool,
 }
 
 impl Sync {
     /// Reads `active_calls` once for everyone: what other programs and instances wrote becomes visible. Viewers are
     /// informed when the store stops answering, once, and when it is back.
     pub(super) async fn poll(&self) {
-        match self.replay_and_refresh().await {
+        let polled = tokio::select! {
+            polled = self.replay_and_refresh() => polled,
+            cause = self.store_hangs() => Err(cause),
+        };
+        match polled {
             Ok(()) => {
                 if self.core.status.mark_store_up() {
                     info!("the store answers again");
                     self.recovered.notify_one();
+                    self.ingest.name_callers();
                 }
             }
+            Err(cause) if cause.is_of_the_disk() => self.core.status.mark_disk_failing(&cause),
             Err(cause) => self.core.status.mark_store_down(&cause),
+        }
+        self.store_held().await;
+    }
+
+    /// Waits until MongoDB leaves a ping unanswered. A server that is stopped or cut off closes no connection, and what was sent to
+    /// it would be waited for until the operating system gives up.
+    pub(super) async fn store_hangs(&self) -> StoreError {
+        if self.outage.spool().is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            // A database that is known to hang is asked again soon: there may be another primary by then.
+            let patience = if self.core.status.store_is_down() { PING_PAUSE } else { STORE_PATIENCE };
+            match timeout(patience, self.core.store.ping()).await {
+                Ok(Ok(())) => sleep(PING_PAUSE).await,
+                Ok(Err(cause)) => return cause,
+                Err(_) => return StoreError::Slow,
+            }
+        }
+    }
+
+    /// Stores what no disk took, once one takes as much as a call needs. A disk without room is noticed also while no phone rings.
+    async fn store_held(&self) {
+        let (status, held) = (&self.core.status, &self.outage.held);
+        let spool = self.outage.spool();
+        if !status.disk_fails() && held.is_empty() && (spool.is_some() || !disk_is_full(&self.core.config.data_dir)) {
+            return;
+        }
+        let probed = match spool {
+            Some(spool) if status.store_is_down() => spool.probe().await,
+            // The database takes what the spool does not.
+            Some(_) => Ok(()),
+            None => self.core.store.probe().await,
+        };
+        let stored = match probed {
+            Ok(()) => self.ingest.store_held().await,
+            Err(cause) => Err(cause),
+        };
+        match stored {
+            Ok(()) => status.mark_disk_working(),
+            Err(cause) => status.mark_disk_failing(&cause),
         }
     }
 
@@ -60,14 +116,27 @@ impl Sync {
     pub(super) async fn replay_and_refresh(&self) -> Result<(), StoreError> {
         // Taken first: a call that is spooled while this goes on is not in the store yet, and has not disappeared.
         let since = self.core.hub.head();
-        self.core.store.prepare().await?;
+        self.prepare().await?;
         self.erasures.refresh().await?;
-        self.replay.run().await?;
+        self.replay.begin().await?;
         self.refresh(since).await
+    }
+
+    /// Makes sure that the indexes are there: the first time before anything else, and later, when others may have removed them, only
+    /// as far as there is time. After an election it may be a while until a majority has them.
+    async fn prepare(&self) -> Result<(), StoreError> {
+        if self.prepared.load(Ordering::Relaxed) {
+            return timeout(PING_PAUSE, self.core.store.prepare()).await.unwrap_or(Ok(()));
+        }
+        self.core.store.prepare().await?;
+        self.prepared.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Compares with the store, which has everything that was published up to `since`.
     pub(super) async fn refresh(&self, since: u64) -> Result<(), StoreError> {
+        // Asked first: what is stored meanwhile is then among the active calls.
+        let behind = self.outage.behind(&self.core.hub).await?;
         let at_hand = self.core.hub.calls().into_iter().map(|call| (call.id.clone(), call)).collect();
         let store = &self.core.store;
         let (mut active, dismissals) = tokio::try_join!(store.active_beside(at_hand), store.dismissals())?;
@@ -76,9 +145,15 @@ impl Sync {
         let stored: HashSet<String> = active.iter().map(|call| call.id.clone()).collect();
         self.take_back(&active).await?;
         let kept = self.outage.unwritten.compare(&stored, |id| self.core.hub.call(id).is_some());
+        // The store has an older state of these, or the one that another instance has.
+        let is_behind = |call: &Call| {
+            let shown = self.core.hub.call_of_session(&call.session_id);
+            behind.contains(&call.id) || shown.is_some_and(|shown| behind.contains(&shown.id))
+        };
+        active.retain(|call| !is_behind(call));
         let (foreign, gone) = self.core.hub.reconcile(active, since);
         // First what is gone: the next document of its session is then the only one.
-        for id in gone.iter().filter(|id| !kept.contains(*id)) {
+        for id in gone.iter().filter(|id| !kept.contains(*id) && !behind.contains(*id)) {
             self.call_disappeared(id).await?;
         }
         // Side by side: a document takes a write, and one that is slow or refused must not delay the others.
@@ -110,7 +185,7 @@ impl Sync {
     pub(super) async fn follow_changes(&self) {
         let mut lost = false;
         loop {
-            match self.core.store.watch().await {
+            match timeout(WATCH_PATIENCE, self.core.store.watch()).await.unwrap_or(Err(StoreError::Slow)) {
                 Ok(None) => return std::future::pending().await,
                 Ok(Some(changes)) => {
                     // First the stream, then what is there, then what changes: nothing falls between.
@@ -144,16 +219,22 @@ impl Sync {
 
     async fn follow_until_lost(&self, mut changes: CallChangeStream) -> StoreError {
         loop {
-            if let Err(cause) = self.apply_change(&mut changes).await {
-                return cause;
+            let since = self.core.hub.head();
+            let change = match changes.next().await {
+                Ok(change) => change,
+                Err(cause) => return cause,
+            };
+            match timeout(WATCH_PATIENCE, self.apply_change(change, since)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(cause)) => return cause,
+                Err(_) => return StoreError::Slow,
             }
         }
     }
 
-    async fn apply_change(&self, changes: &mut CallChangeStream) -> Result<(), StoreError> {
+    /// Takes in a change that came after `since` was the end of the hub's log.
+    async fn apply_change(&self, change: ChangeEvent, since: u64) -> Result<(), StoreError> {
         let hub = &self.core.hub;
-        let since = hub.head();
-        let change = changes.next().await?;
         // Clocks of two machines differ; what would be negative says nothing.
         change.lag.into_iter().for_each(|lag| self.core.metrics.change_lag.observe(lag.as_secs_f64()));
         if let Some(viewer) = &change.dismissed_by {

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::Core;
-use super::outage::Outage;
+use super::outage::{Outage, STORE_PATIENCE};
 use crate::config::Config;
 use crate::ringcentral::subscription::{SecretDigests, WebhookSecret};
 use crate::store::{Store, StoreError, sources};
@@ -27,6 +28,8 @@ enum ExpectedToken {
     Tokens(WebhookSecret),
     /// One that has one of these digests: the store was away when we started, and this is what we remember of it.
     Remembered(SecretDigests),
+    /// A token that may exist: the store has not answered since this machine first used it.
+    Unknown,
 }
 
 /// Verifies deliveries.
@@ -60,12 +63,12 @@ impl WebhookAuth {
 
     /// What our own deliveries must carry, for the simulator.
     pub(super) async fn verification_token(&self) -> Option<String> {
-        if matches!(*self.expected(), ExpectedToken::Remembered(_)) {
+        if matches!(*self.expected(), ExpectedToken::Remembered(_) | ExpectedToken::Unknown) {
             self.ask_for_tokens().await;
         }
         match &*self.expected() {
             ExpectedToken::Tokens(known) => Some(known.token.clone()),
-            ExpectedToken::Anything | ExpectedToken::Remembered(_) => {
+            ExpectedToken::Anything | ExpectedToken::Remembered(_) | ExpectedToken::Unknown => {
                 self.core.config.ringcentral.verification_token.clone()
             }
         }
@@ -107,17 +110,37 @@ impl WebhookAuth {
         }
     }
 
+    /// The store is away and never worked on this machine: deliveries carry what the settings say. Where they say nothing, only a
+    /// service that nobody else can reach believes what it is told.
+    pub(super) fn expect_unknown(&self) {
+        let mut digests = SecretDigests::default();
+        self.core.config.ringcentral.verification_token.iter().for_each(|token| digests.add(token));
+        if !digests.0.is_empty() {
+            self.set(ExpectedToken::Remembered(digests));
+        } else if makes_its_token(&self.core.config) || !self.core.config.is_local_mode() {
+            self.set(ExpectedToken::Unknown);
+        }
+    }
+
     /// Asks the store which tokens there are, once for all who wait: however many come with a wrong one, it is a single
     /// question at a time. While the store is away, those known are good.
-    async fn ask_for_tokens(&self) {
+    pub(super) async fn ask_for_tokens(&self) {
         let came = Instant::now();
         let mut asked = self.asked.lock().await;
         if *asked > came {
             return;
         }
         *asked = Instant::now();
-        if let Ok(Some(known)) = own_verification(&self.core.config, &self.core.store).await {
-            self.learn_tokens(known).await;
+        let asked = timeout(STORE_PATIENCE, own_verification(&self.core.config, &self.core.store)).await;
+        match asked.unwrap_or(Err(StoreError::Slow)) {
+            Ok(Some(known)) => self.learn_tokens(known).await,
+            Ok(None) if matches!(*self.expected(), ExpectedToken::Unknown) => {
+                self.set(ExpectedToken::Anything);
+                if let Err(cause) = self.expect(None).await {
+                    warn!(error = %cause, error.sources = sources(&cause), "the database could not be remembered");
+                }
+            }
+            Ok(None) | Err(_) => {}
         }
     }
 
@@ -134,7 +157,7 @@ impl WebhookAuth {
             (ExpectedToken::Anything, _) => true,
             (ExpectedToken::Tokens(known), Some(presented)) => known.accepts(presented),
             (ExpectedToken::Remembered(known), Some(presented)) => known.accepts(presented),
-            (_, None) => false,
+            (ExpectedToken::Unknown, Some(_)) | (_, None) => false,
         }
     }
 

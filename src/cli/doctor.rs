@@ -1,29 +1,37 @@
 //! `doctor`: every step from a ringing phone to the popup is checked and the cure printed.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use caller_popup::app::known_verification;
 use caller_popup::config::Config;
 use caller_popup::doctor::{Findings, examine, is_healthy};
 use caller_popup::ringcentral::Client;
 use caller_popup::ringcentral::subscription::{SubscriptionReconciler, WebhookSecret, webhook_address};
-use caller_popup::store::{HistoryQuery, Store};
+use caller_popup::store::{HistoryQuery, Store, StoreError};
 use chrono::Utc;
+use tokio::time::timeout;
 
-use super::store_cure;
+/// How long reading the store may take.
+const READING: Duration = Duration::from_secs(10);
 
 /// Prints the checks; an error when one fails.
 pub async fn run(config: Config) -> Result<()> {
     let store = Store::open(&config).await;
     let newest = HistoryQuery { limit: 1, ..HistoryQuery::default() };
-    let (mut last_event, mut opened) = (None, Err(store_cure(&config)));
     let mut verifies = config.ringcentral.verification_token.is_some();
-    if let Ok(store) = &store {
-        verifies |= known_verification(&config, store).await.is_ok_and(|known| known.is_some());
-        let active = store.active().await.unwrap_or_default();
-        let ended = store.history(newest).await.unwrap_or_default();
-        last_event = active.iter().chain(&ended.calls).map(|call| call.facts.heard_at).max();
-        opened = Ok(store.name().to_owned());
-    }
+    let read = async {
+        let store = store?;
+        verifies |= known_verification(&config, &store).await?.is_some();
+        let active = store.active().await?;
+        let ended = store.history(newest).await?;
+        Ok((active.iter().chain(&ended.calls).map(|call| call.facts.heard_at).max(), store.name().to_owned()))
+    };
+    // What was not read is not well.
+    let (last_event, opened) = match timeout(READING, read).await.unwrap_or(Err(StoreError::Slow)) {
+        Ok((last_event, name)) => (last_event, Ok(name)),
+        Err(cause) => (None, Err(cause.in_words())),
+    };
     let client = Client::new(&config.ringcentral).ok().filter(|_| config.ringcentral.credentials.is_some());
     let mut state = None;
     if let (Some(client), Some(url)) = (&client, &config.public_url) {

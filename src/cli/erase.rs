@@ -7,12 +7,12 @@ use caller_popup::store::person::Person;
 use caller_popup::store::{LONGEST_WRITE, Spool, Store};
 use tokio::time::sleep;
 
-use super::store_cure;
+use super::store_failure;
 
 /// Removes the person from the store and prints how much that was.
 pub async fn run(config: Config, number: &str, with_customers: bool) -> Result<()> {
     let number = PhoneNumber::parse(number, config.region).context("this is no public telephone number")?;
-    let store = Store::open(&config).await.context(store_cure(&config))?;
+    let store = Store::open(&config).await.map_err(|cause| store_failure(&config, &cause))?;
     let embedded = config.mongodb.is_none();
     let person = Person::new(&number, config.region);
     let settled = async {
@@ -20,7 +20,7 @@ pub async fn run(config: Config, number: &str, with_customers: bool) -> Result<(
         Ok(())
     };
     let erased = store.erase(&person, with_customers || embedded, settled);
-    let erased = erased.await.context(store_cure(&config))?;
+    let erased = erased.await.map_err(|cause| store_failure(&config, &cause))?;
     println!(
         "active_calls         {} removed\ncall_history         {} removed",
         erased.active_calls, erased.call_history

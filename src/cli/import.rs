@@ -12,7 +12,7 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tokio::sync::mpsc;
 
-use super::store_cure;
+use super::store_failure;
 
 /// Batches of customers that are read ahead of the store; a fast reader waits instead of filling memory.
 const BATCHES_READ_AHEAD: usize = 2;
@@ -60,7 +60,7 @@ pub async fn run(config: Config, command: Command) -> Result<()> {
     let mut store = None;
     while let Some(batch) = read.recv().await {
         if store.is_none() {
-            store = Some(Store::open(&config).await.context(store_cure(&config))?);
+            store = Some(Store::open(&config).await.map_err(|cause| store_failure(&config, &cause))?);
         }
         if let Some(Store::Sqlite(sqlite)) = &store {
             sqlite.import_customers(batch).await.context("storing customers")?;

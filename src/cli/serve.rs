@@ -7,20 +7,26 @@ use caller_popup::app::App;
 use caller_popup::config::Config;
 use caller_popup::fatal_panic;
 use caller_popup::http;
-use caller_popup::store::Store;
+use caller_popup::store::{ServiceLock, Store};
 use chrono::Utc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
-use super::store_cure;
+use super::{store_cure, store_failure};
 
 /// How often calls are looked over for those that are over; the grace of a call is three seconds.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// How often history that is older than RETENTION_DAYS is forgotten.
 const PRUNE: Duration = Duration::from_secs(3_600);
+
+/// How long after a poll that found the store away the next begins.
+const POLL_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a round of sharing sign-outs may take.
+const SHARING: Duration = Duration::from_secs(10);
 
 /// How long it says that it is not ready before it takes no more connections: a load balancer that asks meanwhile
 /// chooses another instance. Short, because the end must come within two seconds.
@@ -29,8 +35,11 @@ const NOTICE: Duration = Duration::from_millis(200);
 /// Runs the service.
 pub async fn run(config: Config) -> Result<()> {
     let (bind, poll_interval) = (config.bind, config.poll_interval);
-    let store = Store::open(&config).await.context(store_cure(&config))?;
-    let app = App::start(config, store).await?;
+    let _lock = ServiceLock::take(&config.data_dir)
+        .with_context(|| format!("DATA_DIR={} cannot be used", config.data_dir.display()))?;
+    let store = Store::open(&config).await.map_err(|cause| store_failure(&config, &cause))?;
+    let cure = store_cure(&config);
+    let app = App::start(config, store).await.context(cure)?;
     let capacity = http::ConnectionCapacity::make();
     app.hub().take_at_most(capacity.viewers);
     let listener = http::listen(bind)
@@ -46,10 +55,13 @@ pub async fn run(config: Config) -> Result<()> {
     let authenticator = http::Authenticator::open(&app)?;
     let sharing = authenticator.clone();
     let tasks = [
-        background(every(poll_interval, app.clone(), async |app| app.poll().await)),
+        background(poll(poll_interval, app.clone())),
         background(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
         background(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
-        background(every(poll_interval, app.clone(), async move |_| sharing.share_sign_outs().await)),
+        background(every(poll_interval, app.clone(), async move |_| {
+            // A database that hangs must not keep this from the next round.
+            let _ = timeout(SHARING, sharing.share_sign_outs()).await;
+        })),
     ];
     let writers = http::SseWriters::start(app.hub().clone(), poll_interval, http::LIFETIME);
     let writers = writers.context("starting the threads that write to viewers")?;
@@ -70,6 +82,14 @@ pub async fn run(config: Config) -> Result<()> {
 
 fn background(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(fatal_panic::task("background task", task))
+}
+
+/// Polls the store: more often while it is away, so that it is used as soon as it is back.
+async fn poll(pace: Duration, app: App) {
+    loop {
+        app.poll().await;
+        sleep(if app.status().store_lost { pace.min(POLL_AGAIN) } else { pace }).await;
+    }
 }
 
 /// A background task: a step that does one thing, and this loop that only waits.

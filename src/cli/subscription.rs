@@ -9,7 +9,7 @@ use caller_popup::ringcentral::subscription::{State, SubscriptionReconciler, Web
 use caller_popup::store::Store;
 use clap::Subcommand;
 
-use super::store_cure;
+use super::store_failure;
 
 /// What to do with it.
 #[derive(Subcommand)]
@@ -38,8 +38,8 @@ pub async fn run(config: Config, command: Command) -> Result<()> {
         }
         Command::Ensure => {
             public_url?;
-            let store = Store::open(&config).await.context(store_cure(&config))?;
-            let app = App::start(config, store).await?;
+            let store = Store::open(&config).await.map_err(|cause| store_failure(&config, &cause))?;
+            let app = App::start_beside(config, store).await?;
             app.tend_subscription().await;
             let state = app
                 .integration()

@@ -83,7 +83,10 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(cause: StoreError) -> Self {
-        error!(error = %cause, error.sources = sources(&cause), "a request could not be answered");
+        // A disk that fails is logged once, not by each request.
+        if !cause.is_of_the_disk() || matches!(cause, StoreError::Full) {
+            error!(error = %cause, error.sources = sources(&cause), "a request could not be answered");
+        }
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Calls cannot be stored or read right now.")
     }
 }

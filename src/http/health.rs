@@ -109,7 +109,9 @@ pub async fn ready(
     }
     let uptime = app.integration().map(|_| app.metrics().uptime());
     let lost = status.store_lost.then_some("The database does not answer.");
-    let reasons: Vec<_> = lost.into_iter().chain(status.retires.then_some("The service is stopping.")).collect();
+    let unwritable = status.disk_fails.then_some("Calls cannot be written to disk; the log says why.");
+    let lost = lost.into_iter().chain(unwritable);
+    let reasons: Vec<_> = lost.chain(status.retires.then_some("The service is stopping.")).collect();
     let believes = app.accepts_unverified().then_some("Every webhook is believed: there is no verification token.");
     let aside = app.sets_aside().then_some(SET_ASIDE);
     let warnings = warnings(&status, app.spooled(), subscription.as_ref(), uptime, now);

@@ -26,10 +26,11 @@ pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], S
     let text = app.metrics().text(&GaugeSnapshot {
         viewers: app.hub().viewers(),
         active_calls: app.hub().calls().iter().map(|call| call.status).collect(),
-        store_up: !status.store_lost,
+        store_up: !status.store_lost && !status.disk_fails,
         store_follows: status.follows,
         customer_index_complete: app.store().number_index() == NumberIndexState::Complete,
         spooled: app.spooled(),
+        held: app.held(),
         set_aside: app.store().set_aside().1,
         subscription: subscription
             .map(|found| (found.state == Subscription::Active, found.expires_at.map(|at| at.timestamp()))),

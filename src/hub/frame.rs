@@ -26,6 +26,8 @@ pub enum Event {
 pub enum Incident {
     /// The database does not answer.
     StoreLost,
+    /// Calls can be written to no disk.
+    DiskFails,
     /// What other instances do is found out by the poll only.
     ChangesDelayed,
 }
@@ -34,6 +36,9 @@ impl Incident {
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::StoreLost => ("store_unavailable", "The database does not answer; what is shown may be incomplete."),
+            Self::DiskFails => {
+                ("store_unavailable", "Calls cannot be stored; they are shown, and may be missing in the history.")
+            }
             Self::ChangesDelayed => ("changes_delayed", "Calls may be shown up to two seconds late."),
         }
     }

@@ -34,6 +34,8 @@ pub struct LoadedCalls {
     pub held: Vec<StoredCall>,
     /// The sessions that were looked for.
     pub sessions: BTreeSet<String>,
+    /// The highest `rev` that was shown, which may be ahead of the store: what is written is news after it.
+    pub shown: i64,
 }
 
 /// What has to be written for facts to be taken in.
@@ -61,12 +63,13 @@ impl LoadedCalls {
     pub fn at_hand(events: &[CallEvent], call: Option<Arc<Call>>) -> Self {
         let mut sessions = keys(events);
         sessions.extend(call.iter().flat_map(|call| call.sessions()).cloned());
-        Self { held: call.map(|call| StoredCall { place: Table::Active, call }).into_iter().collect(), sessions }
+        let shown = call.as_ref().map_or(0, |call| call.rev);
+        Self { held: call.map(|call| StoredCall { place: Table::Active, call }).into_iter().collect(), sessions, shown }
     }
 
     /// What the events change, once every call was loaded that those loaded, or the change itself, lead to.
     pub fn plan(&self, events: &[CallEvent], new_id: &str) -> Step {
-        let plan = plan_write(&self.held, events, new_id);
+        let plan = plan_write(&self.held, events, new_id, self.shown);
         let news = plan.iter().flat_map(|plan| &plan.news);
         let named = self.held.iter().flat_map(|it| it.call.sessions()).chain(news);
         let unknown: BTreeSet<String> = named.filter(|name| !self.sessions.contains(*name)).cloned().collect();
@@ -107,7 +110,8 @@ pub fn keys(events: &[CallEvent]) -> BTreeSet<String> {
 }
 
 /// What `events` change in the calls that their sessions lead to; `None` when nothing. `new_id` is for a call that begins.
-fn plan_write(held: &[StoredCall], events: &[CallEvent], new_id: &str) -> Option<WritePlan> {
+/// What is written has a `rev` above `shown`.
+fn plan_write(held: &[StoredCall], events: &[CallEvent], new_id: &str, shown: i64) -> Option<WritePlan> {
     let first = events.first()?;
     let parts = parts(held, first);
     let oldest = parts.iter().copied().reduce(keeps);
@@ -117,7 +121,7 @@ fn plan_write(held: &[StoredCall], events: &[CallEvent], new_id: &str) -> Option
         None => return None,
     };
     let known: BTreeSet<String> = oldest.iter().flat_map(|it| it.call.sessions()).cloned().collect();
-    let rev = parts.iter().map(|part| part.call.rev).max().unwrap_or(0);
+    let rev = parts.iter().map(|part| part.call.rev).max().unwrap_or(0).max(shown);
     let others = parts.iter().copied().filter(|part| oldest.is_none_or(|oldest| !std::ptr::eq(*part, oldest)));
     others.clone().for_each(|other| call.merge_call(Call::clone(&other.call)));
     let joined = others.clone().next().is_some();

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::ChangeStreamEvent;
 use tokio::time::sleep;
 
+use super::mongo::change_stream::next_event;
 use super::mongo::{Mongo, id_text};
 use super::sqlite::Sqlite;
 use super::{Result, StoreError};
@@ -74,7 +74,7 @@ impl CustomerWatch {
     pub async fn next(&mut self) -> Result<Changed> {
         match self {
             Self::Versioned { changes, mongo, .. } => {
-                let change = changes.next().await.ok_or(StoreError::Closed)??;
+                let change = next_event(changes).await?;
                 // Without a document it is the collection itself that was dropped or renamed.
                 let key = change.document_key.ok_or(StoreError::Closed)?;
                 let phones = change.full_document.map_or_else(Vec::new, |document| mongo.phones(&document));

@@ -6,30 +6,6 @@ use super::{Changed, CustomerWatch, Result, Store};
 use crate::customer::{Customer, CustomerDetails};
 use crate::phone::PhoneNumber;
 
-/// A customer to be imported into the embedded store.
-#[derive(Clone, Debug)]
-pub struct CustomerRecord {
-    /// The host's id; importing it again replaces the customer.
-    pub id: String,
-    /// The whole name.
-    pub name: Option<String>,
-    /// The email address.
-    pub email: Option<String>,
-    /// Their numbers, each once.
-    pub numbers: Vec<WrittenNumber>,
-    /// A further part of a customer of the same import: numbers are added, name and email replaced where there is one.
-    pub adds: bool,
-}
-
-/// A number as it is matched and as it was written.
-#[derive(Clone, Debug)]
-pub struct WrittenNumber {
-    /// The key.
-    pub e164: String,
-    /// The text that the key was read from, which may hold several numbers: keys can be derived from it again.
-    pub written: String,
-}
-
 /// How far the index of customers' numbers is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberIndexState {
@@ -75,7 +51,21 @@ impl Store {
         }
     }
 
-    /// The same right after a change of customers, which may not be indexed yet.
+    /// The same for many numbers with one question: those that stand in the database in a common spelling.
+    pub async fn customers_by_phones(&self, numbers: &[PhoneNumber]) -> Result<Vec<Vec<Customer>>> {
+        match self {
+            Self::Mongo(mongo) => mongo.customers_by_phones(numbers).await,
+            Self::Sqlite(sqlite) => {
+                let mut found = Vec::with_capacity(numbers.len());
+                for number in numbers {
+                    found.push(sqlite.customers_by_phone(number).await?);
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    /// The customers who have this number, right after a change of customers, which may not be indexed yet.
     pub async fn customers_after(&self, number: &PhoneNumber, changed: &Changed) -> Result<Vec<Customer>> {
         match (self, changed) {
             (Self::Mongo(mongo), Changed::One { key, .. }) => mongo.customers_by_phone(number, Some(key)).await,

@@ -13,6 +13,7 @@ mod customers;
 mod dismissals;
 mod document;
 mod erasing;
+mod history;
 mod id;
 mod number_index;
 mod refusal;
@@ -25,24 +26,23 @@ mod writes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, DateTime as BsonDateTime, Document, doc};
-use mongodb::options::{Acknowledgment, ClientOptions, FindOptions, IndexOptions, WriteConcern};
+use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
-use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::aside::Asides;
 use super::call_merge::{LoadedCalls, Step, StoredCall, Table, WritePlan, tombstones};
 use super::unchanged::Unchanged;
-use super::{HistoryPage, HistoryQuery, Position, Result, StoreError, scope};
+use super::{Result, StoreError, scope};
 use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::{Config, CustomersConfig, MongoConfig};
 use crate::phone::Region;
+use batch::Pace;
 use calls::{Calls, Written, as_found};
 pub(super) use cause::describe;
 use change_stream::CallChangeStream;
@@ -50,7 +50,6 @@ use customers::MOST_CUSTOMERS;
 pub(super) use customers::matched;
 pub(super) use dismissals::{DISMISSALS, dismissal, is_unauthorized};
 pub(super) use document::{fields, from_document};
-use id::bson_id;
 pub(super) use id::{extended, id_text, raw_id, rename};
 use number_index::NumberIndex;
 use refusal::{DUPLICATE, refusal};
@@ -62,12 +61,8 @@ const SERVER_SELECTION: Duration = Duration::from_secs(2);
 const MOST_ATTEMPTS: usize = 40;
 /// Another's document of the same session is found by the next look; what is in the way and still not found is no call.
 const MOST_DUPLICATES: usize = 3;
-/// Documents of one answer while a page of the history is read: a page may end early.
-const HISTORY_BATCH: u32 = 100;
 /// Old calls that are removed with one command.
 const PRUNED_AT_ONCE: i64 = 500;
-/// Calls that began in one millisecond, among which a place in the history is looked for.
-const MOST_AT_ONCE: i64 = 1_000;
 /// The codes of an index that is there in another form, or cannot be unique because of what is in the collection.
 const INDEX_DIFFERS: [i32; 3] = [85, 86, DUPLICATE];
 
@@ -91,19 +86,6 @@ pub struct Mongo {
     numbers: number_index::Shared,
 }
 
-/// A filter with all of these conditions and one of the alternatives, which each hold them all, so that each can use an index.
-fn each_with(all: Vec<Document>, alternatives: Vec<Document>) -> Document {
-    let with = |it: Document| {
-        let conditions: Vec<_> = all.iter().cloned().chain([it]).filter(|it| !it.is_empty()).collect();
-        if conditions.is_empty() {
-            doc! {}
-        } else {
-            doc! { "$and": conditions }
-        }
-    };
-    doc! { "$or": alternatives.into_iter().map(with).collect::<Vec<_>>() }
-}
-
 impl Mongo {
     /// Reads the connection string; the first use connects.
     pub async fn open(config: &MongoConfig, all: &Config) -> Result<Self> {
@@ -115,7 +97,7 @@ impl Mongo {
         let (active, history) = (database.collection("active_calls"), database.collection("call_history"));
         let customers = database.collection(&all.customers.collection);
         Ok(Self {
-            calls: Arc::new(Calls::new(&active, &history, &database)),
+            calls: Arc::new(Calls::new(&active, &history, &database, Pace::LIVE)),
             active,
             history,
             numbers: Arc::new(NumberIndex::new(&customers, &database)),
@@ -129,6 +111,12 @@ impl Mongo {
             asides: Asides::default(),
             unchanged: Unchanged::default(),
         })
+    }
+
+    /// The same, with queues of its own that take more at a time.
+    pub fn for_many_writes(&self) -> Self {
+        let calls = Calls::new(&self.active, &self.history, &self.database, Pace::BULK);
+        Self { calls: Arc::new(calls), ..self.clone() }
     }
 
     /// Creates the indexes, once.
@@ -295,63 +283,6 @@ impl Mongo {
     /// How a call ended that was known as this one.
     pub async fn ended(&self, known: &Call) -> Result<Option<Call>> {
         Ok(self.history.find_one(doc! { "_id": raw_id(known) }).await?.and_then(|ended| from_document(ended).ok()))
-    }
-
-    /// The `_id` at a place in the history. Its text may not say the type.
-    async fn id_at(&self, place: &Position) -> Result<Bson> {
-        let at = BsonDateTime::from_millis(place.timestamp.timestamp_millis());
-        let ids = self.history.find(doc! { "timestamp": at }).projection(doc! { "_id": 1 }).limit(MOST_AT_ONCE);
-        let ids: Vec<Document> = ids.await?.try_collect().await?;
-        let same = |id: &Bson| id_text(Some(id)) == place.id || extended(id) == place.id;
-        let found = ids.into_iter().filter_map(|mut it| it.remove("_id")).find(same);
-        Ok(found.unwrap_or_else(|| bson_id(&place.id)))
-    }
-
-    pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage> {
-        let mut all = Vec::new();
-        if let Some(before) = &query.before {
-            let at = BsonDateTime::from_millis(before.timestamp.timestamp_millis());
-            // A plain comparison would leave out ids of other types. The range is what an index can use.
-            let before_id = doc! { "$expr": { "$lt": ["$_id", { "$literal": self.id_at(before).await? }] } };
-            let not_at = doc! { "timestamp": { "$ne": at } };
-            all.extend([doc! { "timestamp": { "$lte": at } }, doc! { "$or": [not_at, before_id] }]);
-        }
-        all.extend(query.result.map(|result| doc! { "result": result.as_str() }));
-        all.extend(query.direction.map(|direction| doc! { "direction": direction.as_str() }));
-        all.extend(query.customer_id.map(|id| doc! { "customer_id": id }));
-        all.extend(
-            query.since.map(|at| doc! { "timestamp": { "$gte": BsonDateTime::from_millis(at.timestamp_millis()) } }),
-        );
-        // Each of these pairs has an index in the order of the history; MongoDB merges what it reads from both.
-        let numbers = query.number.map(|number| ["from_number", "to_number"].map(|field| doc! { field: &number }));
-        let extensions = query.extension_ids.map(|ids| scope::mongodb(&ids));
-        let filter = match (numbers, extensions) {
-            (None, None) => each_with(all, vec![doc! {}]),
-            (Some(pair), None) | (None, Some(pair)) => each_with(all, pair.into()),
-            (Some(numbers), Some(extensions)) => {
-                all.push(doc! { "$or": extensions.to_vec() });
-                each_with(all, numbers.into())
-            }
-        };
-        let limit = query.limit;
-        let options = FindOptions::builder()
-            .sort(doc! { "timestamp": -1, "_id": -1 })
-            .limit(limit as i64 + 1)
-            .batch_size(HISTORY_BATCH)
-            .build();
-        let mut documents = self.history.find(filter).with_options(options).await?;
-        let mut page = HistoryPage::default();
-        while let Some(document) = documents.try_next().await? {
-            // Reading a document takes 30 µs of a worker's time, which a webhook may wait for.
-            thread::yield_now();
-            yield_now().await;
-            if let Ok(call) = from_document(document)
-                && !page.add(call, limit)
-            {
-                break;
-            }
-        }
-        Ok(page)
     }
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {

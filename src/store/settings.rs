@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Result, Store};
+use super::{Result, Store, in_time};
 
 impl Store {
     /// Counts a notification by its shape. Of more than `MOST_SHAPES` those that were not seen for longest are deleted.
@@ -16,7 +16,7 @@ impl Store {
     /// Something the service must remember between runs, such as a generated verification token.
     pub async fn setting(&self, key: &str) -> Result<Option<String>> {
         match self {
-            Self::Mongo(mongo) => mongo.setting(key).await,
+            Self::Mongo(mongo) => in_time(mongo.setting(key)).await,
             Self::Sqlite(sqlite) => sqlite.setting(key).await,
         }
     }
@@ -24,7 +24,7 @@ impl Store {
     /// Remembers it, durably.
     pub async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
         match self {
-            Self::Mongo(mongo) => mongo.set_setting(key, value).await,
+            Self::Mongo(mongo) => in_time(mongo.set_setting(key, value)).await,
             Self::Sqlite(sqlite) => sqlite.set_setting(key, value).await,
         }
     }
@@ -32,7 +32,7 @@ impl Store {
     /// Remembers it unless something is remembered already; answers what is, the same to every instance.
     pub async fn get_or_insert_setting(&self, key: &str, value: &str) -> Result<String> {
         match self {
-            Self::Mongo(mongo) => mongo.get_or_insert_setting(key, value).await,
+            Self::Mongo(mongo) => in_time(mongo.get_or_insert_setting(key, value)).await,
             Self::Sqlite(sqlite) => sqlite.get_or_insert_setting(key, value).await,
         }
     }
@@ -40,7 +40,7 @@ impl Store {
     /// Keeps something that is handed out once, until `until`.
     pub async fn put_ticket(&self, id: &str, value: &str, until: DateTime<Utc>) -> Result<()> {
         match self {
-            Self::Mongo(mongo) => mongo.put_ticket(id, value, until).await,
+            Self::Mongo(mongo) => in_time(mongo.put_ticket(id, value, until)).await,
             Self::Sqlite(sqlite) => sqlite.put_ticket(id, value, until).await,
         }
     }
@@ -48,7 +48,7 @@ impl Store {
     /// Hands it out, once.
     pub async fn take_ticket(&self, id: &str, now: DateTime<Utc>) -> Result<Option<String>> {
         match self {
-            Self::Mongo(mongo) => mongo.take_ticket(id, now).await,
+            Self::Mongo(mongo) => in_time(mongo.take_ticket(id, now)).await,
             Self::Sqlite(sqlite) => sqlite.take_ticket(id, now).await,
         }
     }
@@ -56,7 +56,7 @@ impl Store {
     /// Whether `holder` may do `name` until `until`; of several instances only one is told yes.
     pub async fn lease(&self, name: &str, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
         match self {
-            Self::Mongo(mongo) => mongo.lease(name, holder, now, until).await,
+            Self::Mongo(mongo) => in_time(mongo.lease(name, holder, now, until)).await,
             // The file has one process.
             Self::Sqlite(_) => Ok(true),
         }

@@ -51,7 +51,7 @@ const CUSTOMERS_AT_A_TIME: usize = 500;
 /// The embedded store. Cheap to clone.
 #[derive(Clone)]
 pub struct Sqlite {
-    file: Database,
+    pub(super) file: Database,
     region: Region,
     /// Set when the keys of customers' numbers are those of this version and region.
     phone_keys: Arc<OnceCell<()>>,

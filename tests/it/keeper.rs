@@ -73,7 +73,7 @@ impl Keeper {
         self.made += 1;
         let id = format!("{:024}", self.made);
         let sessions = keys(events);
-        let mut known = LoadedCalls { held: self.look(&sessions), sessions };
+        let mut known = LoadedCalls { held: self.look(&sessions), sessions, shown: 0 };
         let plan = loop {
             match known.plan(events, &id) {
                 Step::Write(Some(plan)) => break *plan,

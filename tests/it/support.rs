@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use caller_popup::config::Config;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -245,6 +246,23 @@ impl TestApp {
     /// The process id, while the program runs.
     pub fn process_id(&self) -> u32 {
         self.child.id().expect("the program runs")
+    }
+
+    /// From now on nothing that the program writes into files gets there: the kernel refuses every byte (`RLIMIT_FSIZE`), for
+    /// which a test need not be root.
+    pub fn fill_disk(&self) {
+        self.limit_files(Some(0));
+    }
+
+    /// There is room again.
+    pub fn free_disk(&self) {
+        self.limit_files(None);
+    }
+
+    fn limit_files(&self, bytes: Option<u64>) {
+        let process = Pid::from_raw(self.process_id() as i32);
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(process, Resource::Fsize, limit).expect("the limit of a child can be set");
     }
 
     /// Runs a command of the program beside it, with the same settings.

@@ -1,6 +1,6 @@
 //! The two collections of calls, asked and written for many at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
@@ -10,7 +10,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::Error;
 use mongodb::{Collection, Database};
 
-use super::batch::Batch;
+use super::batch::{Batch, Pace};
 use super::dismissals::DISMISSALS;
 use super::document::{by_rev, changes, from_document, to_document};
 use super::id::{bson_id, raw_id};
@@ -52,14 +52,19 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn new(active: &Collection<Document>, history: &Collection<Document>, database: &Database) -> Self {
+    pub(super) fn new(
+        active: &Collection<Document>,
+        history: &Collection<Document>,
+        database: &Database,
+        pace: Pace,
+    ) -> Self {
         let places = (active.clone(), history.name().to_owned());
-        let looks = Batch::start(move |asked| look_together(places.clone(), asked));
+        let looks = Batch::start(pace, move |asked| look_together(places.clone(), asked));
         let table = active.clone();
-        let by_id = Batch::start(move |ids| find_together(table.clone(), ids));
-        let dismissals = Writes::to(&database.collection(DISMISSALS), database);
-        let (active, ended) = (Writes::to(active, database), history.clone());
-        Self { looks, active, history: Writes::to(history, database), ended, by_id, dismissals }
+        let by_id = Batch::start(pace, move |ids| find_together(table.clone(), ids));
+        let dismissals = Writes::to(&database.collection(DISMISSALS), database, pace);
+        let (active, ended) = (Writes::to(active, database, pace), history.clone());
+        Self { looks, active, history: Writes::to(history, database, pace), ended, by_id, dismissals }
     }
 
     /// An active call by its id; one read for all who ask at once.
@@ -165,8 +170,15 @@ async fn look_together(
 ) -> std::result::Result<Vec<Vec<StoredCall>>, Error> {
     let found = load(&active, &history, asked.concat(), MOST_ENDED * asked.len()).await?;
     if found.iter().filter(|it| it.place == Table::History).count() < MOST_ENDED * asked.len() {
-        let theirs = |names: &Vec<String>, it: &&StoredCall| it.call.sessions().any(|session| names.contains(session));
-        return Ok(asked.iter().map(|names| found.iter().filter(|it| theirs(names, it)).cloned().collect()).collect());
+        let mut places: HashMap<&String, Vec<usize>> = HashMap::new();
+        for (place, it) in found.iter().enumerate() {
+            it.call.sessions().for_each(|session| places.entry(session).or_default().push(place));
+        }
+        let theirs = |names: &Vec<String>| {
+            let places: BTreeSet<_> = names.iter().filter_map(|name| places.get(name)).flatten().collect();
+            places.into_iter().map(|place| found[*place].clone()).collect()
+        };
+        return Ok(asked.iter().map(theirs).collect());
     }
     let mut answers = Vec::new();
     for names in asked {

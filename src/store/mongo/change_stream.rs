@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use mongodb::Client;
 use mongodb::bson::raw::{RawDocument, RawDocumentBuf};
 use mongodb::bson::{Bson, Document, Timestamp, doc};
 use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 use mongodb::options::{ClientOptions, FullDocumentType};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::{DISMISSALS, dismissal, extended, fields, from_document, id_text, is_unauthorized, raw_id};
 use crate::call::Call;
@@ -18,6 +19,9 @@ use crate::store::{Result, StoreError};
 pub(super) const NO_REPLICA_SET: i32 = 40573;
 
 const CALLS: &str = "active_calls";
+
+/// A stream without an answer for so long is given up.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// Changes of `active_calls`, and dismissals, on a connection of their own: the stream holds one for as long as it lives, and writes
 /// must not wait for it.
@@ -97,7 +101,7 @@ impl CallChangeStream {
     /// would fail for ever, and what lies between is read from the collection.
     pub async fn next(&mut self) -> Result<ChangeEvent> {
         loop {
-            let change = self.changes.next().await.ok_or(StoreError::Closed)??;
+            let change = next_event(&mut self.changes).await?;
             let id = change.document_key.as_ref().and_then(|key| key.get("_id")).cloned().unwrap_or(Bson::Null);
             let names = [id_text(Some(&id)), extended(&id)];
             let at = change.cluster_time.map(cluster_time);
@@ -132,6 +136,22 @@ impl CallChangeStream {
                 }
                 _ => continue,
             }
+        }
+    }
+}
+
+/// Waits for the next event. While nothing changes the server answers each second that there is none; one that does not answer at
+/// all hangs, and others may have elected a primary that this stream does not come from.
+pub(in crate::store) async fn next_event<T: DeserializeOwned>(
+    changes: &mut ChangeStream<ChangeStreamEvent<T>>,
+) -> Result<ChangeStreamEvent<T>> {
+    loop {
+        match timeout(SILENCE, changes.next_if_any()).await {
+            Ok(Ok(Some(change))) => return Ok(change),
+            Ok(Ok(None)) if changes.is_alive() => {}
+            Ok(Ok(None)) => return Err(StoreError::Closed),
+            Ok(Err(cause)) => return Err(cause.into()),
+            Err(_) => return Err(StoreError::Slow),
         }
     }
 }

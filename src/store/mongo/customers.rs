@@ -1,8 +1,10 @@
 //! Who has a number, in the host application's collection.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use futures_util::future::try_join_all;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::FullDocumentType;
 
@@ -44,6 +46,38 @@ impl Mongo {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Who has each of these numbers, by the index of numbers; while that is not complete, in a spelling that an index on the field can
+    /// find.
+    pub async fn customers_by_phones(&self, numbers: &[PhoneNumber]) -> Result<Vec<Vec<Customer>>> {
+        let indexed = numbers.iter().map(|number| self.indexed_customers(number, Vec::new()));
+        if let Some(customers) = try_join_all(indexed).await?.into_iter().collect() {
+            return Ok(customers);
+        }
+        let spellings: Vec<Bson> =
+            numbers.iter().collect::<HashSet<_>>().into_iter().flat_map(common_spellings).collect();
+        let fields: Vec<Document> = self
+            .fields
+            .phone_fields
+            .iter()
+            .map(|field| doc! { field.as_str(): { "$in": spellings.clone() } })
+            .collect();
+        let found = self.customers.find(doc! { "$or": fields }).limit(MOST_CUSTOMERS * numbers.len() as i64);
+        let documents: Vec<Document> = found.max_time(LONGEST_LOOKUP).await?.try_collect().await?;
+        let mut holders: HashMap<PhoneNumber, Vec<&Document>> = HashMap::new();
+        for document in &documents {
+            let texts = self.phones(document);
+            let written: HashSet<_> = texts.iter().flat_map(|text| PhoneNumber::parse_all(text, self.region)).collect();
+            let reached: HashSet<_> =
+                written.into_iter().flat_map(|it| [it.counterparts(), vec![it]].concat()).collect();
+            reached.into_iter().for_each(|number| holders.entry(number).or_default().push(document));
+        }
+        let customers = |number: &PhoneNumber| {
+            let found = holders.get(number).into_iter().flatten();
+            rank(found.filter_map(|document| self.customer(document, number)).take(MOST_CUSTOMERS as usize).collect())
+        };
+        Ok(numbers.iter().map(customers).collect())
     }
 
     /// The customer whose `_id` is written like this.

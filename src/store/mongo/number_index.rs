@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tracing::info;
 
-use super::batch::Batch;
+use super::batch::{Batch, Pace};
 use super::{MOST_CUSTOMERS, Mongo};
 use crate::customer::{Customer, rank};
 use crate::phone::{self, PhoneNumber};
@@ -84,8 +84,8 @@ impl NumberIndex {
         let index = database.collection(NUMBERS);
         let (table, hosts) = (index.clone(), customers.clone());
         Self {
-            by_key: Batch::start(move |keys| ids_together(table.clone(), keys)),
-            by_id: Batch::start(move |ids| customers_together(hosts.clone(), ids)),
+            by_key: Batch::start(Pace::LIVE, move |keys| ids_together(table.clone(), keys)),
+            by_id: Batch::start(Pace::LIVE, move |ids| customers_together(hosts.clone(), ids)),
             index,
             holder: new_id(),
             complete_until: AtomicI64::new(0),

@@ -8,7 +8,7 @@ use mongodb::bson::{Bson, Document, cstr, rawdoc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::{Collection, Database};
 
-use super::batch::Batch;
+use super::batch::{Batch, Pace};
 use super::refusal::{DUPLICATE, refusal, write_refusal};
 
 /// What came of one write.
@@ -49,13 +49,13 @@ impl Outcome {
 }
 
 impl Writes {
-    pub(super) fn to(collection: &Collection<Document>, database: &Database) -> Self {
+    pub(super) fn to(collection: &Collection<Document>, database: &Database, pace: Pace) -> Self {
         let table = collection.clone_with_type();
-        let inserts = Batch::start(move |documents| insert_together(table.clone(), documents));
+        let inserts = Batch::start(pace, move |documents| insert_together(table.clone(), documents));
         let together = |command: &'static CStr, list: &'static CStr| {
             let (database, table) = (database.clone(), collection.name().to_owned());
             let order = Order { command, list };
-            Batch::start(move |statements| write_together(database.clone(), order, table.clone(), statements))
+            Batch::start(pace, move |statements| write_together(database.clone(), order, table.clone(), statements))
         };
         Self {
             inserts,

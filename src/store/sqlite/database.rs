@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::info;
 
 use crate::fatal_panic;
-use crate::store::{Result, StoreError, sources};
+use crate::store::{Result, StoreError};
 
 /// Why a file is not opened.
 const NEWER: &str =
@@ -56,30 +56,47 @@ trait Write: Send {
     /// Writes inside a transaction. Runs again if that transaction comes to nothing.
     fn run(&mut self, db: &Connection) -> DidWork;
     /// Answers the caller: with what the last run came to if that is on disk, else with an error.
-    fn answer(self: Box<Self>, committed: bool);
+    fn answer(self: Box<Self>, committed: Committed);
 }
 
 type DidWork = bool;
 
-struct WriteJob<T, W> {
+/// Whether a transaction is on disk, or why not. All writes of it share the cause.
+type Committed = std::result::Result<(), Arc<rusqlite::Error>>;
+
+struct WriteJob<T, W, A> {
     work: W,
+    /// Called with what is on disk, in the order of the commits.
+    on_disk: A,
     result: Option<rusqlite::Result<T>>,
     answer: oneshot::Sender<Result<T>>,
 }
 
-impl<T: Send, W: FnMut(&Connection) -> rusqlite::Result<T> + Send> Write for WriteJob<T, W> {
+impl<T, W, A> Write for WriteJob<T, W, A>
+where
+    T: Send,
+    W: FnMut(&Connection) -> rusqlite::Result<T> + Send,
+    A: FnOnce(&T) + Send,
+{
     fn run(&mut self, db: &Connection) -> DidWork {
         self.result.insert((self.work)(db)).is_ok()
     }
 
-    fn answer(self: Box<Self>, committed: bool) {
-        let result = match self.result {
-            Some(Err(cause)) => Err(cause.into()),
-            Some(Ok(done)) if committed => Ok(done),
-            _ => Err(StoreError::Closed),
+    fn answer(self: Box<Self>, committed: Committed) {
+        let Self { work, on_disk, result, answer } = *self;
+        let result = match (result, committed) {
+            (Some(Err(cause)), _) => Err(cause.into()),
+            (Some(Ok(done)), Ok(())) => {
+                on_disk(&done);
+                Ok(done)
+            }
+            (_, Err(cause)) => Err(StoreError::Commit(cause)),
+            (None, Ok(())) => Err(StoreError::Closed),
         };
+        // What the work holds is given back before the caller goes on.
+        drop(work);
         // The caller may be gone; the work is done all the same.
-        let _ = self.answer.send(result);
+        let _ = answer.send(result);
     }
 }
 
@@ -112,8 +129,19 @@ impl Database {
         &self,
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.write_and(work, |_| ()).await
+    }
+
+    /// The same. `on_disk` is called with the answer right after its commit, before that of any later write, also where the caller
+    /// has given up waiting; it is dropped where nothing is written.
+    pub async fn write_and<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        on_disk: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        self.writer.send(Box::new(WriteJob { work, result: None, answer })).await.map_err(|_| StoreError::Closed)?;
+        let job = WriteJob { work, on_disk, result: None, answer };
+        self.writer.send(Box::new(job)).await.map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -214,9 +242,9 @@ fn write_all(db: Connection, mut queue: mpsc::Receiver<Box<dyn Write>>) {
             let room = MOST_IN_A_COMMIT - batch.len();
             batch.extend(std::iter::from_fn(|| queue.try_recv().ok()).take(room));
         };
-        if !begin(&db) {
+        if let Err(cause) = begin(&db) {
             gather(&mut batch);
-            batch.into_iter().for_each(|write| write.answer(false));
+            batch.into_iter().for_each(|write| write.answer(Err(cause.clone())));
             continue;
         }
         let mut done = 0;
@@ -232,38 +260,32 @@ fn write_all(db: Connection, mut queue: mpsc::Receiver<Box<dyn Write>>) {
         let committed = end(&db, all_work);
         for mut write in batch {
             // Each write stands alone: one that fails takes nothing of the others with it.
-            let committed = committed
-                || !all_work && begin(&db) && {
+            let committed = if all_work {
+                committed.clone()
+            } else {
+                begin(&db).and_then(|()| {
                     let works = write.run(&db);
                     end(&db, works)
-                };
+                })
+            };
             write.answer(committed);
         }
     }
 }
 
 /// IMMEDIATE, so that another program writing to the file makes us wait here and not fail halfway.
-fn begin(db: &Connection) -> bool {
-    let begun = run(db, "BEGIN IMMEDIATE");
-    if let Err(cause) = &begun {
-        tracing::error!(error = %cause, error.sources = sources(cause), "the embedded store cannot be written to");
-    }
-    begun.is_ok()
+fn begin(db: &Connection) -> Committed {
+    run(db, "BEGIN IMMEDIATE").map(drop).map_err(Arc::new)
 }
 
-/// Whether what was written is on disk; else nothing of it is.
-fn end(db: &Connection, worked: bool) -> bool {
-    if worked {
-        match run(db, "COMMIT") {
-            Ok(_) => return true,
-            Err(cause) => {
-                tracing::error!(error = %cause, error.sources = sources(&cause), "the embedded store could not commit");
-            }
-        }
+/// Ends a transaction: by a commit where everything in it worked. What a write that failed came to is in its own result.
+fn end(db: &Connection, worked: bool) -> Committed {
+    let committed = if worked { run(db, "COMMIT").map(drop).map_err(Arc::new) } else { Ok(()) };
+    if !worked || committed.is_err() {
+        // Some failures have rolled back already.
+        let _ = run(db, "ROLLBACK");
     }
-    // Some failures have rolled back already.
-    let _ = run(db, "ROLLBACK");
-    false
+    committed
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use mongodb::bson::{Document, Timestamp, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, CollectionOptions, WriteConcern};
 use mongodb::{Client, Database};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::process::start_helper;
@@ -73,6 +74,34 @@ impl Cluster {
 
     pub fn kill(&mut self, node: usize) {
         self.alive[node] = None;
+    }
+
+    /// Stops a node's process: it hangs, and closes no connection.
+    pub async fn stop(&self, node: usize) -> Pid {
+        let status =
+            self.node(node).await.run_command(doc! { "serverStatus": 1, "repl": 0, "metrics": 0 }).await.unwrap();
+        let pid = status.get_i64("pid").unwrap();
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        pid
+    }
+
+    /// Lets a stopped node go on.
+    pub fn go_on(&self, pid: Pid) {
+        kill_process(pid, Signal::CONT).unwrap();
+    }
+
+    /// The primary among the nodes other than this.
+    pub async fn primary_beside(&self, node: usize) -> usize {
+        within(Duration::from_secs(60), "another primary", async || {
+            for other in (0..self.ports.len()).filter(|other| *other != node) {
+                if self.says(other, "isWritablePrimary").await {
+                    return Some(other);
+                }
+            }
+            None
+        })
+        .await
     }
 
     fn folder(&self, node: usize) -> PathBuf {

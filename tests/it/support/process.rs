@@ -14,18 +14,30 @@ use super::PATIENCE;
 
 /// No setting of the program: how many files it may have open.
 pub const DESCRIPTORS: &str = "TEST_DESCRIPTORS";
+/// No setting of the program either: its disk may be taken away by [`TestApp::fill_disk`](super::TestApp::fill_disk).
+pub const NO_ROOM: &str = "TEST_NO_ROOM";
 
 /// The program with these settings and nothing else: no environment of ours, no `.env` of a developer's checkout.
 pub fn program(home: &TempDir, settings: &[(String, String)]) -> Command {
     // What is measured is measured on a release build, which `scripts/long` names here.
     let built = std::env::var("CALLER_POPUP");
     let program = built.as_deref().unwrap_or(env!("CARGO_BIN_EXE_caller-popup"));
-    let mut command = if settings.iter().any(|(name, _)| name == DESCRIPTORS) {
-        let mut limited = Command::new("/bin/sh");
-        limited.args(["-c", r#"ulimit -n "$TEST_DESCRIPTORS"; exec "$0" "$@""#, program]);
-        limited
+    let is_set = |wanted| settings.iter().any(|(name, _)| name == wanted);
+    let limit = if is_set(DESCRIPTORS) {
+        Some(r#"ulimit -n "$TEST_DESCRIPTORS"; exec "$0" "$@""#)
+    } else if is_set(NO_ROOM) {
+        // A write beyond the limit then fails, as on a full disk, and is no signal.
+        Some(r#"trap '' XFSZ; exec "$0" "$@""#)
     } else {
-        Command::new(program)
+        None
+    };
+    let mut command = match limit {
+        Some(script) => {
+            let mut limited = Command::new("/bin/sh");
+            limited.args(["-c", script, program]);
+            limited
+        }
+        None => Command::new(program),
     };
     command.env_clear().envs(settings.iter().cloned()).current_dir(home.path());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

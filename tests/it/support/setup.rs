@@ -9,7 +9,7 @@ use mongodb::bson::{Document, doc};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use super::process::{DESCRIPTORS, Log, launch, program};
+use super::process::{DESCRIPTORS, Log, NO_ROOM, launch, program};
 use super::{PATIENCE, Store, TestApp, mongod, privacy};
 
 /// A program about to be started.
@@ -56,6 +56,11 @@ impl Setup {
     /// Lets the program have so many files open and no more.
     pub fn with_descriptors(self, most: u32) -> Self {
         self.with(DESCRIPTORS, &most.to_string())
+    }
+
+    /// Lets a test take all room on the disk away from the program, by [`TestApp::fill_disk`].
+    pub fn with_a_disk_to_fill(self) -> Self {
+        self.with(NO_ROOM, "yes")
     }
 
     /// Tells mongod the database's name as this program's, so that a [`mongod::Failure`] can be for it alone.
