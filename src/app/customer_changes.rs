@@ -56,15 +56,16 @@ impl CustomerChanges {
         }
     }
 
-    /// Keeps the index of customers' numbers, for ever.
+    /// Keeps the index of customers' numbers, for ever. While it cannot be kept, which is logged once, callers whom it does not have are
+    /// looked up as the guide does.
     pub(super) async fn keep_number_index(&self) {
+        let mut last = String::new();
         loop {
             if let Err(cause) = self.core.store.keep_number_index().await {
-                // Until it is kept again, callers whom it does not have are looked up as the guide does.
-                warn!(
-                    error = %cause, error.sources = sources(&cause),
-                    "the index of customers' numbers cannot be kept"
-                );
+                let sources = sources(&cause);
+                if std::mem::replace(&mut last, sources.clone()) != sources {
+                    warn!(error = %cause, error.sources = sources, "the index of customers' numbers cannot be kept");
+                }
             }
             sleep(INDEX_AGAIN).await;
         }

@@ -56,7 +56,9 @@ impl Mongo {
         erased.notification_shapes = self.shapes().erase().await?;
         erased.customers_found = customers.len() as u64;
         if with_customers {
-            erased.customers = self.customers.delete_many(doc! { "_id": { "$in": customers } }).await?.deleted_count;
+            let theirs = doc! { "_id": { "$in": &customers } };
+            erased.customers = self.customers.delete_many(theirs).await?.deleted_count;
+            self.forget_keys(customers).await?;
         }
         Ok(erased)
     }

@@ -26,7 +26,7 @@ use tokio::time::sleep;
 use tracing::info;
 
 use super::batch::{Batch, Pace};
-use super::{MOST_CUSTOMERS, Mongo};
+use super::{MOST_CUSTOMERS, Mongo, is_unauthorized};
 use crate::customer::{Customer, rank};
 use crate::phone::{self, PhoneNumber};
 use crate::store::{NumberIndexState, Result, StoreError, new_id};
@@ -215,6 +215,14 @@ impl Mongo {
             fields.iter().any(|other| inside(&other))
         };
         fields.iter().filter(|field| !below(field)).map(|field| (field.clone(), Bson::Int32(1))).collect()
+    }
+
+    /// Removes the keys of customers at once, where the role knows the index.
+    pub(super) async fn forget_keys(&self, customers: Vec<Bson>) -> Result<()> {
+        match self.write_keys(customers.into_iter().map(|id| (id, Vec::new())).collect()).await {
+            Err(StoreError::Mongo(error)) if is_unauthorized(&error) => Ok(()),
+            done => done,
+        }
     }
 
     /// Writes keys of customers, and removes those of customers without any. The position that is stored afterwards waits for a
