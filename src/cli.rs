@@ -11,7 +11,7 @@ mod subscription;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use caller_popup::config::Config;
 use clap::{Parser, Subcommand};
 use reqwest::Url;
@@ -63,11 +63,7 @@ enum Command {
 
 /// Runs the command on the settings of the environment and `.env`.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => return Err(error).context(".env could not be read"),
-        _ => {}
-    }
-    let config = Config::from_vars(|name| std::env::var(name).ok())?;
+    let config = Config::from_environment()?;
     start_log(&config);
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(config).await,

@@ -40,6 +40,12 @@ pub async fn run(config: Config) -> Result<()> {
     if app.accepts_unverified() {
         warn!("every webhook is believed, from any sender; set RINGCENTRAL_VERIFICATION_TOKEN");
     }
+    if app.config().is_unreachable() {
+        warn!(
+            "PUBLIC_URL is set and nothing says who may read, so dashboards that come through a proxy or tunnel are refused; \
+             set API_TOKENS, a JWT key or sign-in with RingCentral"
+        );
+    }
     for network in app.config().access.careless_proxies() {
         warn!(%network, "TRUSTED_PROXIES trusts so many that anybody can claim any address; name your proxies only");
     }

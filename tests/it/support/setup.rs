@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use tempfile::TempDir;
+use tokio::process::Command;
 use tokio::time::sleep;
 
 use super::process::{DESCRIPTORS, Log, launch, program};
@@ -109,6 +110,11 @@ impl Setup {
     /// Where the program will keep its files.
     pub fn data_dir(&self) -> PathBuf {
         self.home.path().join("data")
+    }
+
+    /// The program with these settings, to be started by the test itself.
+    pub fn command(&self) -> Command {
+        program(&self.home, &self.settings)
     }
 
     /// Runs a command of the program to its end; what it printed, both streams together.
