@@ -79,9 +79,11 @@ pub async fn open(
     }
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let position = header.or(query.last_event_id.as_deref());
-    // Any status but 200 would make a browser give up for good.
-    let refuse =
-        |code, message| Ok((event_stream(), closing_frame(names, Closing::Refused(code, message))).into_response());
+    // Any status but 200 would make a browser give up for good. The connection is closed, or an idle one would keep its place.
+    let refuse = |code, message| {
+        let frame = closing_frame(names, Closing::Refused(code, message));
+        Ok((event_stream(), [(header::CONNECTION, "close")], frame).into_response())
+    };
     let Some(place) = share.stream() else {
         return refuse("too_many_streams", "You have too many dashboards open; this one tries again.");
     };
