@@ -13,6 +13,7 @@
 
 mod caller_lookup;
 mod customer_changes;
+mod data_dir;
 mod dismissals;
 mod erasing;
 mod erasures;
@@ -49,6 +50,7 @@ use crate::store::{HistoryPage, HistoryQuery, Spool, Store, StoreError, sources}
 use crate::viewer::{Scope, Viewer};
 
 use customer_changes::CustomerChanges;
+use data_dir::DataDir;
 use dismissals::Dismissals;
 use erasures::ErasureFilter;
 use ingest::Ingest;
@@ -85,6 +87,7 @@ struct Parts {
     ingest: Ingest,
     sync: Sync,
     customers: CustomerChanges,
+    data_dir: DataDir,
     webhook_auth: Arc<WebhookAuth>,
     /// With credentials of RingCentral only.
     integration: Option<Integration>,
@@ -117,6 +120,7 @@ impl App {
         let hub = Hub::new(metrics.clone());
         let status = StatusTracker::new(hub.clone());
         let locks = Arc::new(SessionLocks::new(hub.clone()));
+        let data_dir = DataDir::new(&config);
         let core = Arc::new(Core { config, store, hub, metrics, status });
         let outage = Arc::new(Outage::new(spool));
         let erasures = Arc::new(ErasureFilter::new(core.clone(), outage.clone()));
@@ -150,6 +154,7 @@ impl App {
             ingest,
             sync,
             customers,
+            data_dir,
             webhook_auth,
             integration,
         })))
@@ -222,6 +227,16 @@ impl App {
     /// Whether anything in `active_calls`, or a call of ours, is set aside.
     pub fn sets_aside(&self) -> bool {
         self.store().set_aside().0 > 0 || self.0.outage.unwritten.count() > 0
+    }
+
+    /// Looks whether the files in `DATA_DIR` are still those that are written.
+    pub fn check_data_dir(&self) {
+        self.0.data_dir.check();
+    }
+
+    /// Whether `DATA_DIR` was removed or replaced since the start.
+    pub fn has_lost_data_dir(&self) -> bool {
+        self.0.data_dir.is_lost()
     }
 
     /// Says that the service is about to end.

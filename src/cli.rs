@@ -7,6 +7,7 @@ mod import;
 mod serve;
 mod simulate;
 mod subscription;
+mod supervisor;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

@@ -14,13 +14,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
-use super::store_cure;
+use super::{store_cure, supervisor};
 
 /// How often calls are looked over for those that are over; the grace of a call is three seconds.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// How often history that is older than RETENTION_DAYS is forgotten.
 const PRUNE: Duration = Duration::from_secs(3_600);
+
+/// How often the files in DATA_DIR are compared with those that are open, which costs one system call.
+const DATA_DIR_CHECK: Duration = Duration::from_secs(2);
 
 /// How long it says that it is not ready before it takes no more connections: a load balancer that asks meanwhile
 /// chooses another instance. Short, because the end must come within two seconds.
@@ -54,12 +57,14 @@ pub async fn run(config: Config) -> Result<()> {
     let tasks = [
         background(every(poll_interval, app.clone(), async |app| app.poll().await)),
         background(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
+        background(every(DATA_DIR_CHECK, app.clone(), async |app| app.check_data_dir())),
         background(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
         background(every(poll_interval, app.clone(), async move |_| sharing.share_sign_outs().await)),
     ];
     let writers = http::SseWriters::start(app.hub().clone(), poll_interval, http::LIFETIME);
     let writers = writers.context("starting the threads that write to viewers")?;
     let stop = retire(app.clone(), stop_signal()?);
+    supervisor::ready();
     let limiter = http::ConnectionLimiter::new(capacity, &app.config().access.trusted_proxies);
     let serving = http::serve(listener, limiter, http::router(app.clone(), authenticator), writers, stop);
     tokio::select! {
@@ -67,6 +72,7 @@ pub async fn run(config: Config) -> Result<()> {
         () = app.run_integration() => {}
         () = app.follow_changes() => {}
         () = app.follow_customers() => {}
+        () = supervisor::keep_watchdog(address) => {}
     }
     tasks.iter().for_each(|task| task.abort());
     info!("stopped");
@@ -91,6 +97,7 @@ async fn every(pace: Duration, app: App, step: impl AsyncFn(&App)) {
 async fn retire(app: App, stop: impl Future<Output = ()>) {
     stop.await;
     app.retire();
+    supervisor::stopping();
     sleep(NOTICE).await;
 }
 

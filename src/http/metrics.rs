@@ -28,6 +28,7 @@ pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], S
         store_up: !status.store_lost,
         store_follows: status.follows,
         spooled: app.spooled(),
+        data_dir_lost: app.has_lost_data_dir(),
         set_aside: app.store().set_aside().1,
         subscription: subscription
             .map(|found| (found.state == Subscription::Active, found.expires_at.map(|at| at.timestamp()))),

@@ -52,6 +52,7 @@ mod sign_in;
 mod spelling;
 mod store;
 mod stream;
+mod supervisor;
 mod torture;
 mod upgrade;
 mod webhook;

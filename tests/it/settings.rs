@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use reqwest::Method;
 
-use crate::support::{ADMIN_TOKEN, Setup, Store, eventually};
+use crate::support::{ADMIN_TOKEN, PATIENCE, Setup, Store, eventually};
 
 #[tokio::test]
 async fn a_bad_setting_stops_the_start_and_all_of_them_are_named() {
@@ -63,9 +63,9 @@ async fn a_setting_whose_name_has_a_typing_error_stops_the_start() {
 #[tokio::test]
 async fn a_setting_that_is_not_unicode_is_not_taken_for_unset() {
     let setup = Setup::on(Store::Sqlite);
-    let output =
-        setup.command().arg("serve").env("API_TOKENS", OsStr::from_bytes(b"0123456789abcdef\xff")).output().await;
-    let output = output.unwrap();
+    let mut command = setup.command();
+    let output = command.arg("serve").env("API_TOKENS", OsStr::from_bytes(b"0123456789abcdef\xff")).output();
+    let output = tokio::time::timeout(PATIENCE, output).await.expect("the start is stopped").unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("API_TOKENS is not UTF-8"), "{said}");
 }
