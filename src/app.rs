@@ -264,12 +264,12 @@ impl App {
             NotificationKind::Known(kind) => debug!(kind, "a notification without calls"),
             NotificationKind::Other(shape) => {
                 // A field's name can be a person's, so only those who may read the store see it.
-                info!("a notification of an unknown kind is recorded in notification_shapes");
+                debug!("a notification of an unknown kind is recorded in notification_shapes");
                 ingest.record_shape(&shape).await;
             }
         }
         if let Some(shape) = notification.unread {
-            info!("a notification that could be read in part is recorded in notification_shapes");
+            debug!("a notification that could be read in part is recorded in notification_shapes");
             ingest.record_shape(&shape).await;
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::outage::{Outage, STORE_PATIENCE};
 use super::presence::PresenceTracker;
 use super::session_locks::SessionLocks;
 use super::{Core, integration, log_name};
-use crate::call::{Call, CallEvent, CallEventKind, MOST_PARTIES, PartyState};
+use crate::call::{Call, CallEvent, CallEventKind, MOST_PARTIES, PartyState, Status};
 use crate::hub::Origin;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::directory::Directory;
@@ -259,11 +259,17 @@ impl Ingest {
 
     fn publish(&self, origin: Origin, call: Call, heard: Option<Instant>) {
         let (id, status, result, rev) = (log_name(&call.id).to_owned(), call.status, call.result, call.rev);
+        let before = self.0.core.hub.call(&call.id);
+        let rang = before.as_ref().is_some_and(|before| before.status != Status::Setup);
+        let (was_answered, is_answered) =
+            (before.is_some_and(|it| it.answered_at.is_some()), call.answered_at.is_some());
         self.0.core.hub.publish_from(origin, call, heard);
-        // One line for each thing that happens in a call's life, without numbers or names.
+        // One line for each turn in a call's life, without numbers or names; a dozen phones that ring are a dozen changes.
         match result {
             Some(result) => info!(call.id = %id, result = result.as_str(), "call ended"),
-            None => info!(call.id = %id, status = status.as_str(), rev, "call changed"),
+            None if is_answered && !was_answered => info!(call.id = %id, "call answered"),
+            None if status == Status::Ringing && !rang => info!(call.id = %id, "call ringing"),
+            None => debug!(call.id = %id, status = status.as_str(), rev, "call changed"),
         }
     }
 

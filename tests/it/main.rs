@@ -31,6 +31,7 @@ mod importing;
 mod keeper;
 mod large_body;
 mod local_mode;
+mod monitoring;
 mod nginx;
 mod one_viewer;
 mod operating;
