@@ -43,6 +43,7 @@ mod private_files;
 mod properties;
 mod ring_out;
 mod ringcentral;
+mod roles;
 mod scenarios;
 mod script;
 mod sessions;

@@ -32,6 +32,12 @@ impl Setup {
         Self::with_database(Store::Mongo, Some(mongod::Database::standalone()))
     }
 
+    /// The same on a MongoDB with access control, as a user with this role.
+    pub async fn on_guarded_mongod(mongod: &mongod::Guarded, role: serde_json::Value) -> Self {
+        let role = mongodb::bson::serialize_to_document(&role).expect("a role is a document");
+        Self::with_database(Store::Mongo, Some(mongod.database(role).await))
+    }
+
     fn with_database(store: Store, database: Option<mongod::Database>) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
         let data_dir = home.path().join("data").display().to_string();
@@ -135,6 +141,11 @@ impl Setup {
         let mut child = program(&self.home, &self.settings).arg("serve").spawn().expect("the program starts");
         sleep(time).await;
         child.kill().await.expect("the program can be killed");
+    }
+
+    /// Starts the program, if it does not end instead.
+    pub async fn try_start(self) -> Option<TestApp> {
+        tokio::spawn(self.start()).await.ok()
     }
 
     /// Starts the program and waits until it listens.
