@@ -47,6 +47,17 @@ pub struct Config {
     pub log: String,
     /// Logs as JSON lines instead of text.
     pub log_json: bool,
+    /// Where traces are sent; by default nowhere.
+    pub traces: Option<TracesConfig>,
+}
+
+/// A receiver of OpenTelemetry's traces.
+#[derive(Clone, Debug)]
+pub struct TracesConfig {
+    /// It takes OTLP over HTTP in protobuf at `v1/traces` below this.
+    pub endpoint: Url,
+    /// What this service is called there.
+    pub service: String,
 }
 
 /// A MongoDB deployment and the database in it.
@@ -283,6 +294,8 @@ mod tests {
             ("LOG", "verbose", "error, warn, info, debug or trace"),
             ("LOG", "info,hyper", "hyper=debug"),
             ("LOG", "info,caller_popup=loud", "error, warn, info, debug or trace"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "http://127.0.0.1:4318"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
             ("PUBLIC_URL", "https://calls.example.com/popup", "leave the path away"),
             ("PUBLIC_URL", "https://calls.example.com/?a=b", "leave the path away"),
             ("PUBLIC_URL", "https://me:hunter2@calls.example.com", "leave the name and password away"),

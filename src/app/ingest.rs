@@ -10,7 +10,7 @@ use std::time::Instant;
 use chrono::Utc;
 use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{Instrument, debug, info, warn};
 
 use super::caller_lookup::{CallerLookup, Lookup};
 use super::erasures::ErasureFilter;
@@ -24,6 +24,7 @@ use crate::phone::PhoneNumber;
 use crate::ringcentral::directory::Directory;
 use crate::ringcentral::notification::{PresenceSnapshot, pair_with_known};
 use crate::store::{LoadedCalls, Spool, StoreError, calls_of, new_id, sources};
+use crate::trace;
 
 /// Calls of one notification that are stored at a time: they share commits, and leave room for other notifications.
 const CALLS_AT_ONCE: usize = 16;
@@ -197,9 +198,11 @@ impl Ingest {
             }
             store.load(events, known).await
         };
-        let (customers, loaded) = tokio::join!(self.identify_caller(events), load);
+        let lookup = self.identify_caller(events).instrument(trace::step("look up the caller"));
+        let (customers, loaded) = tokio::join!(lookup, load.instrument(trace::step("load the call")));
         events.extend(customers);
-        store.apply_to(events, loaded?, new_id, |call| self.publish(Origin::Store, call, heard)).await
+        let publish = |call| self.publish(Origin::Store, call, heard);
+        store.apply_to(events, loaded?, new_id, publish).instrument(trace::step("store the call")).await
     }
 
     /// Whether a phone begins to ring for a session that cannot be in the store: the change stream has covered everything since

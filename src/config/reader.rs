@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use reqwest::Url;
 
 use super::environment;
-use super::{AccessConfig, Config, Credentials, CustomersConfig, JwtKey, MongoConfig, RingCentralConfig};
+use super::{AccessConfig, Config, Credentials, CustomersConfig, JwtKey, MongoConfig, RingCentralConfig, TracesConfig};
 use crate::phone::Region;
 
 /// RingCentral rejects longer verification tokens with CMN-101.
@@ -80,6 +80,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             retention_days: self.within("RETENTION_DAYS", 365, 1, 36_500) as u32,
             log: self.log(),
             log_json: self.log_format(),
+            traces: self.traces(),
         };
         if config.is_local_mode() && !config.bind.ip().is_loopback() {
             self.problem(
@@ -309,6 +310,22 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             self.problem("LOG", &format!("holds {word:?}, which is no level"), &cure);
         }
         log
+    }
+
+    fn traces(&mut self) -> Option<TracesConfig> {
+        let protocol = self.text("OTEL_EXPORTER_OTLP_PROTOCOL");
+        if protocol.is_some_and(|protocol| protocol != "http/protobuf") {
+            self.problem("OTEL_EXPORTER_OTLP_PROTOCOL", "is not spoken here", "use http/protobuf, or leave it away");
+        }
+        let service = self.text("OTEL_SERVICE_NAME").unwrap_or("caller-popup".into());
+        let endpoint = self.text("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+        // A collector on a private network mostly speaks plain http, and spans hold nothing of anybody's.
+        let endpoint = Url::parse(&endpoint).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+        if endpoint.is_none() {
+            let cure = "use the address of a receiver of OTLP over HTTP, such as http://127.0.0.1:4318";
+            self.problem("OTEL_EXPORTER_OTLP_ENDPOINT", "is no http(s) address", cure);
+        }
+        Some(TracesConfig { endpoint: endpoint?, service })
     }
 
     fn log_format(&mut self) -> bool {

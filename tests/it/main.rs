@@ -56,6 +56,7 @@ mod store;
 mod stream;
 mod supervisor;
 mod torture;
+mod traces;
 mod upgrade;
 mod webhook;
 mod widget;
