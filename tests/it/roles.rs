@@ -63,7 +63,9 @@ async fn use_everything(app: &TestApp) -> Vec<String> {
     wrong
         .extend(refusal("dismissal", post(&format!("/api/ringcentral/calls/{id}/dismiss"), &json!({})).await.status()));
     wrong.extend(refusal("history", app.as_admin().get("/api/ringcentral/calls").await.status()));
-    wrong.extend(refusal("ticket", post("/api/auth/ticket", &json!({})).await.status()));
+    let ticket: Value = post("/api/auth/ticket", &json!({})).await.json().await.unwrap();
+    let stream = format!("/api/ringcentral/call-stream?ticket={}", ticket["ticket"].as_str().unwrap_or("none"));
+    wrong.extend(refusal("stream", app.get(&stream).await.status()));
     let session = post("/api/auth/session", &json!({ "token": ADMIN_TOKEN })).await;
     wrong.extend(refusal("sign in", session.status()));
     let cookie =
