@@ -13,6 +13,7 @@
 
 mod caller_lookup;
 mod customer_changes;
+mod data_dir;
 mod dismissals;
 mod erasing;
 mod erasures;
@@ -35,7 +36,7 @@ use std::time::Instant;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::Config;
@@ -51,6 +52,7 @@ use crate::store::{HistoryPage, HistoryQuery, Spool, Store, StoreError, sources}
 use crate::viewer::{Scope, Viewer};
 
 use customer_changes::CustomerChanges;
+use data_dir::DataDir;
 use dismissals::Dismissals;
 use erasures::ErasureFilter;
 use ingest::Ingest;
@@ -87,6 +89,7 @@ struct Parts {
     ingest: Ingest,
     sync: Sync,
     customers: CustomerChanges,
+    data_dir: DataDir,
     webhook_auth: Arc<WebhookAuth>,
     /// With credentials of RingCentral only.
     integration: Option<Integration>,
@@ -104,7 +107,7 @@ impl App {
         let app = Self::of_parts(config, store, spool)?;
         app.0.replay.show().await.context("reading the spool in DATA_DIR")?;
         app.connect_store().await?;
-        app.rebuild_phone_keys();
+        app.0.customers.rebuild_phone_keys();
         Ok(app)
     }
 
@@ -136,6 +139,7 @@ impl App {
         let hub = Hub::new(metrics.clone());
         let status = StatusTracker::new(hub.clone());
         let locks = Arc::new(SessionLocks::new(hub.clone()));
+        let data_dir = DataDir::new(&config);
         let core = Arc::new(Core { config, store, hub, metrics, status });
         let outage = Arc::new(Outage::new(spool));
         let erasures = Arc::new(ErasureFilter::new(core.clone(), outage.clone()));
@@ -170,6 +174,7 @@ impl App {
             ingest,
             sync,
             customers,
+            data_dir,
             webhook_auth,
             integration,
         })))
@@ -202,16 +207,6 @@ impl App {
             None => auth.expect_unknown(),
         }
         Ok(())
-    }
-
-    /// In the background, because a file of an older version may hold a million customers.
-    fn rebuild_phone_keys(&self) {
-        let store = self.0.core.store.clone();
-        tokio::spawn(async move {
-            if let Err(cause) = store.rebuild_phone_keys().await {
-                error!(error = %cause, error.sources = sources(&cause), "the keys of customers' numbers could not be rebuilt");
-            }
-        });
     }
 
     /// The settings.
@@ -259,6 +254,16 @@ impl App {
         self.store().set_aside().0 > 0 || self.0.outage.unwritten.count() > 0
     }
 
+    /// Looks whether the files in `DATA_DIR` are still those that are written.
+    pub fn check_data_dir(&self) {
+        self.0.data_dir.check();
+    }
+
+    /// Whether `DATA_DIR` was removed or replaced since the start.
+    pub fn has_lost_data_dir(&self) -> bool {
+        self.0.data_dir.is_lost()
+    }
+
     /// Says that the service is about to end.
     pub fn retire(&self) {
         self.0.core.status.update(|status| status.retires = true);
@@ -284,12 +289,12 @@ impl App {
             NotificationKind::Known(kind) => debug!(kind, "a notification without calls"),
             NotificationKind::Other(shape) => {
                 // A field's name can be a person's, so only those who may read the store see it.
-                info!("a notification of an unknown kind is recorded in notification_shapes");
+                debug!("a notification of an unknown kind is recorded in notification_shapes");
                 ingest.record_shape(&shape).await;
             }
         }
         if let Some(shape) = notification.unread {
-            info!("a notification that could be read in part is recorded in notification_shapes");
+            debug!("a notification that could be read in part is recorded in notification_shapes");
             ingest.record_shape(&shape).await;
         }
         Ok(())

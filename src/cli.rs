@@ -4,19 +4,19 @@ mod backup;
 mod doctor;
 mod erase;
 mod import;
+mod log;
 mod serve;
 mod simulate;
 mod subscription;
+mod supervisor;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use caller_popup::config::Config;
 use caller_popup::store::StoreError;
 use clap::{Parser, Subcommand};
 use reqwest::Url;
-use tracing_subscriber::EnvFilter;
 
 /// Shows who is calling on every dashboard the moment RingCentral says a phone rings.
 #[derive(Parser)]
@@ -64,14 +64,18 @@ enum Command {
 
 /// Runs the command on the settings of the environment and `.env`.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => return Err(error).context(".env could not be read"),
-        _ => {}
+    let config = Config::from_environment()?;
+    let command = arguments.command.unwrap_or(Command::Serve);
+    if !matches!(command, Command::Serve) {
+        log::start(&config);
     }
-    let config = Config::from_vars(|name| std::env::var(name).ok())?;
-    start_log(&config);
-    match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(config).await,
+    match command {
+        Command::Serve => {
+            let traces = log::start_with_traces(&config)?;
+            let served = serve::run(config).await;
+            traces.close().await;
+            served
+        }
         Command::Simulate { scenario: None, .. } => simulate::list(),
         Command::Simulate { scenario: Some(name), url } => simulate::run(config, &name, url).await,
         Command::Subscription(command) => subscription::run(config, command).await,
@@ -80,15 +84,6 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         Command::Backup { file } => backup::run(&config, &file),
         Command::Customers(command) => import::run(config, command).await,
     }
-}
-
-fn start_log(config: &Config) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&config.log))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    if config.log_json { log.json().flatten_event(true).with_span_list(false).init() } else { log.init() }
 }
 
 /// A store that cannot be used, in a sentence with its cause and cure.

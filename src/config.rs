@@ -1,5 +1,6 @@
 //! Settings: from the environment or `.env`, typed, every problem reported at once with its cure.
 
+mod environment;
 mod reader;
 
 use std::fmt;
@@ -46,6 +47,17 @@ pub struct Config {
     pub log: String,
     /// Logs as JSON lines instead of text.
     pub log_json: bool,
+    /// Where traces are sent; by default nowhere.
+    pub traces: Option<TracesConfig>,
+}
+
+/// A receiver of OpenTelemetry's traces.
+#[derive(Clone, Debug)]
+pub struct TracesConfig {
+    /// It takes OTLP over HTTP in protobuf at `v1/traces` below this.
+    pub endpoint: Url,
+    /// What this service is called there.
+    pub service: String,
 }
 
 /// A MongoDB deployment and the database in it.
@@ -129,11 +141,34 @@ pub enum JwtKey {
 }
 
 impl Config {
+    /// Reads every setting from the environment and `.env`. A name that is one letter away from a setting's is a problem too: what
+    /// it was meant to protect would otherwise be open.
+    pub fn from_environment() -> Result<Self, Problems> {
+        environment::load_dotenv()?;
+        let (variables, unreadable) = environment::variables();
+        let names: Vec<_> = variables.iter().map(|(name, _)| name.clone()).collect();
+        let var = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        Self::read(Reader::new(var), &names, &unreadable)
+    }
+
     /// Reads every setting through `var`; an empty value counts as unset.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self, Problems> {
-        let mut reader = Reader { var, problems: Vec::new() };
+        Self::read(Reader::new(var), &[], &[])
+    }
+
+    fn read<F: Fn(&str) -> Option<String>>(
+        mut reader: Reader<F>,
+        names: &[String],
+        unreadable: &[String],
+    ) -> Result<Self, Problems> {
         let config = reader.config();
+        reader.check_names(names, unreadable);
         if reader.problems.is_empty() { Ok(config) } else { Err(Problems(reader.problems)) }
+    }
+
+    /// A public address in local mode: whoever comes through it is refused.
+    pub fn is_unreachable(&self) -> bool {
+        self.is_local_mode() && self.public_url.as_ref().is_some_and(|url| !is_this_machine(url))
     }
 
     /// Nothing says who may read, so only this machine may.
@@ -141,6 +176,11 @@ impl Config {
         let access = &self.access;
         access.api_tokens.is_empty() && access.jwt_key.is_none() && !self.ringcentral.has_sign_in()
     }
+}
+
+/// Whether an address leads to this machine by its name.
+fn is_this_machine(url: &Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
 impl AccessConfig {
@@ -244,6 +284,59 @@ mod tests {
         ] {
             assert!(problems.contains(name), "{name} is missing in {problems}");
         }
+    }
+
+    #[test]
+    fn a_value_that_is_often_written_wrong_is_named_with_its_cure() {
+        for (name, value, cure) in [
+            ("DEFAULT_REGION", "UK", "use GB"),
+            ("DEFAULT_REGION", "uk", "use GB"),
+            ("DEFAULT_REGION", "USA", "use US"),
+            ("LOG", "inof", "error, warn, info, debug or trace"),
+            ("LOG", "verbose", "error, warn, info, debug or trace"),
+            ("LOG", "info,hyper", "hyper=debug"),
+            ("LOG", "info,caller_popup=loud", "error, warn, info, debug or trace"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "http://127.0.0.1:4318"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
+            ("PUBLIC_URL", "https://calls.example.com/popup", "leave the path away"),
+            ("PUBLIC_URL", "https://calls.example.com/?a=b", "leave the path away"),
+            ("PUBLIC_URL", "https://me:hunter2@calls.example.com", "leave the name and password away"),
+            ("JWT_PUBLIC_KEY", "no-such-file.pem", "cannot be read"),
+        ] {
+            let problems = read(&[(name, value)]).expect_err(value).to_string();
+            assert!(problems.contains(name) && problems.contains(cure), "{value}: {problems}");
+            assert!(!problems.contains("hunter2"), "{problems}");
+        }
+        for (name, value) in [
+            ("DEFAULT_REGION", "gb"),
+            ("LOG", "INFO"),
+            ("LOG", "off"),
+            ("LOG", "caller_popup"),
+            ("LOG", "warn,caller_popup::app=debug,hyper=trace"),
+            ("LOG", "info,[request]=debug"),
+            ("PUBLIC_URL", "https://calls.example.com/"),
+            ("PUBLIC_URL", "https://calls.example.com:8443"),
+        ] {
+            assert!(read(&[(name, value)]).is_ok(), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_is_found_among_the_credentials_of_the_service() {
+        const PUBLIC: &str = include_str!("../tests/fixtures/host-rsa-public.pem");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("host.pem"), PUBLIC).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), "").unwrap();
+        let credentials = ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap());
+        let config = read(&[
+            credentials,
+            ("JWT_PUBLIC_KEY", "host.pem"),
+            ("MONGODB_URI", "mongodb://db.example.com/?tls=true&tlsCAFile=ca.pem&tlsCertificateKeyFile=other.pem"),
+        ])
+        .unwrap();
+        assert!(matches!(config.access.jwt_key, Some(JwtKey::Rs256(_))));
+        let uri = config.mongodb.unwrap().uri;
+        assert!(uri.ends_with(&format!("tlsCAFile={}/ca.pem&tlsCertificateKeyFile=other.pem", credentials.1)), "{uri}");
     }
 
     #[test]

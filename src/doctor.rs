@@ -28,6 +28,12 @@ const PERMISSIONS: [(&str, &str); 3] = [
     ),
 ];
 
+/// The code by which local mode refuses.
+const LOCAL_ONLY: &[u8] = b"\"local_only\"";
+/// The way out of local mode.
+const OPEN: &str = "set API_TOKENS (`openssl rand -hex 24` prints one), a JWT key, or RINGCENTRAL_CLIENT_ID with \
+                    RINGCENTRAL_REDIRECT_URI, and restart";
+
 /// What others found out: those who hold the store.
 #[derive(Debug)]
 pub struct Findings {
@@ -105,6 +111,9 @@ fn settings(config: &Config) -> Outcome {
     .into_iter()
     .filter_map(|(missing, name)| missing.then_some(name))
     .collect();
+    if config.is_unreachable() {
+        return bad("PUBLIC_URL is set and nothing says who may read: dashboards at that address are refused", OPEN);
+    }
     if missing.is_empty() {
         return Outcome::Good("complete".into());
     }
@@ -200,6 +209,9 @@ async fn handshake(address: &Url) -> Result<(), (String, &'static str)> {
         + headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
         + body.len();
     let proxy = "something in front of this service answers or changes the answer; let POST requests through unchanged";
+    if status == reqwest::StatusCode::FORBIDDEN && body.windows(LOCAL_ONLY.len()).any(|part| part == LOCAL_ONLY) {
+        return Err((format!("{address} refuses what comes through a proxy or tunnel: it runs in local mode"), OPEN));
+    }
     if status != reqwest::StatusCode::OK {
         return Err((format!("{address} answers {status} instead of 200"), proxy));
     }

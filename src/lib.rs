@@ -26,6 +26,7 @@
 //! | [`metrics`] | what operators measure | what it means |
 //! | [`secret`] | new secrets, and digests of them | what they protect |
 //! | [`fatal_panic`] | ends the process when a part that it needs panics | what the part does |
+//! | [`trace`] | spans of requests for OpenTelemetry | where they are sent |
 //! | [`ringcentral`] | RingCentral's JSON and API | our store and viewers |
 //! | [`store`] | MongoDB and SQLite behind one enum | RingCentral's formats |
 //! | [`api`] | what of a call leaves the program | how it is stored |
@@ -67,6 +68,7 @@ pub mod fatal_panic;
 pub mod metrics;
 pub mod phone;
 pub mod secret;
+pub mod trace;
 pub mod viewer;
 
 pub mod api;

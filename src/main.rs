@@ -5,9 +5,13 @@ mod cli;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use caller_popup::config::Problems;
 use clap::Parser;
 use rustix::fs::Mode;
 use rustix::process::umask;
+
+/// `EX_CONFIG` of sysexits.h.
+const WRONG_SETTINGS: u8 = 78;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,7 +29,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("caller-popup: {error:#}");
-            ExitCode::FAILURE
+            // A supervisor need not try again what only a change of the settings cures; the unit names this status.
+            if error.is::<Problems>() { ExitCode::from(WRONG_SETTINGS) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -26,6 +26,14 @@ use process::Process;
 /// Upper bounds in seconds: a popup takes about a millisecond, RingCentral waits three seconds.
 const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0];
 
+/// What a webhook whose body was read is answered with, and one whose body was not.
+const READ_STATUSES: [u16; 2] = [200, 503];
+const UNREAD_STATUSES: [u16; 5] = [400, 401, 403, 413, 429];
+/// What RingCentral answers, in classes.
+const RINGCENTRAL_STATUSES: [&str; 7] = ["none", "401", "403", "429", "2xx", "5xx", "other"];
+/// What may be wrong about who asks.
+const CREDENTIALS: [&str; 4] = ["bearer", "session", "ticket", "sign_in"];
+
 /// A number that is no whole one.
 type Measure = Gauge<f64, AtomicU64>;
 
@@ -69,6 +77,8 @@ pub struct Metrics {
     customer_index_complete: Gauge,
     spooled: Gauge,
     held: Gauge,
+    data_dir_lost: Gauge,
+    subscription_expected: Gauge,
     subscription_active: Gauge,
     subscription_expires: Measure,
     last_event_age: Measure,
@@ -91,6 +101,8 @@ pub struct GaugeSnapshot {
     pub spooled: usize,
     /// Facts that no disk takes, held in memory.
     pub held: usize,
+    /// `DATA_DIR` was removed or replaced while the program runs.
+    pub data_dir_lost: bool,
     /// Documents of other programs that were set aside since the start.
     pub set_aside: u64,
     /// Whether RingCentral delivers, and until when in Unix seconds; `None` without credentials.
@@ -178,6 +190,8 @@ impl Metrics {
         self.spooled.set(now.spooled as i64);
         self.held.set(now.held as i64);
         self.set_aside.inner().fetch_max(now.set_aside, Ordering::Relaxed);
+        self.data_dir_lost.set(now.data_dir_lost.into());
+        self.subscription_expected.set(now.subscription.is_some().into());
         let (active, expires) = now.subscription.unwrap_or((false, None));
         self.subscription_active.set(active.into());
         self.subscription_expires.set(expires.unwrap_or(0) as f64);
@@ -217,16 +231,33 @@ impl Default for Metrics {
             customer_index_complete: Gauge::default(),
             spooled: Gauge::default(),
             held: Gauge::default(),
+            data_dir_lost: Gauge::default(),
+            subscription_expected: Gauge::default(),
             subscription_active: Gauge::default(),
             subscription_expires: Measure::default(),
             last_event_age: Measure::default(),
         };
         metrics.register();
+        metrics.begin_at_zero();
         metrics
     }
 }
 
 impl Metrics {
+    /// A counter that appears with its first event has no increase then, and an alert on it misses that event.
+    fn begin_at_zero(&self) {
+        let read = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Unread);
+        let read = read.flat_map(|kind| READ_STATUSES.map(|status| WebhookLabels { kind, status }));
+        let unread = UNREAD_STATUSES.map(|status| WebhookLabels { kind: Kind::Unread, status });
+        read.chain(unread).for_each(|labels| drop(self.webhooks.get_or_create(&labels)));
+        for status in RINGCENTRAL_STATUSES {
+            drop(self.ringcentral.get_or_create(&StatusLabel { status }));
+        }
+        for credential in CREDENTIALS {
+            drop(self.credentials_refused.get_or_create(&CredentialLabel { credential }));
+        }
+    }
+
     fn register(&mut self) {
         self.process.register(&mut self.registry);
         let ours = self.registry.sub_registry_with_prefix("caller_popup");
@@ -266,6 +297,12 @@ impl Metrics {
         );
         gauge("spooled", "Facts on disk that wait for the database", &self.spooled);
         gauge("held", "Facts that no disk takes, held in memory until there is room", &self.held);
+        gauge("data_dir_lost", "1 when DATA_DIR was removed or replaced while the program runs", &self.data_dir_lost);
+        gauge(
+            "subscription_expected",
+            "1 where there are credentials to keep a subscription",
+            &self.subscription_expected,
+        );
         gauge("subscription_active", "1 while RingCentral delivers to us", &self.subscription_active);
         ours.register("active_calls", "Calls that go on, by status", self.active_calls.clone());
         let expires = self.subscription_expires.clone();
@@ -280,6 +317,19 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
     }
+}
+
+impl Kind {
+    const ALL: [Self; 8] = [
+        Self::Unread,
+        Self::Handshake,
+        Self::Guide,
+        Self::Presence,
+        Self::Telephony,
+        Self::Reminder,
+        Self::Other,
+        Self::Unknown,
+    ];
 }
 
 impl EncodeLabelValue for Kind {
@@ -317,6 +367,7 @@ mod tests {
             customer_index_complete: true,
             spooled: 0,
             held: 0,
+            data_dir_lost: false,
             set_aside: 2,
             subscription: Some((true, Some(1_800_000_000))),
             last_event_age: Some(Duration::from_millis(1_500)),
@@ -327,6 +378,10 @@ mod tests {
             "caller_popup_ringcentral_requests_total{status=\"429\"} 1",
             "caller_popup_webhook_stored_seconds_bucket{le=\"0.0005\"} 0",
             "caller_popup_webhook_stored_seconds_bucket{le=\"0.001\"} 1",
+            "caller_popup_webhooks_total{kind=\"guide\",status=\"503\"} 0",
+            "caller_popup_ringcentral_requests_total{status=\"none\"} 0",
+            "caller_popup_credentials_refused_total{credential=\"bearer\"} 0",
+            "caller_popup_data_dir_lost 0",
             "caller_popup_documents_set_aside_total 2",
             "caller_popup_viewers 3",
             "caller_popup_active_calls{status=\"ringing\"} 2",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::caller_lookup::logged;
 use super::ingest::Ingest;
@@ -54,6 +54,16 @@ impl CustomerChanges {
                 }
             }
         }
+    }
+
+    /// Rebuilds the keys of an embedded store of an older version, in the background: it may hold a million customers.
+    pub(super) fn rebuild_phone_keys(&self) {
+        let store = self.core.store.clone();
+        tokio::spawn(async move {
+            if let Err(cause) = store.rebuild_phone_keys().await {
+                error!(error = %cause, error.sources = sources(&cause), "the keys of customers' numbers could not be rebuilt");
+            }
+        });
     }
 
     /// Keeps the index of customers' numbers, for ever. While it cannot be kept, which is logged once, callers whom it does not have are

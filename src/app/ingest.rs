@@ -10,7 +10,7 @@ use std::time::Instant;
 use chrono::Utc;
 use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 use super::caller_lookup::{CallerLookup, Lookup};
 use super::erasures::ErasureFilter;
@@ -18,12 +18,13 @@ use super::outage::{Outage, STORE_PATIENCE};
 use super::presence::PresenceTracker;
 use super::session_locks::SessionLocks;
 use super::{Core, integration, log_name};
-use crate::call::{Call, CallEvent, CallEventKind, Direction, MOST_PARTIES, PartyState};
+use crate::call::{Call, CallEvent, CallEventKind, Direction, MOST_PARTIES, PartyState, Status};
 use crate::hub::Origin;
 use crate::phone::PhoneNumber;
 use crate::ringcentral::directory::Directory;
 use crate::ringcentral::notification::{PresenceSnapshot, pair_with_known};
 use crate::store::{LoadedCalls, Spool, StoreError, calls_of, new_id, sources};
+use crate::trace;
 
 /// Calls of one notification that are stored at a time: they share commits, and leave room for other notifications.
 const CALLS_AT_ONCE: usize = 16;
@@ -259,9 +260,11 @@ impl Ingest {
             }
             store.load(events, known).await
         };
-        let (customers, loaded) = tokio::join!(self.identify_caller(events), load);
+        let lookup = self.identify_caller(events).instrument(trace::step("look up the caller"));
+        let (customers, loaded) = tokio::join!(lookup, load.instrument(trace::step("load the call")));
         events.extend(customers);
-        store.apply_to(events, loaded?, new_id, |call| self.publish(Origin::Store, call, heard)).await
+        let publish = |call| self.publish(Origin::Store, call, heard);
+        store.apply_to(events, loaded?, new_id, publish).instrument(trace::step("store the call")).await
     }
 
     /// Whether a phone begins to ring for a session that cannot be in the store: the change stream has covered everything since
@@ -322,11 +325,17 @@ impl Ingest {
 
     fn publish(&self, origin: Origin, call: Call, heard: Option<Instant>) {
         let (id, status, result, rev) = (log_name(&call.id).to_owned(), call.status, call.result, call.rev);
+        let before = self.0.core.hub.call(&call.id);
+        let rang = before.as_ref().is_some_and(|before| before.status != Status::Setup);
+        let (was_answered, is_answered) =
+            (before.is_some_and(|it| it.answered_at.is_some()), call.answered_at.is_some());
         self.0.core.hub.publish_from(origin, call, heard);
-        // One line for each thing that happens in a call's life, without numbers or names.
+        // One line for each turn in a call's life, without numbers or names; a dozen phones that ring are a dozen changes.
         match result {
             Some(result) => info!(call.id = %id, result = result.as_str(), "call ended"),
-            None => info!(call.id = %id, status = status.as_str(), rev, "call changed"),
+            None if is_answered && !was_answered => info!(call.id = %id, "call answered"),
+            None if status == Status::Ringing && !rang => info!(call.id = %id, "call ringing"),
+            None => debug!(call.id = %id, status = status.as_str(), rev, "call changed"),
         }
     }
 

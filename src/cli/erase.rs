@@ -15,6 +15,12 @@ pub async fn run(config: Config, number: &str, with_customers: bool) -> Result<(
     let store = Store::open(&config).await.map_err(|cause| store_failure(&config, &cause))?;
     let embedded = config.mongodb.is_none();
     let person = Person::new(&number, config.region);
+    anyhow::ensure!(
+        !with_customers || store.may_remove_customers().await.map_err(|cause| store_failure(&config, &cause))?,
+        "nothing was erased, because the user of MONGODB_URI may not remove documents of {}: give its role `remove` on that \
+         collection, or leave --with-customers away",
+        config.customers.collection
+    );
     let settled = async {
         sleep(config.poll_interval + LONGEST_WRITE).await;
         Ok(())

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
-use super::{store_cure, store_failure};
+use super::{store_cure, store_failure, supervisor};
 
 /// How often calls are looked over for those that are over; the grace of a call is three seconds.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -27,6 +27,8 @@ const POLL_AGAIN: Duration = Duration::from_millis(500);
 
 /// How long a round of sharing sign-outs may take.
 const SHARING: Duration = Duration::from_secs(10);
+/// How often the files in DATA_DIR are compared with those that are open, which costs one system call.
+const DATA_DIR_CHECK: Duration = Duration::from_secs(2);
 
 /// How long it says that it is not ready before it takes no more connections: a load balancer that asks meanwhile
 /// chooses another instance. Short, because the end must come within two seconds.
@@ -49,6 +51,12 @@ pub async fn run(config: Config) -> Result<()> {
     if app.accepts_unverified() {
         warn!("every webhook is believed, from any sender; set RINGCENTRAL_VERIFICATION_TOKEN");
     }
+    if app.config().is_unreachable() {
+        warn!(
+            "PUBLIC_URL is set and nothing says who may read, so dashboards that come through a proxy or tunnel are refused; \
+             set API_TOKENS, a JWT key or sign-in with RingCentral"
+        );
+    }
     for network in app.config().access.careless_proxies() {
         warn!(%network, "TRUSTED_PROXIES trusts so many that anybody can claim any address; name your proxies only");
     }
@@ -57,6 +65,7 @@ pub async fn run(config: Config) -> Result<()> {
     let tasks = [
         background(poll(poll_interval, app.clone())),
         background(every(SWEEP, app.clone(), async |app| app.sweep(Utc::now()).await)),
+        background(every(DATA_DIR_CHECK, app.clone(), async |app| app.check_data_dir())),
         background(every(PRUNE, app.clone(), async |app| app.prune(Utc::now()).await)),
         background(every(poll_interval, app.clone(), async move |_| {
             // A database that hangs must not keep this from the next round.
@@ -66,6 +75,7 @@ pub async fn run(config: Config) -> Result<()> {
     let writers = http::SseWriters::start(app.hub().clone(), poll_interval, http::LIFETIME);
     let writers = writers.context("starting the threads that write to viewers")?;
     let stop = retire(app.clone(), stop_signal()?);
+    supervisor::ready();
     let limiter = http::ConnectionLimiter::new(capacity, &app.config().access.trusted_proxies);
     let serving = http::serve(listener, limiter, http::router(app.clone(), authenticator), writers, stop);
     tokio::select! {
@@ -74,6 +84,7 @@ pub async fn run(config: Config) -> Result<()> {
         () = app.follow_changes() => {}
         () = app.follow_customers() => {}
         () = app.keep_number_index() => {}
+        () = supervisor::keep_watchdog(address) => {}
     }
     tasks.iter().for_each(|task| task.abort());
     info!("stopped");
@@ -106,6 +117,7 @@ async fn every(pace: Duration, app: App, step: impl AsyncFn(&App)) {
 async fn retire(app: App, stop: impl Future<Output = ()>) {
     stop.await;
     app.retire();
+    supervisor::stopping();
     sleep(NOTICE).await;
 }
 

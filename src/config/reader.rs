@@ -1,6 +1,7 @@
 //! Reads the variables, and collects what is wrong with them.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,7 +9,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use reqwest::Url;
 
-use super::{AccessConfig, Config, Credentials, CustomersConfig, JwtKey, MongoConfig, RingCentralConfig};
+use super::environment;
+use super::{AccessConfig, Config, Credentials, CustomersConfig, JwtKey, MongoConfig, RingCentralConfig, TracesConfig};
+use crate::phone::Region;
 
 /// RingCentral rejects longer verification tokens with CMN-101.
 const LONGEST_VERIFICATION_TOKEN: usize = 32;
@@ -23,21 +26,48 @@ const FEWEST_CHARACTERS: usize = 4;
 /// A text this short that is repeated is as easy to guess as once.
 const LONGEST_UNIT: usize = 4;
 
+/// Levels of a log, as a filter says them.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// Codes that are often written for another.
+const MISTAKEN_REGIONS: [(&str, &str); 2] = [("UK", "GB"), ("USA", "US")];
+/// Options of a connection string that name a file.
+const FILE_OPTIONS: [&str; 2] = ["tlsCAFile=", "tlsCertificateKeyFile="];
+
 /// The variables, and the problems found so far.
 pub(super) struct Reader<F> {
-    pub(super) var: F,
+    var: F,
+    /// Every name that was asked for: the settings there are.
+    known: RefCell<BTreeSet<String>>,
     pub(super) problems: Vec<String>,
 }
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    pub(super) fn new(var: F) -> Self {
+        Self { var, known: RefCell::default(), problems: Vec::new() }
+    }
+
+    /// Finds names that are typing errors. Those whose setting is there too belong to another program.
+    pub(super) fn check_names(&mut self, names: &[String], unreadable: &[String]) {
+        let known = self.known.take();
+        for name in names.iter().filter(|name| !known.contains(*name)) {
+            let meant = environment::meant(name, known.iter().map(String::as_str));
+            if let Some(meant) = meant.filter(|meant| !names.iter().any(|name| name == meant)) {
+                self.problem(name, "is no setting", &format!("write {meant}, or remove it"));
+            }
+        }
+        for name in unreadable.iter().filter(|name| known.contains(*name)) {
+            self.problem(name, "is not UTF-8", "write it as UTF-8");
+        }
+    }
+
     pub(super) fn config(&mut self) -> Config {
         let config = Config {
             bind: self.parsed("BIND", "127.0.0.1:8080", "an address and a port such as 127.0.0.1:8080"),
-            public_url: self.url("PUBLIC_URL"),
+            public_url: self.public_url(),
             mongodb: self.mongodb(),
             data_dir: self.text("DATA_DIR").unwrap_or("data".into()).into(),
             poll_interval: Duration::from_millis(self.within("POLL_INTERVAL_MS", 2000, 100, 60_000)),
-            region: self.parsed("DEFAULT_REGION", "US", "a two-letter country code such as US, CA or GB"),
+            region: self.region(),
             customers: CustomersConfig {
                 collection: self.text("CUSTOMERS_COLLECTION").unwrap_or("customers".into()),
                 phone_fields: self.list("CUSTOMER_PHONE_FIELDS", &["phone", "mobile", "phones"]),
@@ -49,12 +79,10 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             ringcentral: self.ringcentral(),
             access: self.access(),
             retention_days: self.within("RETENTION_DAYS", 365, 1, 36_500) as u32,
-            log: self.text("LOG").unwrap_or("info".into()),
+            log: self.log(),
             log_json: self.log_format(),
+            traces: self.traces(),
         };
-        if tracing_subscriber::EnvFilter::try_new(&config.log).is_err() {
-            self.problem("LOG", "is no tracing filter", "use a level such as info, or info,caller_popup=debug");
-        }
         if config.is_local_mode() && !config.bind.ip().is_loopback() {
             self.problem(
                 "BIND",
@@ -77,7 +105,21 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         if !uri.starts_with("mongodb://") && !uri.starts_with("mongodb+srv://") {
             self.problem("MONGODB_URI", "is no connection string", "begin it with mongodb:// or mongodb+srv://");
         }
-        Some(MongoConfig { uri, database })
+        Some(MongoConfig { uri: self.with_credentials(uri), database })
+    }
+
+    /// The connection string with the paths of files among the service's credentials.
+    fn with_credentials(&self, uri: String) -> String {
+        let Some((hosts, options)) = uri.split_once('?') else { return uri };
+        let credentials = self.text("CREDENTIALS_DIRECTORY");
+        let options = options.split('&').map(|option| {
+            let named = FILE_OPTIONS.iter().find_map(|name| Some((name, option.strip_prefix(name)?)));
+            named.map_or_else(
+                || option.to_owned(),
+                |(name, file)| format!("{name}{}", environment::file(file, credentials.as_deref()).display()),
+            )
+        });
+        format!("{hosts}?{}", options.collect::<Vec<_>>().join("&"))
     }
 
     fn ringcentral(&mut self) -> RingCentralConfig {
@@ -189,10 +231,10 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         let written = public?;
         let pem = match written.contains("-----BEGIN") {
             // Where a setting must be one line, line ends are written out.
-            true => Some(written.replace("\\n", "\n")),
-            false => std::fs::read_to_string(&written).ok(),
+            true => written.replace("\\n", "\n"),
+            false => self.key_file(&written)?,
         };
-        let key = pem.and_then(JwtKey::public);
+        let key = JwtKey::public(pem);
         if key.is_none() {
             self.problem(
                 "JWT_PUBLIC_KEY",
@@ -203,6 +245,21 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         key
     }
 
+    fn key_file(&mut self, name: &str) -> Option<String> {
+        let file = environment::file(name, self.text("CREDENTIALS_DIRECTORY").as_deref());
+        let read = std::fs::read_to_string(file);
+        if let Err(cause) = &read {
+            // What was written may be a key without its first line, so it is not repeated.
+            self.problem(
+                "JWT_PUBLIC_KEY",
+                &format!("names a file that cannot be read ({})", cause.kind()),
+                "give the PEM of a public key (-----BEGIN PUBLIC KEY-----), or the path of a file that this user can read; under \
+                 systemd, LoadCredential= and the credential's name",
+            );
+        }
+        read.ok()
+    }
+
     fn customer_url(&mut self) -> String {
         let url = self.text("CUSTOMER_URL").unwrap_or("/customers/{id}".into());
         let safe =
@@ -211,6 +268,65 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             self.problem("CUSTOMER_URL", "leads to no customer", "write a path or an http(s) address that holds {id}");
         }
         url
+    }
+
+    fn public_url(&mut self) -> Option<Url> {
+        let url = self.url("PUBLIC_URL")?;
+        if !url.username().is_empty() || url.password().is_some() {
+            self.problem("PUBLIC_URL", "holds a name or password", "leave the name and password away");
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            self.problem(
+                "PUBLIC_URL",
+                "holds more than a host and a port",
+                "leave the path away, because the program answers at the root of a host, such as https://calls.example.com",
+            );
+        }
+        Some(url)
+    }
+
+    fn region(&mut self) -> Region {
+        let written = self.text("DEFAULT_REGION").unwrap_or_default().to_ascii_uppercase();
+        match MISTAKEN_REGIONS.iter().find(|(mistaken, _)| *mistaken == written) {
+            Some((mistaken, code)) => {
+                self.problem("DEFAULT_REGION", &format!("is {mistaken}"), &format!("use {code}"));
+                code.parse().expect("these are codes of countries")
+            }
+            None => self.parsed("DEFAULT_REGION", "US", "a two-letter country code such as US, CA or GB"),
+        }
+    }
+
+    /// The log's filter. A word without a level would be a module of which everything is logged, and nothing else is: `LOG=verbose`
+    /// would log nothing.
+    fn log(&mut self) -> String {
+        let log = self.text("LOG").unwrap_or("info".into());
+        let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+        let is_ours = |word: &str| word.starts_with(env!("CARGO_CRATE_NAME")) || word.contains('[');
+        let known = |word: &str| word.contains('=') || is_level(word) || is_ours(word);
+        let levels = "use error, warn, info, debug or trace, also by module: info,caller_popup=debug";
+        if tracing_subscriber::EnvFilter::try_new(&log).is_err() {
+            self.problem("LOG", "is no tracing filter", levels);
+        } else if let Some(word) = log.split(',').map(str::trim).find(|word| !word.is_empty() && !known(word)) {
+            let cure = format!("{levels}, or {word}=debug for a module of that name");
+            self.problem("LOG", &format!("holds {word:?}, which is no level"), &cure);
+        }
+        log
+    }
+
+    fn traces(&mut self) -> Option<TracesConfig> {
+        let protocol = self.text("OTEL_EXPORTER_OTLP_PROTOCOL");
+        if protocol.is_some_and(|protocol| protocol != "http/protobuf") {
+            self.problem("OTEL_EXPORTER_OTLP_PROTOCOL", "is not spoken here", "use http/protobuf, or leave it away");
+        }
+        let service = self.text("OTEL_SERVICE_NAME").unwrap_or("caller-popup".into());
+        let endpoint = self.text("OTEL_EXPORTER_OTLP_ENDPOINT")?;
+        // A collector on a private network mostly speaks plain http, and spans hold nothing of anybody's.
+        let endpoint = Url::parse(&endpoint).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+        if endpoint.is_none() {
+            let cure = "use the address of a receiver of OTLP over HTTP, such as http://127.0.0.1:4318";
+            self.problem("OTEL_EXPORTER_OTLP_ENDPOINT", "is no http(s) address", cure);
+        }
+        Some(TracesConfig { endpoint: endpoint?, service })
     }
 
     fn log_format(&mut self) -> bool {
@@ -225,6 +341,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     }
 
     fn text(&self, name: &str) -> Option<String> {
+        self.known.borrow_mut().insert(name.to_owned());
         (self.var)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
@@ -257,11 +374,11 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     fn url(&mut self, name: &str) -> Option<Url> {
         let text = self.text(name)?;
         // Plain http is right for a test platform or a proxy on this machine, and a leak anywhere else.
-        let local = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-        let url =
-            Url::parse(&text).ok().filter(|url| url.scheme() == "https" || (url.scheme() == "http" && local(url)));
+        let is_safe = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && super::is_this_machine(url));
+        let url = Url::parse(&text).ok().filter(is_safe);
         if url.is_none() {
-            self.problem(name, &format!("is {text:?}"), "use an https address");
+            // It may hold a password.
+            self.problem(name, "is no https address", "use an address such as https://calls.example.com");
         }
         url
     }

@@ -26,6 +26,9 @@ const FOR_READERS: &str = "Sign in, or send a token, to read why.";
 /// Neither how many nor which: that is in the log.
 const SET_ASIDE: &str =
     "Something in active_calls is set aside, because it cannot be a call or cannot be written to; see the log.";
+/// What is written goes to files that have no name any more.
+const DATA_DIR_LOST: &str =
+    "DATA_DIR was removed or replaced while the program runs; what is written now is lost when it ends.";
 /// A refusal is news for this long.
 const RECENT: TimeDelta = TimeDelta::hours(1);
 
@@ -110,8 +113,9 @@ pub async fn ready(
     let uptime = app.integration().map(|_| app.metrics().uptime());
     let lost = status.store_lost.then_some("The database does not answer.");
     let unwritable = status.disk_fails.then_some("Calls cannot be written to disk; the log says why.");
-    let lost = lost.into_iter().chain(unwritable);
-    let reasons: Vec<_> = lost.chain(status.retires.then_some("The service is stopping.")).collect();
+    let misplaced = app.has_lost_data_dir().then_some(DATA_DIR_LOST);
+    let stops = status.retires.then_some("The service is stopping.");
+    let reasons: Vec<_> = lost.into_iter().chain(unwritable).chain(misplaced).chain(stops).collect();
     let believes = app.accepts_unverified().then_some("Every webhook is believed: there is no verification token.");
     let aside = app.sets_aside().then_some(SET_ASIDE);
     let warnings = warnings(&status, app.spooled(), subscription.as_ref(), uptime, now);

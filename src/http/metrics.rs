@@ -31,6 +31,7 @@ pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], S
         customer_index_complete: app.store().number_index() == NumberIndexState::Complete,
         spooled: app.spooled(),
         held: app.held(),
+        data_dir_lost: app.has_lost_data_dir(),
         set_aside: app.store().set_aside().1,
         subscription: subscription
             .map(|found| (found.state == Subscription::Active, found.expires_at.map(|at| at.timestamp()))),

@@ -8,6 +8,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::{Instrument, debug, info_span};
 
+use crate::trace;
+
 const NAME: HeaderName = HeaderName::from_static("x-request-id");
 /// A proxy's name for the request is kept if it is one; UUIDs have 36 characters.
 const LONGEST: usize = 64;
@@ -24,11 +26,15 @@ pub async fn assign(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     let span = info_span!("request", id = id.to_str().unwrap_or_default());
+    let name = route.as_ref().map_or("static", MatchedPath::as_str);
+    let traced = trace::request(method.as_str(), name);
+    let answered = traced.clone();
     async {
         let start = Instant::now();
         let mut response = next.run(request).await;
         let route = route.as_ref().map_or("static", MatchedPath::as_str);
         let (status, took) = (response.status().as_u16(), start.elapsed());
+        trace::answered(&answered, status);
         debug!(%method, route, status, ms = took.as_secs_f64() * 1000.0, "a request was answered");
         // RingCentral's handshake wants nothing but its token back.
         if !response.headers().contains_key("validation-token") {
@@ -37,6 +43,7 @@ pub async fn assign(mut request: Request, next: Next) -> Response {
         response
     }
     .instrument(span)
+    .instrument(traced)
     .await
 }
 

@@ -137,9 +137,11 @@ pub(super) async fn read_form(request: Request, next: Next) -> Result<Response, 
 impl Opening {
     /// Hands the socket over to the writers and never answers; the accept loop then drops this future.
     async fn open(self, names: EventNames, position: Option<String>) -> Result<Response, ApiError> {
-        // Any status but 200 would make a browser give up for good.
-        let refuse =
-            |code, message| Ok((event_stream(), closing_frame(names, Closing::Refused(code, message))).into_response());
+        // Any status but 200 would make a browser give up for good. The connection is closed, or an idle one would keep its place.
+        let refuse = |code, message| {
+            let frame = closing_frame(names, Closing::Refused(code, message));
+            Ok((event_stream(), [(header::CONNECTION, "close")], frame).into_response())
+        };
         let Some(place) = self.share.stream() else {
             return refuse("too_many_streams", "You have too many dashboards open; this one tries again.");
         };

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::call::{Call, CallEvent, CallEventKind, PartyState, Source};
 use crate::phone::{PhoneNumber, Region};
 use crate::secret;
+use crate::store::{Result, Store};
 
 /// How long facts of an erased call may be late: a call lasts hours, and an outage of the database may spool some of its facts.
 pub const REMEMBERED: TimeDelta = TimeDelta::hours(24);
@@ -43,6 +44,16 @@ pub struct Erasure {
     pub digest: String,
     /// When it was noted, by the clock of the instance that did.
     pub erased_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Whether customers may be removed. A role of MongoDB may lack that, which must be known before anything is erased.
+    pub async fn may_remove_customers(&self) -> Result<bool> {
+        match self {
+            Self::Mongo(mongo) => mongo.may_remove_customers().await,
+            Self::Sqlite(_) => Ok(true),
+        }
+    }
 }
 
 /// The digest of a session's id.

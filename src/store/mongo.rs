@@ -81,6 +81,8 @@ pub struct Mongo {
     prepared: Arc<AtomicBool>,
     /// It was logged that a role does not allow dismissals.
     warned: Arc<AtomicBool>,
+    /// The same of changes.
+    warned_watch: Arc<AtomicBool>,
     asides: Asides,
     unchanged: Unchanged,
     numbers: number_index::Shared,
@@ -108,6 +110,7 @@ impl Mongo {
             options: Box::new(options),
             prepared: Arc::default(),
             warned: Arc::default(),
+            warned_watch: Arc::default(),
             asides: Asides::default(),
             unchanged: Unchanged::default(),
         })
@@ -277,7 +280,7 @@ impl Mongo {
     pub async fn watch(&self) -> Result<Option<CallChangeStream>> {
         // The stream before may have ended because the collection was dropped, and its indexes with it.
         self.prepared.store(false, Ordering::Release);
-        CallChangeStream::open((*self.options).clone(), self.database.name()).await
+        CallChangeStream::open((*self.options).clone(), self.database.name(), &self.warned_watch).await
     }
 
     /// How a call ended that was known as this one.

@@ -37,6 +37,23 @@ async fn too_few_descriptors_are_said_at_the_start_and_webhooks_keep_theirs() {
 }
 
 #[tokio::test]
+async fn a_viewer_who_is_sent_away_frees_the_connection() {
+    let app = Setup::on(Store::Sqlite).with_descriptors(200).start().await;
+    let mut viewers = Vec::new();
+    while viewers.len() < 100 {
+        viewers.push(app.viewer().await);
+    }
+    let mut sent_away = TcpStream::connect(&app.address).await.expect("a connection opens");
+    let request = format!("GET /api/ringcentral/call-stream HTTP/1.1\r\nHost: {}\r\n\r\n", app.address);
+    sent_away.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, sent_away.read_to_end(&mut answer)).await;
+    ended.expect("the connection is closed").unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.contains("too_many_viewers") && answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test]
 async fn half_a_head_is_not_waited_for_and_an_idle_connection_is() {
     let app = TestApp::start(Store::Sqlite).await;
     let mut idle = TcpStream::connect(&app.address).await.expect("a connection opens");

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod event_stream;
 mod fixture;
 pub mod mongod;
+pub mod nginx;
 pub mod privacy;
 pub mod process;
 mod setup;

@@ -96,14 +96,16 @@ fn began_here(request: &Request) -> Result<(), ApiError> {
     if !named || request.uri().authority().is_some_and(|target| !is_this_machine(target.as_str())) {
         return Err(ApiError::forbidden(
             "local_only",
-            "This service runs in local mode and answers only to localhost. Set API_TOKENS to open it.",
+            "This service runs in local mode and answers only to localhost. To open it, set API_TOKENS (for example to what \
+             `openssl rand -hex 24` prints) and restart it.",
         ));
     }
     // Nothing on this machine speaks HTTP/1.0 any more, but nginx does so to what it forwards to, with no other sign.
     if request.headers().keys().any(is_forwarding) || request.version() < Version::HTTP_11 {
         return Err(ApiError::forbidden(
             "local_only",
-            "This service runs in local mode and does not answer through a proxy. Set API_TOKENS to open it.",
+            "This service runs in local mode and does not answer through a proxy or tunnel. To open it, set API_TOKENS (for \
+             example to what `openssl rand -hex 24` prints) and restart it.",
         ));
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What others do to `active_calls`, as MongoDB tells it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mongodb::Client;
@@ -10,6 +11,7 @@ use mongodb::change_stream::event::{ChangeStreamEvent, OperationType};
 use mongodb::options::{ClientOptions, FullDocumentType};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::{DISMISSALS, dismissal, extended, fields, from_document, id_text, is_unauthorized, raw_id};
 use crate::call::Call;
@@ -49,6 +51,16 @@ pub struct ChangeEvent {
     pub lag: Option<Duration>,
 }
 
+/// Once: it is tried again for ever, because a role may be changed while the program runs.
+fn warn_of_role(warned: &AtomicBool) {
+    if !warned.swap(true, Ordering::Relaxed) {
+        warn!(
+            "the user of MONGODB_URI may not watch active_calls (changeStream), so changes by other programs and instances arrive \
+             with the next poll; docs/operations.md has the role"
+        );
+    }
+}
+
 impl ChangeEvent {
     /// Whether this happened to the document of `call`.
     pub fn is_of(&self, call: &Call) -> bool {
@@ -69,7 +81,7 @@ impl ChangeEvent {
 
 impl CallChangeStream {
     /// Begins to watch; `None` where the server is no replica set and only polling helps.
-    pub(super) async fn open(options: ClientOptions, database: &str) -> Result<Option<Self>> {
+    pub(super) async fn open(options: ClientOptions, database: &str, warned: &AtomicBool) -> Result<Option<Self>> {
         let client = Client::with_options(options)?;
         let database = client.database(database);
         // What time it is at the database, so that it is known since when this stream tells everything.
@@ -88,6 +100,10 @@ impl CallChangeStream {
         match watch {
             Ok(changes) => Ok(Some(Self { changes: changes.with_type(), since, _client: client })),
             Err(error) if code(&error) == Some(NO_REPLICA_SET) => Ok(None),
+            Err(error) if is_unauthorized(&error) => {
+                warn_of_role(warned);
+                Err(error.into())
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -5,6 +5,7 @@
 //! test) everything works the same, a second slower each.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ChildStdin;
 use std::sync::{Mutex, OnceLock, mpsc};
@@ -60,6 +61,54 @@ impl Failure {
     pub async fn end(self) {
         let switch = doc! { "configureFailPoint": "failCommand", "mode": "off" };
         self.admin.run_command(switch).await.expect("the failure can be switched off");
+    }
+}
+
+/// A replica set of one node with access control, of a test's own.
+pub struct Guarded {
+    address: String,
+}
+
+/// Its administrator's password.
+const ADMIN: &str = "of-the-administrator";
+
+impl Guarded {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made").keep();
+        let key = folder.join("key");
+        std::fs::write(&key, "ofTheNodesToEachOther").expect("a file can be written");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("its mode can be changed");
+        let key = key.display().to_string();
+        let address = start(&["--replSet", "tests", "--oplogSize", "64", "--keyFile", &key]);
+        make_replica_set(&address).await;
+        let guarded = Self { address };
+        // Whoever comes first from this machine may create the first user.
+        let create = doc! { "createUser": "admin", "pwd": ADMIN, "roles": ["root"] };
+        guarded.client("").await.database("admin").run_command(create).await.expect("the administrator is created");
+        guarded
+    }
+
+    /// A database of its own for a user with this role.
+    pub async fn database(&self, mut role: Document) -> Database {
+        let name = format!("caller_popup_test_{}", ObjectId::new());
+        for privilege in role.get_array_mut("privileges").expect("a role has privileges") {
+            let resource = privilege.as_document_mut().and_then(|it| it.get_document_mut("resource").ok());
+            resource.expect("a privilege has a resource").insert("db", &name);
+        }
+        let database = self.client(&format!("admin:{ADMIN}@")).await.database(&name);
+        let named = role.remove("role").expect("a role has a name");
+        let mut create = doc! { "createRole": named.clone() };
+        create.extend(role);
+        database.run_command(create).await.expect("the role is created");
+        let user = doc! { "createUser": "caller-popup", "pwd": ADMIN, "roles": [named] };
+        database.run_command(user).await.expect("the user is created");
+        Database { uri: format!("mongodb://caller-popup:{ADMIN}@{}/{name}?replicaSet=tests", self.address), name }
+    }
+
+    async fn client(&self, user: &str) -> Client {
+        let admin = if user.is_empty() { "" } else { "&authSource=admin" };
+        let uri = format!("mongodb://{user}{}/?directConnection=true{admin}", self.address);
+        Client::with_uri_str(uri).await.expect("a client can be made")
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use tempfile::TempDir;
+use tokio::process::Command;
 use tokio::time::sleep;
 
 use super::process::{DESCRIPTORS, Log, NO_ROOM, launch, program};
@@ -29,6 +30,12 @@ impl Setup {
     /// The same on a MongoDB that tells nobody of changes.
     pub fn on_standalone_mongod() -> Self {
         Self::with_database(Store::Mongo, Some(mongod::Database::standalone()))
+    }
+
+    /// The same on a MongoDB with access control, as a user with this role.
+    pub async fn on_guarded_mongod(mongod: &mongod::Guarded, role: serde_json::Value) -> Self {
+        let role = mongodb::bson::serialize_to_document(&role).expect("a role is a document");
+        Self::with_database(Store::Mongo, Some(mongod.database(role).await))
     }
 
     fn with_database(store: Store, database: Option<mongod::Database>) -> Self {
@@ -116,6 +123,11 @@ impl Setup {
         self.home.path().join("data")
     }
 
+    /// The program with these settings, to be started by the test itself.
+    pub fn command(&self) -> Command {
+        program(&self.home, &self.settings)
+    }
+
     /// Runs a command of the program to its end; what it printed, both streams together.
     pub async fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
         let run = program(&self.home, &self.settings).args(arguments).output();
@@ -134,6 +146,11 @@ impl Setup {
         let mut child = program(&self.home, &self.settings).arg("serve").spawn().expect("the program starts");
         sleep(time).await;
         child.kill().await.expect("the program can be killed");
+    }
+
+    /// Starts the program, if it does not end instead.
+    pub async fn try_start(self) -> Option<TestApp> {
+        tokio::spawn(self.start()).await.ok()
     }
 
     /// Starts the program and waits until it listens.
