@@ -88,14 +88,15 @@ impl Guarded {
         guarded
     }
 
-    /// A database of its own for a user with this role.
-    pub async fn database(&self, mut role: Document) -> Database {
+    /// A database of its own for a user with this role, with a customer in it.
+    pub async fn database(&self, mut role: Document, customer: Document) -> Database {
         let name = format!("caller_popup_test_{}", ObjectId::new());
         for privilege in role.get_array_mut("privileges").expect("a role has privileges") {
             let resource = privilege.as_document_mut().and_then(|it| it.get_document_mut("resource").ok());
             resource.expect("a privilege has a resource").insert("db", &name);
         }
         let database = self.client(&format!("admin:{ADMIN}@")).await.database(&name);
+        database.collection("customers").insert_one(customer).await.expect("a customer is inserted");
         let named = role.remove("role").expect("a role has a name");
         let mut create = doc! { "createRole": named.clone() };
         create.extend(role);

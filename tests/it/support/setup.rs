@@ -32,10 +32,10 @@ impl Setup {
         Self::with_database(Store::Mongo, Some(mongod::Database::standalone()))
     }
 
-    /// The same on a MongoDB with access control, as a user with this role.
-    pub async fn on_guarded_mongod(mongod: &mongod::Guarded, role: serde_json::Value) -> Self {
+    /// The same on a MongoDB with access control, as a user with this role, and with a customer.
+    pub async fn on_guarded_mongod(mongod: &mongod::Guarded, role: serde_json::Value, customer: Document) -> Self {
         let role = mongodb::bson::serialize_to_document(&role).expect("a role is a document");
-        Self::with_database(Store::Mongo, Some(mongod.database(role).await))
+        Self::with_database(Store::Mongo, Some(mongod.database(role, customer).await))
     }
 
     fn with_database(store: Store, database: Option<mongod::Database>) -> Self {
