@@ -27,6 +27,10 @@ impl Held {
         self.lock().get(id).map(|held| held.events.clone()).unwrap_or_default()
     }
 
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.lock().contains_key(id)
+    }
+
     /// Holds these events of a call, which begin with those that are held already.
     pub(super) fn put(&self, id: &str, events: Vec<CallEvent>) {
         let mut held = self.lock();

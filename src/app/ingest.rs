@@ -258,7 +258,11 @@ impl Ingest {
             if self.begins(events) {
                 return Ok(LoadedCalls::at_hand(events, None));
             }
-            store.load(events, known).await
+            // A call whose events are held has them in memory, and the store does not.
+            let shown = known.as_ref().map_or(0, |call| call.rev);
+            let stored = known.filter(|call| !self.0.outage.held.has(&call.id));
+            let loaded = store.load(events, stored).await?;
+            Ok::<_, StoreError>(LoadedCalls { shown, ..loaded })
         };
         let lookup = self.identify_caller(events).instrument(trace::step("look up the caller"));
         let (customers, loaded) = tokio::join!(lookup, load.instrument(trace::step("load the call")));
