@@ -5,6 +5,7 @@ use std::future::pending;
 use super::{Changed, CustomerWatch, Result, Store};
 use crate::customer::{Customer, CustomerDetails};
 use crate::phone::PhoneNumber;
+use crate::secret;
 
 /// How far the index of customers' numbers is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,11 @@ pub enum NumberIndexState {
         /// By this instance, since the pass began.
         customers: u64,
     },
+}
+
+/// The key of a number in the index.
+pub fn number_key(number: &PhoneNumber) -> String {
+    secret::digest(format!("number of a customer:{}", number.e164()))
 }
 
 impl Store {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use caller_popup::phone::{PhoneNumber, Region};
+use caller_popup::store::number_key;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database};
@@ -31,7 +33,12 @@ async fn index(database: &Database) -> Index {
 }
 
 fn index_of(entries: &[(Bson, &[&str])]) -> Index {
-    let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+    let owned = |numbers: &[&str]| {
+        let key = |number: &&str| number_key(&PhoneNumber::parse(number, Region::default()).unwrap());
+        let mut keys: Vec<String> = numbers.iter().map(key).collect();
+        keys.sort();
+        keys
+    };
     entries.iter().map(|(id, keys)| (format!("{id:?}"), owned(keys))).collect()
 }
 

@@ -87,9 +87,13 @@ async fn local_mode_behind_a_tunnel_says_what_opens_it() {
 async fn a_mongodb_that_cannot_be_reached_is_named_without_its_password() {
     let setup = Setup::on(Store::Sqlite)
         .with("MONGODB_URI", "mongodb://user:hunter2@127.0.0.1:9/?serverSelectionTimeoutMS=300&connectTimeoutMS=300");
-    let (status, output) = setup.run(&["serve"]).await;
+    let (status, output) = setup.run(&["erase", "+14165550100"]).await;
     assert!(!status.success());
     assert!(output.contains("MongoDB") && !output.contains("hunter2"), "{output}");
+    // The service starts all the same, and says in its log what it waits for.
+    let app = setup.start().await;
+    let log = eventually("the cause in the log", async || Some(app.log()).filter(|log| log.contains("MongoDB"))).await;
+    assert!(!log.contains("hunter2"), "{log}");
 }
 
 #[tokio::test]

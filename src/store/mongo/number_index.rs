@@ -1,7 +1,8 @@
 //! The index of customers' numbers, which answers who is calling without a search through the host's collection.
 //!
-//! `caller_popup_numbers` holds a document for each customer who has a number: the customer's `_id`, and `keys`, the E.164 form of
-//! every number in the configured fields, with an index on `keys`. What it finds is read from the host's collection and its numbers
+//! `caller_popup_numbers` holds a document for each customer who has a number: the customer's `_id`, and `keys`, a digest of the E.164
+//! form of every number in the configured fields, with an index on `keys`. No number stands there: who is erased elsewhere is not
+//! found here. What it finds is read from the host's collection and its numbers
 //! are parsed there, so an index that lags behind misses a customer and never names a wrong one.
 //!
 //! One instance at a time, the holder of a lease, keeps the index. A *pass* walks both collections in the order of `_id` and writes
@@ -29,7 +30,7 @@ use super::batch::{Batch, Pace};
 use super::{MOST_CUSTOMERS, Mongo, is_unauthorized};
 use crate::customer::{Customer, rank};
 use crate::phone::{self, PhoneNumber};
-use crate::store::{NumberIndexState, Result, StoreError, new_id};
+use crate::store::{NumberIndexState, Result, StoreError, new_id, number_key};
 
 /// The collection.
 pub(super) const NUMBERS: &str = "caller_popup_numbers";
@@ -112,7 +113,7 @@ impl Mongo {
         number: &PhoneNumber,
         beside: Vec<Bson>,
     ) -> Result<Option<Vec<Customer>>> {
-        let keys = std::iter::once(number.e164()).chain(number.counterparts().iter().map(PhoneNumber::e164)).collect();
+        let keys = std::iter::once(number_key(number)).chain(number.counterparts().iter().map(number_key)).collect();
         let mut ids = self.numbers.by_key.ask(keys).await?;
         ids.extend(beside);
         if ids.is_empty() {
@@ -201,7 +202,7 @@ impl Mongo {
     /// The keys of a customer, each once.
     fn keys_of(&self, document: &Document) -> Vec<String> {
         let numbers = self.phones(document).into_iter().flat_map(|text| PhoneNumber::parse_all(&text, self.region));
-        let mut keys: Vec<String> = numbers.take(MOST_KEYS).map(|number| number.e164()).collect();
+        let mut keys: Vec<String> = numbers.take(MOST_KEYS).map(|number| number_key(&number)).collect();
         keys.sort();
         keys.dedup();
         keys
