@@ -64,7 +64,7 @@ async fn is_called(app: &TestApp, session: &str, number: &str, name: &str) {
     .await;
 }
 
-/// The lookup found nobody: the answer of a lookup is applied even when it is empty.
+/// The lookup finds no customer: the answer of a lookup is applied even when it is empty.
 async fn is_unknown(app: &TestApp, session: &str, number: &str) {
     app.ring(session, number).await;
     let store = app.open_store().await;

@@ -7,7 +7,7 @@
 //!
 //! One instance at a time, the holder of a lease, keeps the index. A *pass* walks both collections in the order of `_id` and writes
 //! what differs, in slices whose position is stored, so that a process that is killed goes on where it was. Then a change stream,
-//! whose resume token is stored, tells what changes. Where there is no replica set, passes are repeated. The stored state names the
+//! whose resume token is stored, reports what changes. Where there is no replica set, passes are repeated. The stored state names the
 //! settings that the keys depend on; with others, or when the stream's history is lost, a new pass begins. Until the index is known
 //! to be complete, the guide's lookup answers where the index finds nothing.
 
@@ -218,7 +218,7 @@ impl Mongo {
         fields.iter().filter(|field| !below(field)).map(|field| (field.clone(), Bson::Int32(1))).collect()
     }
 
-    /// Removes the keys of customers at once, where the role knows the index.
+    /// Removes the keys of customers at once, where the role may write the index.
     pub(super) async fn forget_keys(&self, customers: Vec<Bson>) -> Result<()> {
         match self.write_keys(customers.into_iter().map(|id| (id, Vec::new())).collect()).await {
             Err(StoreError::Mongo(error)) if is_unauthorized(&error) => Ok(()),
