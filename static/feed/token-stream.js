@@ -47,6 +47,7 @@ export class TokenStream {
     if (UNSUPPORTED.includes(answer.status)) return this.#on.unsupported();
     if (!answer.ok || !isEventStream(answer)) return this.#end(await errorOf(answer));
     if (await this.#on.opened()) await this.#read(answer, position);
+    else this.close();
     this.#end(null);
   }
 

@@ -219,7 +219,9 @@ export class Tab {
     if (url.origin !== service.url || url.pathname === "/call-popup.js" || request.method() === "OPTIONS") return;
     const isStream = url.pathname.endsWith("/call-stream");
     if (isStream) this.streams += 1;
-    const proven = Boolean(request.headers().authorization) || (isStream && url.searchParams.has("ticket"));
+    // A stream is opened with the token in a form, or with a ticket.
+    const inForm = isStream && request.method() === "POST" && new URLSearchParams(request.postData() ?? "").has("token");
+    const proven = Boolean(request.headers().authorization) || inForm || (isStream && url.searchParams.has("ticket"));
     this.requests.push({ path: url.pathname, proven });
   }
 
