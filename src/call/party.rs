@@ -134,6 +134,7 @@ pub struct Party {
     /// The session that told of it; differs from the call's own for legs that were linked in.
     pub session_id: String,
     /// The telephony session id told with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub telephony_session_id: Option<String>,
     /// Who told.
     pub source: Source,
@@ -142,6 +143,7 @@ pub struct Party {
     /// As seen from the company.
     pub direction: Direction,
     /// Whose phone, when it is one of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub extension_id: Option<String>,
     /// The caller belongs to us: the far leg of our own call.
     pub from_us: bool,
@@ -157,8 +159,10 @@ pub struct Party {
     /// When it was first heard of.
     pub began_at: DateTime<Utc>,
     /// When its phone first rang.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rang_at: Option<Versioned<DateTime<Utc>>>,
     /// When it was first answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Versioned<DateTime<Utc>>>,
     /// It reached a mailbox at some time.
     pub voicemail: bool,
@@ -166,16 +170,22 @@ pub struct Party {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fax: bool,
     /// The first caller's number told.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from_number: Option<Versioned<Number>>,
     /// The newest caller's name told: names come late.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from_name: Option<Versioned<String>>,
     /// The first dialled number told.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub to_number: Option<Versioned<Number>>,
     /// The newest name of the called line.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub to_name: Option<Versioned<String>>,
     /// The newest name of the person whose phone it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub extension_name: Option<Versioned<String>>,
     /// The queue that distributes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<Versioned<String>>,
 }
 
@@ -242,6 +252,11 @@ impl Party {
     fn take_reports(&mut self) -> impl Iterator<Item = Report> + use<> {
         let report = Report { state: self.state.clone(), at: self.changed_at, direction: self.direction };
         std::iter::once(report).chain(self.other.take().map(|other| *other))
+    }
+
+    /// Without the texts that are shown to people.
+    pub fn without_names(self) -> Self {
+        Self { from_name: None, to_name: None, extension_name: None, queue: None, ..self }
     }
 
     /// Still part of the call.

@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::party::{Direction, EndReason, Number, Party, PartyState, Source, Versioned};
 use super::{
-    Call, CallFacts, CallResult, Extension, MOST_PARTIES, SILENT_RINGING, SILENT_TALKING, SILENT_WAITING, Status,
+    Call, CallFacts, CallResult, Extension, MOST_NAMED, MOST_PARTIES, SILENT_RINGING, SILENT_TALKING, SILENT_WAITING,
+    Status,
 };
 
 /// Digits of the longest number that colleagues dial for each other.
@@ -84,13 +85,18 @@ impl Call {
 }
 
 impl CallFacts {
-    /// Merges parties into the canonical order; whether any of it was news. New ones beyond [`MOST_PARTIES`] are dropped.
+    /// Merges parties into the canonical order; whether any of it was news. New ones beyond [`MOST_PARTIES`] are dropped, and of
+    /// those beyond [`MOST_NAMED`] the names: texts of 512 parties are half a megabyte that is stored with each change.
     pub(super) fn merge_parties(&mut self, told: impl Iterator<Item = Party>) -> bool {
         let mut told: Vec<Party> = told.collect();
         told.sort_by(|a, b| key(a).cmp(&key(b)));
         let mut room = MOST_PARTIES.saturating_sub(self.parties.len());
         let (mut new, mut changed) = (Vec::<Party>::new(), false);
-        for party in told {
+        let mut named = MOST_NAMED.saturating_sub(self.parties.len());
+        for mut party in told {
+            if self.parties.len() > MOST_NAMED {
+                party = party.without_names();
+            }
             if let Some(same) = new.last_mut().filter(|last| key(last) == key(&party)) {
                 same.merge(party);
             } else if let Ok(found) = self.parties.binary_search_by(|known| key(known).cmp(&key(&party))) {
@@ -99,7 +105,8 @@ impl CallFacts {
                 changed |= self.parties[found] != before;
             } else if room > 0 {
                 room -= 1;
-                new.push(party);
+                new.push(if named > 0 { party } else { party.without_names() });
+                named = named.saturating_sub(1);
             }
         }
         if !new.is_empty() {

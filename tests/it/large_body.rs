@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use caller_popup::call::{Call, CallEvent, MOST_PARTIES, MOST_SESSIONS};
+use caller_popup::call::{Call, CallEvent, MOST_NAMED, MOST_PARTIES, MOST_SESSIONS};
 use caller_popup::phone::Region;
 use caller_popup::ringcentral::notification::{MOST_CALLS, Notification, NotificationKind};
 use caller_popup::store::calls_of;
@@ -20,6 +20,7 @@ on_both_stores!(
     active_calls_beyond_the_most_are_dropped_and_the_shape_is_recorded,
     active_calls_of_one_telephony_session_are_one_change,
     sessions_beyond_the_most_are_not_linked,
+    names_of_parties_beyond_the_most_are_not_kept,
 );
 
 async fn parties_beyond_the_most_are_dropped_and_the_shape_is_recorded(store: Store) {
@@ -83,6 +84,24 @@ async fn sessions_beyond_the_most_are_not_linked(store: Store) {
     }
     let call = store.active().await.unwrap().remove(0);
     assert_eq!((call.facts.parties.len(), call.facts.linked.len()), (500, MOST_SESSIONS));
+}
+
+async fn names_of_parties_beyond_the_most_are_not_kept(store: Store) {
+    let (config, _folder) = support::own_store(store);
+    let store = caller_popup::store::Store::open(&config).await.unwrap();
+    store.prepare().await.unwrap();
+    let named = |index: usize| {
+        let mut party = party(index, "Proceeding");
+        party["from"] = json!({ "phoneNumber": "+14165550101", "name": "N".repeat(256) });
+        party
+    };
+    let told = calls_of(events(&telephony("7001", (0..MOST_PARTIES).map(named).collect()))).remove(0);
+    store.apply(&told).await.unwrap();
+    let call = store.active().await.unwrap().remove(0);
+    let names = call.facts.parties.iter().filter(|party| party.from_name.is_some()).count();
+    assert_eq!((call.facts.parties.len(), names), (MOST_PARTIES, MOST_NAMED));
+    assert_eq!(call.from_name.map(|name| name.len()), Some(256));
+    assert!(store.apply(&told).await.unwrap().is_empty(), "a repeated body changes nothing");
 }
 
 /// Eight times the parties must not cost 64 times as much; each call is derived once, by one pass.
