@@ -1,18 +1,13 @@
 //! A disk that takes nothing: calls are shown from memory, everyone who should know is informed, and when there is room again what
 //! could not be stored is.
 
-use std::time::Duration;
-
 use mongodb::bson::{Document, doc};
 use reqwest::StatusCode;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::durability::database_away;
-use crate::support::{Setup, Store, TestApp, Viewer, eventually, flat, within};
-
-/// The bar for all that follows from a disk that fills, and from room again.
-const SEEN: Duration = Duration::from_secs(5);
+use crate::support::{Setup, Store, TestApp, Viewer, bar, eventually, flat, within};
 
 on_both_stores! {
     a_disk_without_room_is_seen_and_costs_no_popup,
@@ -37,7 +32,7 @@ async fn a_disk_without_room_is_seen_and_costs_no_popup(store: Store) {
     // A call that was acknowledged goes on from memory.
     assert_eq!(post(&app, "before", "CallConnected").await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(app.active_call("before").await.unwrap()["status"], "connected");
-    let said = within(SEEN, "readiness", async || reason(&app, "written to disk").await).await;
+    let said = within(bar(), "readiness", async || reason(&app, "written to disk").await).await;
     assert_eq!(said["ready"], false);
     let metrics = app.metrics().await;
     assert!(metrics.contains("caller_popup_store_up 0\n"), "{metrics}");
@@ -50,13 +45,13 @@ async fn a_disk_without_room_is_seen_and_costs_no_popup(store: Store) {
     assert!(!app.log().contains("the store is closed"));
 
     app.free_disk();
-    within(SEEN, "everything is kept", async || app.metrics().await.contains("caller_popup_held 0\n").then_some(()))
+    within(bar(), "everything is kept", async || app.metrics().await.contains("caller_popup_held 0\n").then_some(()))
         .await;
     assert_eq!(post(&app, "after", "Ringing").await, StatusCode::OK);
     assert!(app.log().contains("calls are written to disk again"));
     match away {
         None => {
-            within(SEEN, "ready", async || app.get("/health/ready").await.status().is_success().then_some(())).await
+            within(bar(), "ready", async || app.get("/health/ready").await.status().is_success().then_some(())).await
         }
         // The spool takes calls; the database is still away.
         Some(away) => {
@@ -100,11 +95,11 @@ async fn a_trigger_that_refuses_every_call_is_seen_and_costs_no_popup() {
     other.execute_batch(refuse).unwrap();
     assert_eq!(post(&app, "refused", "Ringing").await, StatusCode::SERVICE_UNAVAILABLE);
     shown_with_an_error(&mut viewer, "refused").await;
-    within(SEEN, "readiness", async || reason(&app, "written to disk").await).await;
+    within(bar(), "readiness", async || reason(&app, "written to disk").await).await;
     other.execute_batch("DROP TRIGGER refuse").unwrap();
-    within(SEEN, "ready", async || app.get("/health/ready").await.status().is_success().then_some(())).await;
+    within(bar(), "ready", async || app.get("/health/ready").await.status().is_success().then_some(())).await;
     let stored = "SELECT count(*) FROM active_calls WHERE session_id = 'refused'";
-    within(SEEN, "the call is stored", async || {
+    within(bar(), "the call is stored", async || {
         (other.query_row(stored, [], |row| row.get::<_, i64>(0)).unwrap() == 1).then_some(())
     })
     .await;

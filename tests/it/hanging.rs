@@ -7,10 +7,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::support::cluster::Cluster;
-use crate::support::{Setup, Store, TestApp, eventually, within};
-
-/// The bar: a primary that hangs is seen, and a new one used, within this time.
-const SEEN: Duration = Duration::from_secs(5);
+use crate::support::{Setup, Store, TestApp, bar, eventually, within};
 
 const READY: &str = "/health/ready";
 
@@ -83,8 +80,7 @@ async fn a_primary_that_hangs_is_seen_and_its_successor_used() {
     }
     let mut unready = Vec::new();
     for watcher in watchers {
-        unready
-            .push(tokio::time::timeout(Duration::from_secs(1), watcher).await.expect("it was not ready once").unwrap());
+        unready.push(tokio::time::timeout(bar(), watcher).await.expect("it was not ready once").unwrap());
     }
     eprintln!(
         "hung: not ready after {unready:?}; elected after {:?}; {} calls seen by both {seen:?} after that",
@@ -92,11 +88,11 @@ async fn a_primary_that_hangs_is_seen_and_its_successor_used() {
         rang.len()
     );
     for (unready, seen) in unready.into_iter().zip(seen) {
-        assert!(unready <= SEEN, "not ready after {unready:?}");
-        assert!(seen.unwrap() <= SEEN, "all calls after {seen:?}");
+        assert!(unready <= bar(), "not ready after {unready:?}");
+        assert!(seen.unwrap() <= bar(), "all calls after {seen:?}");
     }
     apps[0].ring("after", "+14165551234").await;
-    within(SEEN, "the other sees it", async || apps[1].active_call("after").await).await;
+    within(bar(), "the other sees it", async || apps[1].active_call("after").await).await;
     cluster.go_on(pid);
     let calls = cluster.client().await.database("hangs").collection::<Document>("active_calls");
     for session in rang.iter().map(String::as_str).chain(["before", "after"]) {
@@ -108,19 +104,19 @@ async fn a_primary_that_hangs_is_seen_and_its_successor_used() {
 }
 
 #[tokio::test]
-async fn every_node_that_hangs_is_seen_within_five_seconds() {
+async fn every_node_that_hangs_is_seen() {
     let cluster = Cluster::start(1).await;
     let app = instance(&cluster).await;
     eventually("ready", async || is_ready(&app).await.then_some(())).await;
     let pid = cluster.stop(0).await;
     let hung = Instant::now();
-    within(SEEN, "not ready", async || (!is_ready(&app).await).then_some(())).await;
+    within(bar(), "not ready", async || (!is_ready(&app).await).then_some(())).await;
     eprintln!("not ready after {:?}", hung.elapsed());
     app.ring("while-hung", "+14165551234").await;
     let (status, said) = app.run(&["doctor"]).await;
     assert!(!status.success() && said.contains("BAD   store") && !said.contains("ok    store"), "{said}");
     cluster.go_on(pid);
-    within(SEEN, "ready", async || is_ready(&app).await.then_some(())).await;
+    within(bar(), "ready", async || is_ready(&app).await.then_some(())).await;
 }
 
 #[tokio::test]
@@ -137,7 +133,7 @@ async fn a_service_that_starts_before_the_database_takes_calls_in_and_stores_the
     assert!(line["error.sources"].as_str().unwrap().contains("refused") && !error.contains("Topology"), "{error}");
     cluster.launch(0);
     cluster.primary().await;
-    within(SEEN, "ready", async || is_ready(&app).await.then_some(())).await;
+    within(bar(), "ready", async || is_ready(&app).await.then_some(())).await;
     let calls = cluster.client().await.database("hangs").collection::<Document>("active_calls");
     eventually("the call in the database", async || {
         calls.find_one(doc! { "session_id": "early" }).await.ok().flatten()

@@ -344,6 +344,12 @@ impl Drop for TestApp {
     }
 }
 
+/// How long an outage may go unnoticed, or its end: the bar of five seconds where the machine is the test's alone (with `SPOOLED`, as
+/// in scripts/long), and beside other tests only that it is noticed.
+pub fn bar() -> Duration {
+    Duration::from_secs(if std::env::var_os("SPOOLED").is_some() { 5 } else { 60 })
+}
+
 /// Waits until `look` finds something.
 pub async fn eventually<T>(what: impl Display, look: impl AsyncFnMut() -> Option<T>) -> T {
     within(PATIENCE, what, look).await
