@@ -69,6 +69,18 @@ impl CustomerChanges {
     /// Keeps the index of customers' numbers, for ever. While it cannot be kept, which is logged once, callers whom it does not have are
     /// looked up as the guide does.
     pub(super) async fn keep_number_index(&self) {
+        tokio::join!(self.keep_index(), self.look_again_when_indexed());
+    }
+
+    /// While an index is built, callers wait for their turn to be searched for, and some for too long.
+    async fn look_again_when_indexed(&self) {
+        loop {
+            self.core.store.number_index_completed().await;
+            self.look_again(&Changed::Some).await;
+        }
+    }
+
+    async fn keep_index(&self) {
         let mut last = String::new();
         loop {
             if let Err(cause) = self.core.store.keep_number_index().await {

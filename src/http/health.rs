@@ -15,7 +15,6 @@ use super::client_address::ClientAddress;
 use crate::app::ServiceStatus;
 use crate::call::millis;
 use crate::ringcentral::subscription::{State as Delivery, SubscriptionState};
-use crate::store::NumberIndexState;
 
 /// A subscription this near its end should have been renewed days ago.
 const SOON: TimeDelta = TimeDelta::days(1);
@@ -125,10 +124,7 @@ pub async fn ready(
         warnings: believes.into_iter().chain(aside).chain(warnings).collect(),
         store: app.store().name(),
         changes: if status.follows { "at_once" } else { "polled" },
-        customer_index: match app.store().number_index() {
-            NumberIndexState::Complete => "complete",
-            NumberIndexState::Building { .. } => "building",
-        },
+        customer_index: if app.store().number_index_is_complete() { "complete" } else { "building" },
         spooled: may_read.then(|| app.spooled()),
         viewers: may_read.then(|| app.hub().viewers()),
         refused_webhooks: may_read.then_some(status.refused),

@@ -9,7 +9,6 @@ use chrono::Utc;
 use crate::app::App;
 use crate::metrics::GaugeSnapshot;
 use crate::ringcentral::subscription::State as Subscription;
-use crate::store::NumberIndexState;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -28,7 +27,7 @@ pub async fn show(State(app): State<App>) -> ([(HeaderName, &'static str); 1], S
         active_calls: app.hub().calls().iter().map(|call| call.status).collect(),
         store_up: !status.store_lost && !status.disk_fails,
         store_follows: status.follows,
-        customer_index_complete: app.store().number_index() == NumberIndexState::Complete,
+        customer_index_complete: app.store().number_index_is_complete(),
         spooled: app.spooled(),
         held: app.held(),
         data_dir_lost: app.has_lost_data_dir(),

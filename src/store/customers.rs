@@ -7,18 +7,6 @@ use crate::customer::{Customer, CustomerDetails};
 use crate::phone::PhoneNumber;
 use crate::secret;
 
-/// How far the index of customers' numbers is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumberIndexState {
-    /// It holds the numbers of all customers.
-    Complete,
-    /// It is being built, or what changed lately is not in it yet; so many customers were read.
-    Building {
-        /// By this instance, since the pass began.
-        customers: u64,
-    },
-}
-
 /// The key of a number in the index.
 pub fn number_key(number: &PhoneNumber) -> String {
     secret::digest(format!("number of a customer:{}", number.e164()))
@@ -30,6 +18,20 @@ impl Store {
         match self {
             Self::Mongo(mongo) => mongo.customers_by_phone(number, None).await,
             Self::Sqlite(sqlite) => sqlite.customers_by_phone(number).await,
+        }
+    }
+
+    /// The same for many numbers with one question: those that stand in the database in a common spelling.
+    pub async fn customers_by_phones(&self, numbers: &[PhoneNumber]) -> Result<Vec<Vec<Customer>>> {
+        match self {
+            Self::Mongo(mongo) => mongo.customers_by_phones(numbers).await,
+            Self::Sqlite(sqlite) => {
+                let mut found = Vec::with_capacity(numbers.len());
+                for number in numbers {
+                    found.push(sqlite.customers_by_phone(number).await?);
+                }
+                Ok(found)
+            }
         }
     }
 
@@ -57,20 +59,6 @@ impl Store {
         }
     }
 
-    /// The same for many numbers with one question: those that stand in the database in a common spelling.
-    pub async fn customers_by_phones(&self, numbers: &[PhoneNumber]) -> Result<Vec<Vec<Customer>>> {
-        match self {
-            Self::Mongo(mongo) => mongo.customers_by_phones(numbers).await,
-            Self::Sqlite(sqlite) => {
-                let mut found = Vec::with_capacity(numbers.len());
-                for number in numbers {
-                    found.push(sqlite.customers_by_phone(number).await?);
-                }
-                Ok(found)
-            }
-        }
-    }
-
     /// The customers who have this number, right after a change of customers, which may not be indexed yet.
     pub async fn customers_after(&self, number: &PhoneNumber, changed: &Changed) -> Result<Vec<Customer>> {
         match (self, changed) {
@@ -89,11 +77,19 @@ impl Store {
         }
     }
 
-    /// How far the index of customers' numbers is.
-    pub fn number_index(&self) -> NumberIndexState {
+    /// Whether the index of customers' numbers holds all of them: it is not being built, and what changed is in it.
+    pub fn number_index_is_complete(&self) -> bool {
         match self {
-            Self::Mongo(mongo) => mongo.number_index(),
-            Self::Sqlite(_) => NumberIndexState::Complete,
+            Self::Mongo(mongo) => mongo.number_index_is_complete(),
+            Self::Sqlite(_) => true,
+        }
+    }
+
+    /// Waits until that becomes so.
+    pub async fn number_index_completed(&self) {
+        match self {
+            Self::Mongo(mongo) => mongo.number_index_completed().await,
+            Self::Sqlite(_) => pending().await,
         }
     }
 }

@@ -85,7 +85,7 @@ pub struct Mongo {
     warned_watch: Arc<AtomicBool>,
     asides: Asides,
     unchanged: Unchanged,
-    numbers: number_index::Shared,
+    numbers: Arc<NumberIndex>,
 }
 
 impl Mongo {

@@ -8,7 +8,9 @@ use caller_popup::store::number_key;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database};
+use serde_json::Value;
 
+use crate::support::mongod::Failure;
 use crate::support::{Setup, Store, TestApp, eventually, within};
 
 /// A debug build on a busy machine parses 20,000 numbers in half of this.
@@ -197,6 +199,31 @@ async fn a_pass_that_is_killed_goes_on_and_a_caller_is_known_meanwhile() {
     app.restart().await;
     complete(&app).await;
     assert_eq!(numbers.count_documents(doc! {}).await.unwrap(), MANY as u64 - 1);
+}
+
+#[tokio::test]
+async fn a_caller_who_could_not_be_searched_for_is_named_when_the_index_is_complete() {
+    let setup = Setup::on(Store::Mongo);
+    let database = setup.database().await;
+    customers(&database).insert_one(doc! { "_id": 1, "name": "Ann", "phone": "416/555-1234" }).await.unwrap();
+    let reads_of_customers = doc! {
+        "failCommands": ["find"],
+        "namespace": format!("{}.customers", database.name()),
+        "errorCode": 8000, // not one the driver retries
+    };
+    let failure = Failure::start(&database, reads_of_customers).await;
+    let app = setup.start().await;
+    app.ring("early", "+14165551234").await;
+    eventually("the failed search in the log", async || {
+        app.log().contains("the caller could not be looked up").then_some(())
+    })
+    .await;
+    assert_eq!(app.active_call("early").await.unwrap()["customer_name"], Value::Null);
+    failure.end().await;
+    eventually("the name of the call", async || {
+        app.active_call("early").await.filter(|call| call["customer_name"] == "Ann")
+    })
+    .await;
 }
 
 #[tokio::test]

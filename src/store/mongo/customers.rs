@@ -25,15 +25,26 @@ impl Mongo {
     /// The customers who have this number, by the index of numbers, or else by the guide's lookup. `changed` has changed a moment ago
     /// and may not be indexed yet.
     pub async fn customers_by_phone(&self, number: &PhoneNumber, changed: Option<&Bson>) -> Result<Vec<Customer>> {
-        match self.indexed_customers(number, changed.into_iter().cloned().collect()).await? {
-            Some(customers) => Ok(customers),
-            None => self.customers_by_pattern(number).await,
+        if let Some(customers) = self.indexed_customers(number, changed.into_iter().cloned().collect()).await? {
+            return Ok(customers);
         }
+        let _turn = self.numbers.turn_to_search().await;
+        // It may have been indexed meanwhile.
+        match self.indexed_customers(number, Vec::new()).await? {
+            Some(customers) => Ok(customers),
+            None => self.search(number).await,
+        }
+    }
+
+    /// The same where the index is known not to have it.
+    pub async fn customers_by_pattern(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
+        let _turn = self.numbers.turn_to_search().await;
+        self.search(number).await
     }
 
     /// The guide's lookup: spellings that an index on the field can find, then a pattern for every other spelling, and
     /// the phone library has the last word on both.
-    pub async fn customers_by_pattern(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
+    async fn search(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
         for value in [doc! { "$in": common_spellings(number) }, doc! { "$regex": any_spelling(number) }] {
             let fields: Vec<Document> =
                 self.fields.phone_fields.iter().map(|field| doc! { field.as_str(): value.clone() }).collect();

@@ -14,8 +14,7 @@
 mod follow;
 mod pass;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -23,6 +22,7 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::{Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::sleep;
 use tracing::info;
 
@@ -30,7 +30,7 @@ use super::batch::{Batch, Pace};
 use super::{MOST_CUSTOMERS, Mongo, is_unauthorized};
 use crate::customer::{Customer, rank};
 use crate::phone::{self, PhoneNumber};
-use crate::store::{NumberIndexState, Result, StoreError, new_id, number_key};
+use crate::store::{Result, StoreError, new_id, number_key};
 
 /// The collection.
 pub(super) const NUMBERS: &str = "caller_popup_numbers";
@@ -56,8 +56,9 @@ pub(super) struct NumberIndex {
     holder: String,
     /// Until when the index counts as complete, in milliseconds since 1970.
     complete_until: AtomicI64,
-    /// Customers that the pass under way has read.
-    read: AtomicU64,
+    completed: Notify,
+    /// Held by the one who searches the host's collection.
+    search: Mutex<()>,
 }
 
 /// What is stored of the index.
@@ -90,7 +91,8 @@ impl NumberIndex {
             index,
             holder: new_id(),
             complete_until: AtomicI64::new(0),
-            read: AtomicU64::new(0),
+            completed: Notify::new(),
+            search: Mutex::new(()),
         }
     }
 
@@ -98,7 +100,15 @@ impl NumberIndex {
         Utc::now().timestamp_millis() < self.complete_until.load(Ordering::Relaxed)
     }
 
+    /// One search at a time: each reads the whole collection, and many at once keep the index from being built.
+    pub(super) async fn turn_to_search(&self) -> MutexGuard<'_, ()> {
+        self.search.lock().await
+    }
+
     fn confirm(&self, complete: bool) {
+        if complete && !self.is_complete() {
+            self.completed.notify_one();
+        }
         let until = Utc::now().timestamp_millis() + CONFIRMED_FOR.as_millis() as i64;
         let until = if complete { until } else { 0 };
         self.complete_until.store(until, Ordering::Relaxed);
@@ -124,12 +134,14 @@ impl Mongo {
         Ok((!customers.is_empty() || self.numbers.is_complete()).then_some(customers))
     }
 
-    /// How far the index is.
-    pub fn number_index(&self) -> NumberIndexState {
-        if self.numbers.is_complete() {
-            return NumberIndexState::Complete;
-        }
-        NumberIndexState::Building { customers: self.numbers.read.load(Ordering::Relaxed) }
+    /// Whether the index holds the numbers of all customers.
+    pub fn number_index_is_complete(&self) -> bool {
+        self.numbers.is_complete()
+    }
+
+    /// Waits until it is complete after it was not.
+    pub async fn number_index_completed(&self) {
+        self.numbers.completed.notified().await;
     }
 
     /// Keeps the index for ever, or waits until another instance no longer does. Ends with an error, after which it is to be called
@@ -164,8 +176,7 @@ impl Mongo {
             if !self.index_all(&mut state).await? {
                 return Ok(());
             }
-            let customers = self.numbers.read.load(Ordering::Relaxed);
-            info!(customers, "customers' numbers are indexed");
+            info!("customers' numbers are indexed");
         }
         self.follow_customers_into_index(state).await
     }
@@ -297,6 +308,3 @@ async fn customers_together(customers: Collection<Document>, asked: Vec<Vec<Bson
     };
     Ok(asked.iter().map(of).collect())
 }
-
-/// A handle on the index that all clones of a store share.
-pub(super) type Shared = Arc<NumberIndex>;

@@ -72,7 +72,7 @@ impl Viewer {
     }
 
     /// The next event that fits; others may come before it.
-    pub async fn find(&mut self, what: &str, fits: impl Fn(&Frame) -> bool) -> Frame {
+    pub async fn find(&mut self, what: &str, mut fits: impl FnMut(&Frame) -> bool) -> Frame {
         let looking = async {
             loop {
                 let frame = self.read().await.unwrap_or_else(|| panic!("the stream ended before {what}"));

@@ -1,7 +1,6 @@
 //! A pass over all customers.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
@@ -28,9 +27,6 @@ struct Slice {
 impl Mongo {
     /// Walks all customers from where `state` says, and marks it complete; `false` when the lease went to another instance.
     pub(super) async fn index_all(&self, state: &mut State) -> Result<bool> {
-        if state.next.is_none() {
-            self.numbers.read.store(0, Ordering::Relaxed);
-        }
         let mut stored = Instant::now();
         let mut slice = self.read_slice(state.next.clone()).await?;
         loop {
@@ -72,11 +68,10 @@ impl Mongo {
     }
 
     async fn write_slice(&self, slice: Slice) -> Result<()> {
-        let (mongo, count) = (self.clone(), slice.customers.len() as u64);
+        let mongo = self.clone();
         // Numbers of a thousand customers take 20 ms to parse.
         let differing = tokio::task::spawn_blocking(move || mongo.differing(slice)).await;
         let differing = differing.map_err(|_| StoreError::Closed)?;
-        self.numbers.read.fetch_add(count, Ordering::Relaxed);
         self.write_keys(differing).await
     }
 
