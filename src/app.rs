@@ -98,12 +98,9 @@ struct Parts {
 impl App {
     /// A service on an open store that knows the calls in it.
     pub async fn start(config: Config, store: Store) -> anyhow::Result<Self> {
-        let spool = match &config.mongodb {
-            Some(_) => Some(Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?),
-            None => None,
-        };
         // The phone library unpacks its tables at the first number, and that must not be a caller's.
         let _ = PhoneNumber::parse("+14165550100", config.region).map(|number| number.display(config.region));
+        let spool = open_spool(&config).await?;
         let app = Self::of_parts(config, store, spool)?;
         app.0.replay.show().await.context("reading the spool in DATA_DIR")?;
         app.connect_store().await?;
@@ -113,10 +110,7 @@ impl App {
 
     /// For a command beside a running service, which alone replays the spool.
     pub async fn start_beside(config: Config, store: Store) -> anyhow::Result<Self> {
-        let spool = match &config.mongodb {
-            Some(_) => Some(Spool::open(&config.data_dir).await.context("opening the spool in DATA_DIR")?),
-            None => None,
-        };
+        let spool = open_spool(&config).await?;
         let app = Self::of_parts(config, store, spool)?;
         let first = async {
             app.store().prepare().await?;
@@ -424,6 +418,14 @@ impl App {
             status.refused_at = Some(Utc::now());
         });
     }
+}
+
+/// The spool, where the store is one that may be away.
+async fn open_spool(config: &Config) -> anyhow::Result<Option<Spool>> {
+    if config.mongodb.is_none() {
+        return Ok(None);
+    }
+    Spool::open(&config.data_dir).await.map(Some).context("opening the spool in DATA_DIR")
 }
 
 /// An event of a session that happens now.

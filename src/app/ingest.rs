@@ -144,19 +144,19 @@ impl Ingest {
         let known = self.0.core.hub.call_of_session(&events[0].session_id);
         let id = known.as_ref().map_or_else(new_id, |call| call.id.clone());
         // What could not be stored before comes first.
-        let mut facts = self.0.outage.held.events_of(&id);
-        let held = facts.len();
-        facts.append(&mut events);
+        let earlier = self.0.outage.held.events_of(&id);
+        let held = earlier.len();
+        events.splice(..0, earlier);
         let stored = match self.0.outage.spool() {
-            Some(spool) => self.store_or_spool(spool, &id, known.clone(), &mut facts, held, heard).await,
-            None => self.persist(known.clone(), &id, &mut facts, heard).await,
+            Some(spool) => self.store_or_spool(spool, &id, known.clone(), &mut events, held, heard).await,
+            None => self.persist(known.clone(), &id, &mut events, heard).await,
         };
         match &stored {
             Ok(()) => {
                 self.0.outage.held.remove(&id);
                 self.0.core.status.mark_disk_working();
             }
-            Err(cause) => self.hold(&id, known, facts, held, heard, cause),
+            Err(cause) => self.hold(&id, known, events, held, heard, cause),
         }
         stored
     }
@@ -166,13 +166,13 @@ impl Ingest {
         &self,
         id: &str,
         known: Option<Arc<Call>>,
-        facts: Vec<CallEvent>,
+        events: Vec<CallEvent>,
         held: usize,
         heard: Option<Instant>,
         cause: &StoreError,
     ) {
-        self.publish_from_memory(id, known, &facts[held..], heard);
-        self.0.outage.held.put(id, facts);
+        self.publish_from_memory(id, known, &events[held..], heard);
+        self.0.outage.held.put(id, events);
         if cause.is_of_the_disk() {
             self.0.core.status.mark_disk_failing(cause);
         }
@@ -183,15 +183,15 @@ impl Ingest {
         for id in self.0.outage.held.calls() {
             let _locked = self.0.locks.lock(&self.0.outage.held.events_of(&id)).await;
             // As it is now that its turn has come.
-            let mut facts = self.0.outage.held.events_of(&id);
-            self.0.erasures.drop_erased(&mut facts);
-            let held = facts.len();
-            let known = facts.first().and_then(|first| self.0.core.hub.call_of_session(&first.session_id));
+            let mut events = self.0.outage.held.events_of(&id);
+            self.0.erasures.drop_erased(&mut events);
+            let held = events.len();
+            let known = events.first().and_then(|first| self.0.core.hub.call_of_session(&first.session_id));
             let known = known.filter(|call| call.id == id);
             let stored = match self.0.outage.spool() {
-                _ if facts.is_empty() => Ok(()),
-                Some(spool) => self.store_or_spool(spool, &id, known, &mut facts, held, None).await,
-                None => self.persist(known, &id, &mut facts, None).await,
+                _ if events.is_empty() => Ok(()),
+                Some(spool) => self.store_or_spool(spool, &id, known, &mut events, held, None).await,
+                None => self.persist(known, &id, &mut events, None).await,
             };
             match stored {
                 Ok(()) => self.0.outage.held.remove(&id),
@@ -212,35 +212,35 @@ impl Ingest {
         spool: &Spool,
         id: &str,
         known: Option<Arc<Call>>,
-        facts: &mut Vec<CallEvent>,
+        events: &mut Vec<CallEvent>,
         held: usize,
         heard: Option<Instant>,
     ) -> Result<(), StoreError> {
         let status = &self.0.core.status;
         if self.0.outage.unwritten.has(id) {
-            facts.extend(self.identify_caller(facts).await);
-            return self.set_aside(id, known, facts, held, heard).await;
+            events.extend(self.identify_caller(events).await);
+            return self.set_aside(id, known, events, held, heard).await;
         }
-        if status.store_is_down() || self.0.outage.waits(|| self.0.locks.sessions_of(facts)).await {
-            facts.extend(self.identify_caller(facts).await);
+        if status.store_is_down() || self.0.outage.waits(|| self.0.locks.sessions_of(events)).await {
+            events.extend(self.identify_caller(events).await);
         } else {
-            match timeout(STORE_PATIENCE, self.persist(known.clone(), id, facts, heard)).await {
+            match timeout(STORE_PATIENCE, self.persist(known.clone(), id, events, heard)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(StoreError::Refused { code, .. })) => {
-                    let known = self.0.core.hub.call_of_session(&facts[0].session_id).or(known);
+                    let known = self.0.core.hub.call_of_session(&events[0].session_id).or(known);
                     let name = log_name(id);
                     warn!(
                         call.id = name,
                         code, "MongoDB refuses a call, which is kept on this machine and shown from memory"
                     );
-                    return self.set_aside(id, known, facts, held, heard).await;
+                    return self.set_aside(id, known, events, held, heard).await;
                 }
                 Ok(Err(cause)) => status.mark_store_down(&cause),
                 Err(_) => status.mark_store_down(&StoreError::Slow),
             }
         }
-        spool.push(id, facts).await?;
-        self.publish_from_memory(id, known, &facts[held..], heard);
+        spool.push(id, events).await?;
+        self.publish_from_memory(id, known, &events[held..], heard);
         Ok(())
     }
 
@@ -289,12 +289,12 @@ impl Ingest {
         &self,
         id: &str,
         known: Option<Arc<Call>>,
-        facts: &[CallEvent],
+        events: &[CallEvent],
         held: usize,
         heard: Option<Instant>,
     ) -> Result<(), StoreError> {
-        self.0.outage.keep_aside(id, facts).await?;
-        let Some(call) = self.publish_from_memory(id, known, &facts[held..], heard) else { return Ok(()) };
+        self.0.outage.keep_aside(id, events).await?;
+        let Some(call) = self.publish_from_memory(id, known, &events[held..], heard) else { return Ok(()) };
         if !call.is_over() {
             self.0.outage.unwritten.add(id);
         } else if self.0.outage.unwritten.remove(id)

@@ -87,13 +87,13 @@ impl Call {
 impl CallFacts {
     /// Merges parties into the canonical order; whether any of it was news. New ones beyond [`MOST_PARTIES`] are dropped, and of
     /// those beyond [`MOST_NAMED`] the names: texts of 512 parties are half a megabyte that is stored with each change.
-    pub(super) fn merge_parties(&mut self, told: impl Iterator<Item = Party>) -> bool {
-        let mut told: Vec<Party> = told.collect();
-        told.sort_by(|a, b| key(a).cmp(&key(b)));
+    pub(super) fn merge_parties(&mut self, reported: impl Iterator<Item = Party>) -> bool {
+        let mut reported: Vec<Party> = reported.collect();
+        reported.sort_by(|a, b| key(a).cmp(&key(b)));
         let mut room = MOST_PARTIES.saturating_sub(self.parties.len());
         let (mut new, mut changed) = (Vec::<Party>::new(), false);
         let mut named = MOST_NAMED.saturating_sub(self.parties.len());
-        for mut party in told {
+        for mut party in reported {
             if self.parties.len() > MOST_NAMED {
                 party = party.without_names();
             }
