@@ -166,7 +166,7 @@ impl Config {
         if reader.problems.is_empty() { Ok(config) } else { Err(Problems(reader.problems)) }
     }
 
-    /// A public address in local mode: whoever comes through it is refused.
+    /// A public address in local mode: requests that come through it are refused.
     pub fn is_unreachable(&self) -> bool {
         self.is_local_mode() && self.public_url.as_ref().is_some_and(|url| !is_this_machine(url))
     }

@@ -45,13 +45,17 @@
 //!    bounds; `Notification::of` turns it into [`call::CallEvent`]s: changes of parties, not states of calls.
 //! 2. [`app::App::ingest`] locks the sessions that the events name, so that events of one call are applied one after the other.
 //!    Events about an erased person are dropped there.
-//! 3. While [`store::Store::load`] reads every call that the sessions lead to, the caller is looked up, for at most 25 ms; a name
-//!    that takes longer follows as an update. A session that cannot be in the store yet is not read.
+//! 3. While [`store::Store::load`] reads every call that the sessions lead to, the caller is looked up in an index of customers'
+//!    numbers, for at most 25 ms; a name that takes longer follows as an update. A session that cannot be in the store yet is not
+//!    read. The embedded store writes that index with each customer; in MongoDB one instance follows the host's collection
+//!    ([`store::Store::keep_number_index`]).
 //! 4. [`store::Store::apply_to`] derives the next call with [`call::Call::apply`] and writes it if its `rev` is still the one read.
 //!    Two calls that turn out to be one are merged whenever they are loaded together.
 //! 5. As soon as it is on disk, [`hub::Hub::publish`] appends the call to a log if its `rev` is new. Each viewer is a cursor into
 //!    that log. When nothing is left to do, RingCentral gets its 200.
 //! 6. The change stream, or the poll of `active_calls` every two seconds, brings in what other programs and instances write.
+//! 7. Events that MongoDB does not take are spooled in `DATA_DIR` and stored later; what no disk takes is held in memory and answered
+//!    503. In both cases the calls are shown from memory.
 //!
 //! # Invariants
 //!

@@ -111,7 +111,7 @@ impl WebhookAuth {
     }
 
     /// The store is away and never worked on this machine: deliveries carry what the settings say. Where they say nothing, only a
-    /// service that nobody else can reach believes what it is told.
+    /// service that only this machine can reach accepts every delivery.
     pub(super) fn expect_unknown(&self) {
         let mut digests = SecretDigests::default();
         self.core.config.ringcentral.verification_token.iter().for_each(|token| digests.add(token));

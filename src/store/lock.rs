@@ -40,7 +40,7 @@ impl ServiceLock {
                 warn!(%error, "DATA_DIR cannot be locked; run one service on it and no more");
             }
         }
-        // A copy from elsewhere may be wider; whoever can open it can hold the lock.
+        // A copy from elsewhere may have wider permissions, and every user who can open the file can hold the lock.
         file.set_permissions(Permissions::from_mode(0o600))?;
         Ok(Self { _file: file })
     }

@@ -53,7 +53,7 @@ impl Store {
         }
     }
 
-    /// Whether `holder` may do `name` until `until`; of several instances only one is told yes.
+    /// Whether `holder` may do `name` until `until`; `true` for one of several instances only.
     pub async fn lease(&self, name: &str, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
         match self {
             Self::Mongo(mongo) => in_time(mongo.lease(name, holder, now, until)).await,

@@ -50,7 +50,7 @@ const SCHEMA: &str = "
         PRIMARY KEY (database, revocation)
     ) STRICT, WITHOUT ROWID;
 ";
-/// How many entries wait, and of which sessions, kept by triggers: so both are right whoever changes the table.
+/// How many entries wait, and of which sessions, kept by triggers: so both are right whichever program changes the table.
 const DEPTH: &str = "
     CREATE TABLE spool_depth (count INTEGER NOT NULL) STRICT;
     CREATE TABLE spool_sessions (
