@@ -102,7 +102,7 @@ impl Mongo {
             calls: Arc::new(Calls::new(&active, &history, &database, Pace::LIVE)),
             active,
             history,
-            numbers: Arc::new(NumberIndex::new(&customers, &database)),
+            numbers: Arc::new(NumberIndex::new(&customers, &all.customers, &database)),
             customers,
             fields: all.customers.clone(),
             region: all.region,

@@ -28,6 +28,7 @@ use tracing::info;
 
 use super::batch::{Batch, Pace};
 use super::{MOST_CUSTOMERS, Mongo, is_unauthorized};
+use crate::config::CustomersConfig;
 use crate::customer::{Customer, rank};
 use crate::phone::{self, PhoneNumber};
 use crate::store::{Result, StoreError, new_id, number_key};
@@ -82,12 +83,16 @@ struct State {
 }
 
 impl NumberIndex {
-    pub(super) fn new(customers: &Collection<Document>, database: &Database) -> Self {
+    pub(super) fn new(customers: &Collection<Document>, fields: &CustomersConfig, database: &Database) -> Self {
         let index = database.collection(NUMBERS);
         let (table, hosts) = (index.clone(), customers.clone());
+        // The host's document may hold megabytes beside.
+        let read = projection(
+            &[&fields.phone_fields[..], &fields.name_fields, std::slice::from_ref(&fields.email_field)].concat(),
+        );
         Self {
             by_key: Batch::start(Pace::LIVE, move |keys| ids_together(table.clone(), keys)),
-            by_id: Batch::start(Pace::LIVE, move |ids| customers_together(hosts.clone(), ids)),
+            by_id: Batch::start(Pace::LIVE, move |ids| customers_together(hosts.clone(), read.clone(), ids)),
             index,
             holder: new_id(),
             complete_until: AtomicI64::new(0),
@@ -219,14 +224,9 @@ impl Mongo {
         keys
     }
 
-    /// Of a customer the fields that hold numbers. A path below another one that is read cannot be named beside it.
+    /// Of a customer the fields that hold numbers.
     pub(super) fn phone_fields(&self) -> Document {
-        let fields = &self.fields.phone_fields;
-        let below = |field: &String| {
-            let inside = |other: &&String| field.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('.'));
-            fields.iter().any(|other| inside(&other))
-        };
-        fields.iter().filter(|field| !below(field)).map(|field| (field.clone(), Bson::Int32(1))).collect()
+        projection(&self.fields.phone_fields)
     }
 
     /// Removes the keys of customers at once, where the role may write the index.
@@ -258,6 +258,14 @@ impl Mongo {
         }
         Ok(())
     }
+}
+
+/// These paths of a document. One that lies below another cannot be named beside it.
+fn projection(paths: &[String]) -> Document {
+    let inside =
+        |path: &String, other: &String| path.strip_prefix(other.as_str()).is_some_and(|it| it.starts_with('.'));
+    let is_below = |path: &String| paths.iter().any(|other| inside(path, other));
+    paths.iter().filter(|path| !is_below(path)).map(|path| (path.clone(), Bson::Int32(1))).collect()
 }
 
 fn written(answer: &Document) -> Result<()> {
@@ -300,8 +308,12 @@ fn id(document: &Document) -> Option<Bson> {
 }
 
 /// The customers with each of these lists of ids.
-async fn customers_together(customers: Collection<Document>, asked: Vec<Vec<Bson>>) -> Answers<Vec<Document>> {
-    let found = customers.find(doc! { "_id": { "$in": asked.concat() } }).max_time(LONGEST_READ);
+async fn customers_together(
+    customers: Collection<Document>,
+    read: Document,
+    asked: Vec<Vec<Bson>>,
+) -> Answers<Vec<Document>> {
+    let found = customers.find(doc! { "_id": { "$in": asked.concat() } }).projection(read).max_time(LONGEST_READ);
     let found: Vec<Document> = found.await?.try_collect().await?;
     let of = |ids: &Vec<Bson>| {
         found.iter().filter(|document| id(document).is_some_and(|id| ids.contains(&id))).cloned().collect()
