@@ -38,7 +38,7 @@ const REMEMBERED_UUIDS: usize = 16;
 /// Parties of one call, and of one notification; real calls have dozens. What is beyond is dropped, because deriving and
 /// storing a call costs as much as it has parties.
 pub const MOST_PARTIES: usize = 512;
-/// Parties of one call whose names are kept. Real calls have dozens.
+/// Parties of one call whose names and numbers are kept. Real calls have dozens.
 pub const MOST_NAMED: usize = 64;
 /// Sessions that lead to one call, and queues that distributed it; a chain of transfers links a handful. Each is locked
 /// and looked up with every event of the call.

@@ -254,9 +254,10 @@ impl Party {
         std::iter::once(report).chain(self.other.take().map(|other| *other))
     }
 
-    /// Without the texts that are shown to people.
-    pub fn without_names(self) -> Self {
-        Self { from_name: None, to_name: None, extension_name: None, queue: None, ..self }
+    /// Without the texts that are shown to people and looked up.
+    pub fn without_names_and_numbers(self) -> Self {
+        let (from_number, to_number) = (None, None);
+        Self { from_name: None, to_name: None, extension_name: None, queue: None, from_number, to_number, ..self }
     }
 
     /// Still part of the call.

@@ -86,7 +86,7 @@ impl Call {
 
 impl CallFacts {
     /// Merges parties into the canonical order; whether any of it was news. New ones beyond [`MOST_PARTIES`] are dropped, and of
-    /// those beyond [`MOST_NAMED`] the names: texts of 512 parties are half a megabyte that is stored with each change.
+    /// those beyond [`MOST_NAMED`] the names and numbers: texts of 512 parties are half a megabyte that is stored with each change.
     pub(super) fn merge_parties(&mut self, reported: impl Iterator<Item = Party>) -> bool {
         let mut reported: Vec<Party> = reported.collect();
         reported.sort_by(|a, b| key(a).cmp(&key(b)));
@@ -95,7 +95,7 @@ impl CallFacts {
         let mut named = MOST_NAMED.saturating_sub(self.parties.len());
         for mut party in reported {
             if self.parties.len() > MOST_NAMED {
-                party = party.without_names();
+                party = party.without_names_and_numbers();
             }
             if let Some(same) = new.last_mut().filter(|last| key(last) == key(&party)) {
                 same.merge(party);
@@ -105,7 +105,7 @@ impl CallFacts {
                 changed |= self.parties[found] != before;
             } else if room > 0 {
                 room -= 1;
-                new.push(if named > 0 { party } else { party.without_names() });
+                new.push(if named > 0 { party } else { party.without_names_and_numbers() });
                 named = named.saturating_sub(1);
             }
         }

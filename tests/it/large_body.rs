@@ -20,7 +20,7 @@ on_both_stores!(
     active_calls_beyond_the_most_are_dropped_and_the_shape_is_recorded,
     active_calls_of_one_telephony_session_are_one_change,
     sessions_beyond_the_most_are_not_linked,
-    names_of_parties_beyond_the_most_are_not_kept,
+    names_and_numbers_of_parties_beyond_the_most_are_not_kept,
 );
 
 async fn parties_beyond_the_most_are_dropped_and_the_shape_is_recorded(store: Store) {
@@ -86,7 +86,7 @@ async fn sessions_beyond_the_most_are_not_linked(store: Store) {
     assert_eq!((call.facts.parties.len(), call.facts.linked.len()), (500, MOST_SESSIONS));
 }
 
-async fn names_of_parties_beyond_the_most_are_not_kept(store: Store) {
+async fn names_and_numbers_of_parties_beyond_the_most_are_not_kept(store: Store) {
     let (config, _folder) = support::own_store(store);
     let store = caller_popup::store::Store::open(&config).await.unwrap();
     store.prepare().await.unwrap();
@@ -100,6 +100,8 @@ async fn names_of_parties_beyond_the_most_are_not_kept(store: Store) {
     let call = store.active().await.unwrap().remove(0);
     let names = call.facts.parties.iter().filter(|party| party.from_name.is_some()).count();
     assert_eq!((call.facts.parties.len(), names), (MOST_PARTIES, MOST_NAMED));
+    let numbers = call.facts.parties.iter().filter(|party| party.from_number.is_some()).count();
+    assert_eq!(numbers, MOST_NAMED);
     assert_eq!(call.from_name.map(|name| name.len()), Some(256));
     assert!(store.apply(&told).await.unwrap().is_empty(), "a repeated body changes nothing");
 }
