@@ -58,7 +58,7 @@ pub use unchanged::CallsAtHand;
 /// A service gives an attempt to store a call up after 2.2 s.
 pub const LONGEST_WRITE: Duration = Duration::from_millis(2_500);
 
-/// How long a setting, a ticket or a lease may take.
+/// How long a setting, a ticket, a lease or a page of the history may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shapes of notifications that are kept. RingCentral has some dozens of kinds, and a kind has a few shapes; more than
@@ -262,7 +262,7 @@ impl Store {
     /// Ended calls, newest first.
     pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage> {
         match self {
-            Self::Mongo(mongo) => mongo.history(query).await,
+            Self::Mongo(mongo) => in_time(mongo.history(query)).await,
             Self::Sqlite(sqlite) => sqlite.history(query).await,
         }
     }

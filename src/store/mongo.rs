@@ -17,6 +17,7 @@ mod history;
 mod id;
 mod number_index;
 mod refusal;
+mod retention;
 mod sessions;
 mod settings;
 mod shapes;
@@ -26,14 +27,12 @@ mod writes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, DateTime as BsonDateTime, Document, doc};
+use mongodb::bson::{Document, doc};
 use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
-use tokio::time::sleep;
 
 use super::aside::Asides;
 use super::call_merge::{LoadedCalls, Step, StoredCall, Table, WritePlan, tombstones};
@@ -61,8 +60,6 @@ const SERVER_SELECTION: Duration = Duration::from_secs(2);
 const MOST_ATTEMPTS: usize = 40;
 /// Another's document of the same session is found by the next look; what is in the way and still not found is no call.
 const MOST_DUPLICATES: usize = 3;
-/// Old calls that are removed with one command.
-const PRUNED_AT_ONCE: i64 = 500;
 /// The codes of an index that is there in another form, or cannot be unique because of what is in the collection.
 const INDEX_DIFFERS: [i32; 3] = [85, 86, DUPLICATE];
 
@@ -290,24 +287,6 @@ impl Mongo {
 
     pub async fn record_shape(&self, shape: &str, at: DateTime<Utc>) -> Result<()> {
         self.shapes().record(shape, at).await
-    }
-
-    pub async fn prune_history(&self, before: DateTime<Utc>) -> Result<u64> {
-        let before = BsonDateTime::from_millis(before.timestamp_millis());
-        self.shapes().prune(before).await?;
-        let mut all = 0;
-        loop {
-            let begun = Instant::now();
-            let old = self.history.find(doc! { "timestamp": { "$lt": before } }).projection(doc! { "_id": 1 });
-            let old: Vec<Document> = old.limit(PRUNED_AT_ONCE).await?.try_collect().await?;
-            let ids: Vec<Bson> = old.into_iter().filter_map(|mut it| it.remove("_id")).collect();
-            if ids.is_empty() {
-                return Ok(all);
-            }
-            all += self.history.delete_many(doc! { "_id": { "$in": ids } }).await?.deleted_count;
-            // Half of the time is for others.
-            sleep(begun.elapsed()).await;
-        }
     }
 
     pub async fn ping(&self) -> Result<()> {

@@ -112,6 +112,8 @@ async fn every_node_that_hangs_is_seen() {
     within(bar(), "not ready", async || (!is_ready(&app).await).then_some(())).await;
     eprintln!("not ready after {:?}", hung.elapsed());
     app.ring("while-hung", "+14165551234").await;
+    let page = tokio::time::timeout(Duration::from_secs(40), app.get("/api/ringcentral/calls")).await;
+    assert_eq!(page.expect("the page is given up").status(), StatusCode::SERVICE_UNAVAILABLE);
     let (status, said) = app.run(&["doctor"]).await;
     assert!(!status.success() && said.contains("BAD   store") && !said.contains("ok    store"), "{said}");
     cluster.go_on(pid);
