@@ -1,12 +1,14 @@
 //! What one viewer with 64 connections can do to all others.
 //!
-//! The history holds 150,000 calls of the viewer. Honest webhooks are sent at fixed moments on a connection of their own, each a
+//! The history holds 150,000 calls of the viewer, or `CALLS`. Honest webhooks are sent at fixed moments on a connection of their own, each a
 //! new call of a known customer, and an admin's stream is read: first while nothing else happens, then while the viewer, an agent,
 //! asks on 64 connections without a pause for the largest pages of the history, narrowed down in ways that find nothing, dismisses
 //! calls that do not exist, and asks for tickets. Once more without the connections that ask for the history.
 //!
 //! On SQLite, and on MongoDB where `MONGODB_TEST_URI` names a replica set. `cargo bench --bench one_viewer`.
 
+#[path = "notification/history.rs"]
+mod history;
 #[path = "notification/server.rs"]
 mod server;
 
@@ -20,17 +22,16 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::Utc;
 use hdrhistogram::Histogram;
-use mongodb::bson::{DateTime as BsonDateTime, Document, doc};
 use ring::hmac;
 use serde_json::{Value, json};
 
+use history::{fill, told};
 use server::{Line, Server};
 
 const SECRET: &str = "a-secret-of-the-host-application";
 const TOKEN: &str = "a-token-of-the-company-0123456789";
-const CALLS: usize = 150_000;
 const CONNECTIONS: usize = 64;
 /// Honest webhooks: one each 20 ms is several times what a large account sends.
 const PACE: Duration = Duration::from_millis(20);
@@ -41,24 +42,22 @@ const ROUNDS: usize = 3;
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 fn main() {
-    measure("sqlite", None);
+    let calls = std::env::var("CALLS").map_or(150_000, |calls| calls.parse().expect("CALLS is a number"));
+    measure("sqlite", None, calls);
     match std::env::var("MONGODB_TEST_URI") {
-        Ok(uri) => measure("mongodb", Some(&uri)),
+        Ok(uri) => measure("mongodb", Some(&uri), calls),
         Err(_) => println!("mongodb is not measured: set MONGODB_TEST_URI to a replica set"),
     }
 }
 
-fn measure(store: &str, mongodb: Option<&str>) {
+fn measure(store: &str, mongodb: Option<&str>, calls: usize) {
     let database = format!("caller_popup_bench_{}", std::process::id());
     let mut settings = vec![("JWT_SECRET", SECRET.to_owned()), ("API_TOKENS", TOKEN.to_owned())];
     if let Some(uri) = mongodb {
         settings.extend([("MONGODB_URI", uri.to_owned()), ("MONGODB_DATABASE", database.clone())]);
     }
     let server = Server::start(&settings);
-    match mongodb {
-        Some(uri) => fill_mongodb(uri, &database),
-        None => fill_sqlite(&server),
-    }
+    fill(&server, mongodb.map(|uri| (uri, database.as_str())), calls);
     println!("\n{store}: milliseconds, medians of {ROUNDS} rounds\n");
     println!("| meanwhile | webhook p50 | webhook p99 | name p50 | name p99 | answers a second to the viewer |");
     println!("|---|---|---|---|---|---|");
@@ -176,16 +175,6 @@ fn read_names(stream: BufReader<TcpStream>, sent: &Mutex<HashMap<String, Instant
     }
 }
 
-/// A call of a known customer at the viewer's extension, in the guide's flat body.
-fn told(session: &str, status: &str) -> String {
-    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
-    let body = json!({
-        "telephonyStatus": status, "sessionId": session, "direction": "Inbound",
-        "from": { "phoneNumber": "+14165551234", "name": "Caller" }, "to": { "phoneNumber": "+15879876543" },
-    });
-    json!({ "event": "/restapi/v1.0/account/~/extension/101/presence", "timestamp": now, "body": body }).to_string()
-}
-
 /// A JWT of the viewer.
 fn agent() -> String {
     let claims = json!({ "sub": "dana", "extension_ids": ["101"], "exp": Utc::now().timestamp() + 3_600 });
@@ -193,57 +182,4 @@ fn agent() -> String {
     let message = parts.join(".");
     let seal = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(seal))
-}
-
-fn began(number: usize) -> DateTime<Utc> {
-    Utc::now() - TimeDelta::days(30) + TimeDelta::seconds(10 * number as i64)
-}
-
-/// One call that the server wrote, many times, and a customer.
-fn fill_sqlite(server: &Server) {
-    Line::to(server.address).post(&told("first", "Ringing"));
-    Line::to(server.address).post(&told("first", "NoCall"));
-    let mut db = rusqlite::Connection::open(server.folder().join("caller-popup.sqlite")).expect("the file is there");
-    db.busy_timeout(Duration::from_secs(30)).expect("a timeout can be set");
-    let ended = "SELECT count(*) FROM call_history";
-    while db.query_row(ended, [], |row| row.get::<_, i64>(0)).expect("the history can be read") == 0 {
-        thread::sleep(Duration::from_millis(50));
-    }
-    let filled = db.transaction().expect("a transaction begins");
-    for number in 0..CALLS {
-        let values = (format!("id{number}"), began(number).to_rfc3339_opts(SecondsFormat::Millis, true));
-        filled
-            .prepare_cached(
-                "INSERT INTO call_history SELECT ?1, ?1, from_number, from_name, to_number, direction, status, ?2, customer_id,
-                 customer_name, customer_email, rev, more, result FROM call_history WHERE session_id = 'first'",
-            )
-            .and_then(|mut insert| insert.execute(values))
-            .expect("a call can be written");
-    }
-    let customer = "INSERT INTO customers VALUES ('c1', 'Jane Doe', NULL);
-                    INSERT INTO customer_phones VALUES ('+14165551234', 'c1', '+14165551234');";
-    filled.execute_batch(customer).expect("a customer can be written");
-    filled.commit().expect("the calls can be stored");
-}
-
-/// The same.
-fn fill_mongodb(uri: &str, database: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-    runtime.block_on(async {
-        let database = mongodb::Client::with_uri_str(uri).await.expect("the database is there").database(database);
-        let history = database.collection::<Document>("call_history");
-        for slice in (0..CALLS).collect::<Vec<_>>().chunks(5_000) {
-            let document = |&number: &usize| {
-                doc! {
-                    "_id": format!("id{number}"), "session_id": format!("id{number}"), "from_number": "+14165551234",
-                    "to_number": "+15879876543", "direction": "Inbound", "status": "ended", "result": "missed",
-                    "timestamp": BsonDateTime::from_millis(began(number).timestamp_millis()),
-                    "extension_ids": ["101"], "rev": 3_i64,
-                }
-            };
-            history.insert_many(slice.iter().map(document)).await.expect("calls can be written");
-        }
-        let customers = database.collection::<Document>("customers");
-        customers.insert_one(doc! { "name": "Jane Doe", "phone": "+14165551234" }).await.expect("a customer can be");
-    });
 }

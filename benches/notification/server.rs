@@ -1,16 +1,16 @@
-//! The release binary, and a connection to it.
+//! The release binary, or the one that `CALLER_POPUP` names, and a connection to it.
 
 #[path = "../fanout/process.rs"]
 #[allow(dead_code)] // Memory is measured by the other benchmark.
 mod process;
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
+use std::{env, fs};
 
 use tempfile::TempDir;
 
@@ -33,7 +33,7 @@ impl Line {
     }
 
     /// Sends a request, reads the whole answer, and says its status.
-    #[allow(dead_code)] // One of the two benchmarks asks for nothing else.
+    #[allow(dead_code)] // One of the benchmarks asks for nothing else.
     pub fn ask(&mut self, what: &str, headers: &str, body: &str) -> u16 {
         let head = format!(
             "{what} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -64,9 +64,21 @@ pub struct Server {
 
 impl Server {
     pub fn start(settings: &[(&str, String)]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), settings)
+    }
+
+    /// Ends it and starts it again with the same files.
+    #[allow(dead_code)] // One of the benchmarks does.
+    pub fn restart(mut self, settings: &[(&str, String)]) -> Self {
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
+        drop(self);
+        Self::start_in(folder, settings)
+    }
+
+    fn start_in(folder: TempDir, settings: &[(&str, String)]) -> Self {
         let log = folder.path().join("log");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_caller-popup"))
+        let program = env::var_os("CALLER_POPUP").unwrap_or(env!("CARGO_BIN_EXE_caller-popup").into());
+        let mut child = Command::new(program)
             .current_dir(folder.path())
             .env("DATA_DIR", folder.path())
             .envs([("BIND", "127.0.0.1:0"), ("LOG", "info"), ("LOG_FORMAT", "json")])
@@ -88,12 +100,18 @@ impl Server {
     }
 
     /// Where it keeps its files.
-    #[allow(dead_code)] // One of the two benchmarks writes to them.
+    #[allow(dead_code)] // One of the benchmarks writes to them.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    #[allow(dead_code)] // One of the two benchmarks measures this.
+    /// What it has logged since its start.
+    #[allow(dead_code)] // One of the benchmarks reads it.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).expect("the log can be read")
+    }
+
+    #[allow(dead_code)] // One of the benchmarks measures this.
     pub fn cpu(&self) -> Duration {
         Family(self.child.id()).cpu()
     }

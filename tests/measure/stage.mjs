@@ -20,6 +20,8 @@ const SECRET = "a secret of the host application, 32 bytes or more";
 
 export class Stage {
   #cleanUps = [];
+  /** The process that was started last. */
+  pid = 0;
 
   /** Ends all that was started, the last first. */
   async close() {
@@ -41,6 +43,7 @@ export class Stage {
    */
   async run(program, parameters, ready, settings = {}) {
     const child = spawn(program, parameters, { env: { ...process.env, ...settings }, stdio: ["ignore", "pipe", "pipe"], cwd: settings.DATA_DIR ?? tmpdir() });
+    this.pid = child.pid ?? 0;
     this.after(() => child.exitCode ?? new Promise((done) => (child.once("exit", done), child.kill())));
     return new Promise((found, failed) => {
       child.once("error", failed);
