@@ -223,7 +223,8 @@ impl Mongo {
                 self.inherit_dismissals(&change.gone, &change.call.id).await?;
             }
             let written = self.calls.write(&change).await?;
-            let settled = written == Written::All && change.news.is_empty();
+            let (all, news) = (written == Written::All, !change.news.is_empty());
+            let (id, rev) = (change.call.id.clone(), change.call.rev);
             duplicates += usize::from(written == Written::Duplicate);
             if duplicates == MOST_DUPLICATES {
                 return Err(StoreError::Refused { code: DUPLICATE, id: None });
@@ -234,17 +235,25 @@ impl Mongo {
                 told = true;
                 leaving.extend(change.gone);
             }
-            if settled {
-                return end(leaving);
-            }
-            lost |= written != Written::All;
             // Insert first, then read again. A concurrent insert or merge does the same, so at least one of the two sees
             // the other's write.
+            if all && (!news || self.is_alone(barred, &known.sessions, &id, rev).await?) {
+                return end(leaving);
+            }
+            lost |= !all;
             known.held = self.load_beside(barred, &known.sessions).await?;
             // Changed by another writer while it was to be removed, so it is still there to be joined.
             leaving.retain(|gone: &StoredCall| known.held.iter().all(|it| it.call.id != gone.call.id));
         }
         Err(StoreError::Contention)
+    }
+
+    /// Whether these sessions lead to this call alone, as it was written.
+    async fn is_alone(&self, barred: Option<&str>, names: &BTreeSet<String>, id: &str, rev: i64) -> Result<bool> {
+        let found = self.calls.load_in_brief(names).await?;
+        let mut found = found.iter().filter(|it| Some(it.call.id.as_str()) != barred);
+        let same = |it: &StoredCall| it.place == Table::Active && it.call.id == id && it.call.rev == rev;
+        Ok(found.next().is_some_and(same) && found.next().is_none())
     }
 
     async fn load_beside(&self, barred: Option<&str>, names: &BTreeSet<String>) -> Result<Vec<StoredCall>> {

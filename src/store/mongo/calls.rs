@@ -44,6 +44,7 @@ const MOST_SESSIONS_TOGETHER: usize = 16;
 /// `active_calls` and `call_history`.
 pub(super) struct Calls {
     looks: Batch<Vec<String>, Vec<StoredCall>>,
+    looks_in_brief: Batch<Vec<String>, Vec<StoredCall>>,
     active: Writes,
     history: Writes,
     ended: Collection<Document>,
@@ -58,13 +59,16 @@ impl Calls {
         database: &Database,
         pace: Pace,
     ) -> Self {
-        let places = (active.clone(), history.name().to_owned());
-        let looks = Batch::start(pace, move |asked| look_together(places.clone(), asked));
+        let looks = |left_out: &'static [&'static str]| {
+            let tables = Tables { active: active.clone(), history: history.name().to_owned(), left_out };
+            Batch::start(pace, move |asked| look_together(tables.clone(), asked))
+        };
+        let (looks, looks_in_brief) = (looks(&[]), looks(&["ledger.parties"]));
         let table = active.clone();
         let by_id = Batch::start(pace, move |ids| find_together(table.clone(), ids));
         let dismissals = Writes::to(&database.collection(DISMISSALS), database, pace);
         let (active, ended) = (Writes::to(active, database, pace), history.clone());
-        Self { looks, active, history: Writes::to(history, database, pace), ended, by_id, dismissals }
+        Self { looks, looks_in_brief, active, history: Writes::to(history, database, pace), ended, by_id, dismissals }
     }
 
     /// An active call by its id; one read for all who ask at once.
@@ -83,12 +87,12 @@ impl Calls {
 
     /// Every call that these sessions lead to, and of those that ended the newest.
     pub(super) async fn load(&self, names: &BTreeSet<String>) -> Result<Vec<StoredCall>> {
-        let asked = names.iter().cloned().collect();
-        if names.len() > MOST_SESSIONS_TOGETHER {
-            self.looks.ask_alone(asked).await
-        } else {
-            self.looks.ask(asked).await
-        }
+        look(&self.looks, names).await
+    }
+
+    /// The same without the parties of each call, which are nearly all of it.
+    pub(super) async fn load_in_brief(&self, names: &BTreeSet<String>) -> Result<Vec<StoredCall>> {
+        look(&self.looks_in_brief, names).await
     }
 
     /// Writes a change if everything still is as it was. The call that goes on is written before what became part of it is
@@ -163,12 +167,22 @@ fn encode(document: &Document) -> Result<RawDocumentBuf> {
     Ok(RawDocumentBuf::try_from(document).map_err(Error::from)?)
 }
 
+async fn look(looks: &Batch<Vec<String>, Vec<StoredCall>>, names: &BTreeSet<String>) -> Result<Vec<StoredCall>> {
+    let asked = names.iter().cloned().collect();
+    if names.len() > MOST_SESSIONS_TOGETHER { looks.ask_alone(asked).await } else { looks.ask(asked).await }
+}
+
+/// Where a look is had, and the fields that it leaves out.
+#[derive(Clone)]
+struct Tables {
+    active: Collection<Document>,
+    history: String,
+    left_out: &'static [&'static str],
+}
+
 /// One look for everyone, or one for each where the answer would be too long.
-async fn look_together(
-    (active, history): (Collection<Document>, String),
-    asked: Vec<Vec<String>>,
-) -> std::result::Result<Vec<Vec<StoredCall>>, Error> {
-    let found = load(&active, &history, asked.concat(), MOST_ENDED * asked.len()).await?;
+async fn look_together(tables: Tables, asked: Vec<Vec<String>>) -> std::result::Result<Vec<Vec<StoredCall>>, Error> {
+    let found = load(&tables, asked.concat(), MOST_ENDED * asked.len()).await?;
     if found.iter().filter(|it| it.place == Table::History).count() < MOST_ENDED * asked.len() {
         let mut places: HashMap<&String, Vec<usize>> = HashMap::new();
         for (place, it) in found.iter().enumerate() {
@@ -182,29 +196,31 @@ async fn look_together(
     }
     let mut answers = Vec::new();
     for names in asked {
-        answers.push(load(&active, &history, names, MOST_ENDED).await?);
+        answers.push(load(&tables, names, MOST_ENDED).await?);
     }
     Ok(answers)
 }
 
 async fn load(
-    active: &Collection<Document>,
-    history: &str,
+    Tables { active, history, left_out }: &Tables,
     names: Vec<String>,
     most_ended: usize,
 ) -> std::result::Result<Vec<StoredCall>, Error> {
     let filter = doc! { "$or": [{ "session_id": { "$in": &names } }, { "ledger.linked": { "$in": names } }] };
     // A call that is moving stands in the history before it leaves the active calls, so it is seen when they are asked in
     // the other order, as a union does.
-    let newest = vec![
+    let short = || left_out.iter().map(|field| doc! { "$unset": *field });
+    let mut newest = vec![
         doc! { "$match": filter.clone() },
         doc! { "$sort": { "timestamp": -1, "_id": -1 } },
         doc! { "$limit": most_ended as i64 },
-        // An active call has an `_id` and no wrapping.
-        doc! { "$replaceWith": { "ended": "$$ROOT" } },
     ];
+    newest.extend(short());
+    // An active call has an `_id` and no wrapping.
+    newest.push(doc! { "$replaceWith": { "ended": "$$ROOT" } });
     let union = doc! { "$unionWith": { "coll": history, "pipeline": newest } };
-    let found: Vec<_> = active.aggregate([doc! { "$match": filter }, union]).await?.try_collect().await?;
+    let stages: Vec<_> = [doc! { "$match": filter }].into_iter().chain(short()).chain([union]).collect();
+    let found: Vec<_> = active.aggregate(stages).await?.try_collect().await?;
     let held = |mut document: Document| {
         let (place, document) = match document.remove("ended") {
             Some(Bson::Document(ended)) if !document.contains_key("_id") => (Table::History, ended),
