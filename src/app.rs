@@ -40,7 +40,8 @@ use tracing::{debug, info, warn};
 
 use crate::call::{Call, CallEvent, CallEventKind};
 use crate::config::Config;
-use crate::customer::CustomerDetails;
+use crate::customer::search::SearchQuery;
+use crate::customer::{CustomerDetails, CustomerFound};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
@@ -310,6 +311,11 @@ impl App {
     /// A customer, for a viewer who sees everything or a call with them.
     pub async fn customer(&self, id: &str, viewer: &Viewer) -> Result<Option<CustomerDetails>, StoreError> {
         if self.has_call_with(id, viewer).await? { self.store().customer(id).await } else { Ok(None) }
+    }
+
+    /// The customers whom a query finds, the best first. Every viewer may search: an unknown caller is somebody's customer.
+    pub async fn search_customers(&self, query: SearchQuery) -> Result<Vec<CustomerFound>, StoreError> {
+        self.store().search_customers(query).await
     }
 
     async fn has_call_with(&self, id: &str, viewer: &Viewer) -> Result<bool, StoreError> {

@@ -160,6 +160,20 @@ pub(crate) fn digit_runs(text: &str) -> Vec<String> {
     runs.map(digits).filter(|run| !run.is_empty()).collect()
 }
 
+/// The digits of a text that holds nothing but digits of any script and what people write between them, in ASCII; `None` for any
+/// other text.
+pub fn dialled_digits(text: &str) -> Option<String> {
+    let clean = spelling::clean(text);
+    let is_separator = |c: char| matches!(c, ' ' | '-' | '.' | '(' | ')' | '/' | '+' | '[' | ']' | ',');
+    let found = digits(&clean);
+    (!found.is_empty() && clean.chars().all(|c| c.is_ascii_digit() || is_separator(c))).then_some(found)
+}
+
+/// A decimal digit of any script as ASCII.
+pub fn ascii_digit(c: char) -> Option<char> {
+    if c.is_ascii_digit() { Some(c) } else { spelling::digit(c) }
+}
+
 /// Debug output ends up in logs, so it keeps a number private.
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,6 +20,7 @@ mod mongo;
 pub mod person;
 mod private;
 mod scope;
+mod search_keys;
 mod sessions;
 mod settings;
 mod spool;

@@ -1,16 +1,63 @@
-//! Customers by themselves, for the page that *View customer* leads to by default.
+//! Customers by themselves: for the page that *View customer* leads to by default, and for who looks for one.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::limits::Share;
 use super::error::{ApiError, ErrorBody};
-use super::extract::Path;
+use super::extract::{Path, Query};
 use crate::app::App;
-use crate::customer::CustomerDetails;
+use crate::customer::search::{BadQuery, SearchQuery};
+use crate::customer::{CustomerDetails, CustomerFound};
 use crate::viewer::Viewer;
+
+/// `?q=`.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SearchParameters {
+    /// The beginnings of words of a name or company, in any order; the beginning of an email address; a number in any spelling, or at
+    /// least four digits in a row of one.
+    q: Option<String>,
+}
+
+/// Customers who were found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CustomersFound {
+    /// At most 20, the best first: by number, by name, by the beginning of the name, then the others by name.
+    customers: Vec<CustomerFound>,
+}
+
+/// Customers who are searched, for every viewer.
+#[utoipa::path(
+    get,
+    path = "/api/customers",
+    tag = "calls",
+    params(SearchParameters),
+    responses(
+        (status = 200, description = "The customers.", body = CustomersFound),
+        (status = 400, description = "The query is too short or too long.", body = ErrorBody),
+        (status = 429, description = "This viewer reads several pages already.", body = ErrorBody),
+    ),
+)]
+pub async fn search(
+    State(app): State<App>,
+    Extension(share): Extension<Arc<Share>>,
+    Query(parameters): Query<SearchParameters>,
+) -> Result<Json<CustomersFound>, ApiError> {
+    let query = SearchQuery::parse(&parameters.q.unwrap_or_default(), app.config().region)?;
+    let (customers, _page) = share.page(async move { app.search_customers(query).await }).await?;
+    Ok(Json(CustomersFound { customers }))
+}
+
+impl From<BadQuery> for ApiError {
+    fn from(bad: BadQuery) -> Self {
+        Self::bad_request("bad_query", bad.to_string())
+    }
+}
 
 /// A customer: name, email address and numbers. An agent sees those of their own calls.
 #[utoipa::path(

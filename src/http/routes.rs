@@ -44,6 +44,7 @@ fn routes_for(access: Access) -> OpenApiRouter<AppState> {
             .routes(routes!(calls::history))
             .routes(routes!(calls::dismiss))
             .routes(routes!(calls::config))
+            .routes(routes!(customers::search))
             .routes(routes!(customers::show))
             .routes(routes!(simulator::list))
             .routes(routes!(session::show))

@@ -9,6 +9,7 @@ mod batch;
 mod calls;
 mod cause;
 pub(super) mod change_stream;
+mod customer_search;
 mod customers;
 mod dismissals;
 mod document;

@@ -2,6 +2,7 @@
 
 mod active;
 mod backup;
+mod customer_search;
 mod customers;
 pub(super) mod database;
 mod dismissals;
@@ -15,6 +16,7 @@ mod sessions;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ToSql;
@@ -28,7 +30,8 @@ use super::person::Person;
 use super::unchanged::{CallsAtHand, Unchanged};
 use super::{CustomerRecord, Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Result};
 use crate::call::{Call, CallEvent, millis};
-use crate::customer::{Customer, CustomerDetails};
+use crate::customer::search::SearchQuery;
+use crate::customer::{Customer, CustomerDetails, CustomerFound};
 use crate::phone::{PhoneNumber, Region};
 pub use backup::{BackupError, Copied, backup};
 use customers::import;
@@ -43,6 +46,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sqlite/migrations/0002_call_extensions.sql"),
     include_str!("sqlite/migrations/0003_customer_changes.sql"),
     include_str!("sqlite/migrations/0004_one_parse_of_a_call.sql"),
+    include_str!("sqlite/migrations/0005_customer_search.sql"),
 ];
 
 /// Records of one write, so that webhooks need not wait for all.
@@ -55,6 +59,8 @@ pub struct Sqlite {
     region: Region,
     /// Set when the keys of customers' numbers are those of this version and region.
     phone_keys: Arc<OnceCell<()>>,
+    /// Searches find all customers.
+    is_searchable: Arc<AtomicBool>,
     asides: Asides,
     unchanged: Unchanged,
 }
@@ -69,6 +75,7 @@ impl Sqlite {
             file,
             region,
             phone_keys: Arc::default(),
+            is_searchable: Arc::default(),
             asides: Asides::default(),
             unchanged: Unchanged::default(),
         })
@@ -139,10 +146,35 @@ impl Sqlite {
     /// Adds or replaces customers, in slices.
     pub async fn import_customers(&self, records: Vec<CustomerRecord>) -> Result<()> {
         for some in records.chunks(CUSTOMERS_AT_A_TIME) {
-            let some = some.to_vec();
-            self.file.write(move |db| import(db, &some)).await?;
+            let (some, region) = (some.to_vec(), self.region);
+            self.file.write(move |db| import(db, &some, region)).await?;
         }
         Ok(())
+    }
+
+    /// Writes what customers are searched by, for those who have changed; whether there may be more.
+    pub async fn refresh_customer_search(&self) -> Result<bool> {
+        let region = self.region;
+        // The writer is asked only if there is something to write.
+        if self.customer_search_is_complete() && !self.file.read(customer_search::is_due).await? {
+            return Ok(false);
+        }
+        let more = self.file.write(move |db| customer_search::refresh(db, region)).await?;
+        if !more {
+            self.is_searchable.store(true, Ordering::Relaxed);
+        }
+        Ok(more)
+    }
+
+    /// Whether searches find all customers.
+    pub fn customer_search_is_complete(&self) -> bool {
+        self.is_searchable.load(Ordering::Relaxed)
+    }
+
+    /// The customers whom a query finds, the best first.
+    pub async fn search_customers(&self, query: SearchQuery) -> Result<Vec<CustomerFound>> {
+        let region = self.region;
+        self.file.read_at_length(move |db| customer_search::search(db, &query, region)).await
     }
 
     /// Differs from the one before when a customer was written, by this program or another.
@@ -216,7 +248,8 @@ impl Sqlite {
                 break;
             }
         }
-        let erased = self.file.write(move |db| search.erase(db, with_customers)).await?;
+        let region = self.region;
+        let erased = self.file.write(move |db| search.erase(db, with_customers, region)).await?;
         self.file.leave_no_trace().await?;
         Ok(erased)
     }

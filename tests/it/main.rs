@@ -17,6 +17,7 @@ mod chaos;
 mod connections;
 mod credentials;
 mod customer_page;
+mod customer_search;
 mod customers;
 mod disk;
 mod dismissals;

@@ -10,6 +10,7 @@ use mongodb::options::FullDocumentType;
 
 use super::id::{id_text, ids_of};
 use super::{Mongo, command_code, is_unauthorized};
+use crate::customer::search::Searchable;
 use crate::customer::{Customer, CustomerDetails, CustomerNumber, Match, rank};
 use crate::phone::{PhoneNumber, Region};
 use crate::store::Result;
@@ -145,6 +146,17 @@ impl Mongo {
             email: first_text(document, &self.fields.email_field),
             matched,
         })
+    }
+
+    /// What of a customer is searched.
+    pub(super) fn searchable(&self, document: &Document) -> Searchable {
+        Searchable {
+            id: id_text(document.get("_id")),
+            name: self.name(document),
+            email: first_text(document, &self.fields.email_field),
+            company: first_text(document, &self.fields.company_field),
+            phones: self.phones(document),
+        }
     }
 
     fn name(&self, document: &Document) -> Option<String> {
