@@ -11,6 +11,7 @@
 mod plan;
 mod several;
 mod spelling;
+mod unmatchable;
 mod withheld;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use quick_cache::sync::Cache;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, Region as Country};
 
 use spelling::Spelling;
+pub use unmatchable::{Reason, Unmatchable, unmatchable};
 
 /// A number, a label and an extension take less; longer text is no number.
 const LONGEST_TEXT: usize = 128;

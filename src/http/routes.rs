@@ -52,7 +52,8 @@ fn routes_for(access: Access) -> OpenApiRouter<AppState> {
         Access::StreamTicket => router.routes(routes!(stream::open)),
         Access::StreamForm => router.routes(routes!(stream::open_with_token)),
         Access::Admin => {
-            router.routes(routes!(calls::erase)).routes(routes!(simulator::play)).routes(routes!(metrics::show))
+            let router = router.routes(routes!(calls::erase)).routes(routes!(customers::unmatchable));
+            router.routes(routes!(simulator::play)).routes(routes!(metrics::show))
         }
         Access::Webhook => router.routes(routes!(webhook::receive)),
     }

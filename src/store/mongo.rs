@@ -17,6 +17,7 @@ mod erasing;
 mod history;
 mod id;
 mod number_index;
+mod phone_texts;
 mod refusal;
 mod sessions;
 mod settings;

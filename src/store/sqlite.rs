@@ -9,6 +9,7 @@ mod dismissals;
 mod erasing;
 mod history;
 mod phone_keys;
+mod phone_texts;
 mod retention;
 mod row;
 mod sessions;
@@ -16,7 +17,7 @@ mod sessions;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ToSql;
@@ -30,8 +31,7 @@ use super::person::Person;
 use super::unchanged::{CallsAtHand, Unchanged};
 use super::{CustomerRecord, Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Result};
 use crate::call::{Call, CallEvent, millis};
-use crate::customer::search::SearchQuery;
-use crate::customer::{Customer, CustomerDetails, CustomerFound};
+use crate::customer::{Customer, CustomerDetails};
 use crate::phone::{PhoneNumber, Region};
 pub use backup::{BackupError, Copied, backup};
 use customers::import;
@@ -150,31 +150,6 @@ impl Sqlite {
             self.file.write(move |db| import(db, &some, region)).await?;
         }
         Ok(())
-    }
-
-    /// Writes what customers are searched by, for those who have changed; whether there may be more.
-    pub async fn refresh_customer_search(&self) -> Result<bool> {
-        let region = self.region;
-        // The writer is asked only if there is something to write.
-        if self.customer_search_is_complete() && !self.file.read(customer_search::is_due).await? {
-            return Ok(false);
-        }
-        let more = self.file.write(move |db| customer_search::refresh(db, region)).await?;
-        if !more {
-            self.is_searchable.store(true, Ordering::Relaxed);
-        }
-        Ok(more)
-    }
-
-    /// Whether searches find all customers.
-    pub fn customer_search_is_complete(&self) -> bool {
-        self.is_searchable.load(Ordering::Relaxed)
-    }
-
-    /// The customers whom a query finds, the best first.
-    pub async fn search_customers(&self, query: SearchQuery) -> Result<Vec<CustomerFound>> {
-        let region = self.region;
-        self.file.read_at_length(move |db| customer_search::search(db, &query, region)).await
     }
 
     /// Differs from the one before when a customer was written, by this program or another.

@@ -23,6 +23,7 @@ const TABLE: &[(&str, [u16; 9])] = &[
     ("GET /api/ringcentral/calls",              [401, 401,  401,    200,  200,  200,  403,      403, 403]),
     ("POST /api/ringcentral/calls/{id}/dismiss",[401, 401,  401,    200,  404,  200,  403,      403, 403]),
     ("GET /api/customers",                      [401, 401,  401,    200,  200,  200,  403,      403, 403]),
+    ("GET /api/customers/unmatchable",          [401, 401,  401,    403,  403,  200,  403,      403, 403]),
     ("GET /api/customers/{id}",                 [401, 401,  401,    200,  404,  200,  403,      403, 403]),
     ("DELETE /api/customers/by-number/{number}",[401, 401,  401,    403,  403,  200,  403,      403, 403]),
     ("GET /api/ringcentral/config",             [401, 401,  401,    200,  200,  200,  403,      403, 403]),

@@ -14,6 +14,7 @@ on_both_stores! {
     what_another_program_does_to_customers_is_found,
     what_was_there_before_is_found_and_other_settings_are_followed,
     an_agent_may_search_and_a_stranger_may_not,
+    nothing_is_left_of_the_words_and_digits_of_an_erased_customer,
 }
 
 /// Id, name, company, email, number.
@@ -297,4 +298,69 @@ async fn an_agent_may_search_and_a_stranger_may_not(store: Store) {
     .await;
     assert_eq!(found["customers"].as_array().unwrap().len(), 1);
     assert_eq!(app.get("/api/customers?q=sarah").await.status(), 401);
+}
+
+async fn nothing_is_left_of_the_words_and_digits_of_an_erased_customer(store: Store) {
+    const ERASED: [Person; 1] =
+        [("e1", "Quastia Flosserin", "Xylophonia Works", "qflosserin@quill.example", "(416) 583-4691")];
+    privacy::hide(["(416) 583-4691".to_owned(), "+14165834691".to_owned(), "qflosserin@quill.example".to_owned()]);
+    let setup = with_people(Setup::on(store), store, &PEOPLE).await;
+    let app = with_people(setup, store, &ERASED).await.start().await;
+    complete(&app).await;
+    for text in ["flosserin", "xylo", "qflosserin@q", "583469"] {
+        assert_eq!(ids(&app, text).await, ["e1"], "{text}");
+    }
+    assert!(!left(&app, store).await.is_empty(), "the look finds what is there");
+    let (status, said) = app.run(&["erase", "+14165834691", "--with-customers"]).await;
+    assert!(status.success(), "{said}");
+    assert_eq!(left(&app, store).await, Vec::<String>::new());
+    for text in ["flosserin", "xylo", "qflosserin@q", "583469"] {
+        assert_eq!(ids(&app, text).await, Vec::<String>::new(), "{text}");
+    }
+    assert_eq!(ids(&app, "quill").await, ["1", "2"], "the others are still found");
+}
+
+/// Where words of the customer above are, or keys made of them. A full-text index writes the end of a word where the one before it
+/// begins alike.
+async fn left(app: &TestApp, store: Store) -> Vec<String> {
+    let words = ["losserin", "ylophoni", "uastia", "5834691", "583-4691", "5834 6583"];
+    let mut left = Vec::new();
+    for file in std::fs::read_dir(app.data_dir()).unwrap().map(|file| file.unwrap().path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        let holds = |word: &&str| bytes.windows(word.len()).any(|some| some.eq_ignore_ascii_case(word.as_bytes()));
+        left.extend(words.iter().filter(|word| holds(word)).map(|word| format!("{word} in {}", file.display())));
+    }
+    match store {
+        Store::Mongo => {
+            let database = app.database().await;
+            let keys = database.collection::<Document>("caller_popup_customer_search");
+            left.extend(keys.find_one(doc! { "_id": "e1" }).await.unwrap().map(|_| "keys".to_owned()));
+            for name in database.list_collection_names().await.unwrap() {
+                let mut all = database.collection::<Document>(&name).find(doc! {}).await.unwrap();
+                while all.advance().await.unwrap() {
+                    let text = all.deserialize_current().unwrap().to_string().to_lowercase();
+                    left.extend(
+                        words.iter().filter(|word| text.contains(**word)).map(|word| format!("{word} in {name}")),
+                    );
+                }
+            }
+        }
+        Store::Sqlite => {
+            let db = Connection::open(app.data_dir().join("caller-popup.sqlite")).unwrap();
+            for (table, word) in [("customer_words", "%lo%rin%"), ("customer_digits", "5834")] {
+                db.execute_batch(&format!("CREATE VIRTUAL TABLE temp.terms USING fts5vocab('main', '{table}', 'row')"))
+                    .unwrap();
+                let mut found = db.prepare("SELECT term FROM terms WHERE term LIKE ?1").unwrap();
+                let found = found.query_map([word], |row| row.get::<_, String>(0)).unwrap();
+                left.extend(found.map(|term| format!("{} in {table}", term.unwrap())));
+                db.execute_batch("DROP TABLE temp.terms").unwrap();
+            }
+            // Also what was put under a key of its own: the windows of digits.
+            let mut blocks = db.prepare("SELECT block FROM customer_digits_data").unwrap();
+            let blocks = blocks.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+            let holds = |block: &Vec<u8>| block.windows(4).any(|some| some == b"8346");
+            left.extend(blocks.filter(|block| holds(block.as_ref().unwrap())).map(|_| "a block of digits".to_owned()));
+        }
+    }
+    left
 }

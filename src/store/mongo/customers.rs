@@ -220,7 +220,7 @@ fn first_text(document: &Document, field: &str) -> Option<String> {
 }
 
 /// Every text at a dotted path, through documents and arrays as MongoDB itself walks them.
-fn texts_at(document: &Document, path: &str, out: &mut Vec<String>) {
+pub(super) fn texts_at(document: &Document, path: &str, out: &mut Vec<String>) {
     let (field, rest) = path.split_once('.').map_or((path, None), |(field, rest)| (field, Some(rest)));
     if let Some(value) = document.get(field) {
         walk(value, rest, out);

@@ -6,15 +6,18 @@
 //! reads other numbers, all customers are due, in slices from where the last run got to.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Sqlite;
 use crate::customer::CustomerFound;
 use crate::customer::search::{self, FEWEST_DIGITS, FOLDING, MOST_FOUND, Place, SearchQuery, Searchable};
 use crate::phone::{READER, Region};
+use crate::store::Result;
 
 /// Under this name the store keeps what the rows were made by.
 const SETTING: &str = "customer_search";
@@ -33,6 +36,33 @@ struct Made {
     region: String,
     /// The last customer whose row is made; `None` when all are.
     to: Option<String>,
+}
+
+impl Sqlite {
+    /// Writes what customers are searched by, for those who have changed; whether there may be more.
+    pub async fn refresh_customer_search(&self) -> Result<bool> {
+        let region = self.region;
+        // The writer is asked only if there is something to write.
+        if self.customer_search_is_complete() && !self.file.read(is_due).await? {
+            return Ok(false);
+        }
+        let more = self.file.write(move |db| refresh(db, region)).await?;
+        if !more {
+            self.is_searchable.store(true, Ordering::Relaxed);
+        }
+        Ok(more)
+    }
+
+    /// Whether searches find all customers.
+    pub fn customer_search_is_complete(&self) -> bool {
+        self.is_searchable.load(Ordering::Relaxed)
+    }
+
+    /// The customers whom a query finds, the best first.
+    pub async fn search_customers(&self, query: SearchQuery) -> Result<Vec<CustomerFound>> {
+        let region = self.region;
+        self.file.read_at_length(move |db| search(db, &query, region)).await
+    }
 }
 
 /// Writes the rows of customers who have changed, and goes on with all where that is needed; whether there may be more.
