@@ -11,8 +11,10 @@
 //!      └─ customer_changes ── ingest
 //! ```
 
+mod audit;
 mod caller_lookup;
 mod customer_changes;
+mod customers;
 mod data_dir;
 mod dismissals;
 mod erasing;
@@ -38,9 +40,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
-use crate::call::{Call, CallEvent, CallEventKind};
+use crate::call::{CallEvent, CallEventKind};
 use crate::config::Config;
-use crate::customer::CustomerDetails;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::phone::PhoneNumber;
@@ -49,8 +50,9 @@ use crate::ringcentral::directory::Directory;
 use crate::ringcentral::notification::{Notification, NotificationKind};
 use crate::ringcentral::subscription::State;
 use crate::store::{HistoryPage, HistoryQuery, Spool, Store, StoreError, sources};
-use crate::viewer::{Scope, Viewer};
+use crate::viewer::Viewer;
 
+pub use audit::{AuditPage, UnmatchableNumber, audit};
 use customer_changes::CustomerChanges;
 use data_dir::DataDir;
 use dismissals::Dismissals;
@@ -305,22 +307,6 @@ impl App {
     /// Ended calls, newest first.
     pub async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, StoreError> {
         self.store().history(query).await
-    }
-
-    /// A customer, for a viewer who sees everything or a call with them.
-    pub async fn customer(&self, id: &str, viewer: &Viewer) -> Result<Option<CustomerDetails>, StoreError> {
-        if self.has_call_with(id, viewer).await? { self.store().customer(id).await } else { Ok(None) }
-    }
-
-    async fn has_call_with(&self, id: &str, viewer: &Viewer) -> Result<bool, StoreError> {
-        let Scope::Extensions(extension_ids) = &viewer.scope else { return Ok(true) };
-        let is_with = |call: &Arc<Call>| call.customers.iter().any(|customer| customer.id == id);
-        if self.hub().active_calls(viewer).iter().any(is_with) {
-            return Ok(true);
-        }
-        let (customer_id, extension_ids) = (Some(id.to_owned()), Some(extension_ids.clone()));
-        let query = HistoryQuery { limit: 1, customer_id, extension_ids, ..HistoryQuery::default() };
-        Ok(!self.history(query).await?.calls.is_empty())
     }
 
     /// Ends calls that are over or went silent, as of `now`.

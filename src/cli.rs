@@ -1,5 +1,6 @@
 //! The command line: the arguments, the settings, the log; a file for each command.
 
+mod audit;
 mod backup;
 mod doctor;
 mod erase;
@@ -57,9 +58,23 @@ enum Command {
         /// The copy; it must not exist.
         file: PathBuf,
     },
-    /// Customers of the embedded store.
+    /// Customers: those of the embedded store are imported, those of both stores audited.
     #[command(subcommand)]
-    Customers(import::Command),
+    Customers(Customers),
+}
+
+/// What to do with customers.
+#[derive(Subcommand)]
+enum Customers {
+    Import(import::Arguments),
+    /// List texts in fields for telephone numbers that can never match a caller, with the reason and what is probably meant.
+    ///
+    /// Reads all customers, of MongoDB or of the embedded store, and writes nothing.
+    Audit {
+        /// One JSON object a line, as `GET /api/customers/unmatchable` has them.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command on the settings of the environment and `.env`.
@@ -82,7 +97,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         Command::Doctor => doctor::run(config).await,
         Command::Erase { number, with_customers } => erase::run(config, &number, with_customers).await,
         Command::Backup { file } => backup::run(&config, &file),
-        Command::Customers(command) => import::run(config, command).await,
+        Command::Customers(Customers::Audit { json }) => audit::run(config, json).await,
+        Command::Customers(Customers::Import(arguments)) => import::run(config, arguments).await,
     }
 }
 

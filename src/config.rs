@@ -80,6 +80,8 @@ pub struct CustomersConfig {
     pub name_fields: Vec<String>,
     /// Dotted path of the email address.
     pub email_field: String,
+    /// Dotted path of the company's name.
+    pub company_field: String,
     /// How often all customers are read where MongoDB cannot say what changes.
     pub rescan: Duration,
 }

@@ -1,5 +1,7 @@
 //! Customers as the popup needs them, and how several who share a number are ranked.
 
+pub mod search;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,6 +19,22 @@ pub struct Customer {
     /// Why this customer was found.
     #[serde(rename = "match")]
     pub matched: Match,
+}
+
+/// A customer whom a search has found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CustomerFound {
+    /// The host application's own id, as text.
+    pub id: String,
+    /// `None` when none of the configured name fields has text.
+    pub name: Option<String>,
+    /// `None` when unset.
+    pub email: Option<String>,
+    /// `None` when unset.
+    pub company: Option<String>,
+    /// `exact` when the query is a number of this customer, else `None`.
+    #[serde(rename = "match")]
+    pub matched: Option<Match>,
 }
 
 /// A customer by themselves, without a call.

@@ -11,6 +11,7 @@
 mod plan;
 mod several;
 mod spelling;
+mod unmatchable;
 mod withheld;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use quick_cache::sync::Cache;
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, Region as Country};
 
 use spelling::Spelling;
+pub use unmatchable::{Reason, Unmatchable, unmatchable};
 
 /// A number, a label and an extension take less; longer text is no number.
 const LONGEST_TEXT: usize = 128;
@@ -158,6 +160,20 @@ pub(crate) fn digit_runs(text: &str) -> Vec<String> {
     let runs =
         clean.split(|c: char| !c.is_ascii_digit() && !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/' | '+' | '[' | ']'));
     runs.map(digits).filter(|run| !run.is_empty()).collect()
+}
+
+/// The digits of a text that holds nothing but digits of any script and what people write between them, in ASCII; `None` for any
+/// other text.
+pub fn dialled_digits(text: &str) -> Option<String> {
+    let clean = spelling::clean(text);
+    let is_separator = |c: char| matches!(c, ' ' | '-' | '.' | '(' | ')' | '/' | '+' | '[' | ']' | ',');
+    let found = digits(&clean);
+    (!found.is_empty() && clean.chars().all(|c| c.is_ascii_digit() || is_separator(c))).then_some(found)
+}
+
+/// A decimal digit of any script as ASCII.
+pub fn ascii_digit(c: char) -> Option<char> {
+    if c.is_ascii_digit() { Some(c) } else { spelling::digit(c) }
 }
 
 /// Debug output ends up in logs, so it keeps a number private.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use caller_popup::config::Config;
 use caller_popup::import::{self, KNOWN_HEADERS};
 use caller_popup::store::Store;
-use clap::Subcommand;
+use clap::Args;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tokio::sync::mpsc;
 
@@ -17,34 +17,31 @@ use super::store_failure;
 /// Batches of customers that are read ahead of the store; a fast reader waits instead of filling memory.
 const BATCHES_READ_AHEAD: usize = 2;
 
-/// What to do with customers.
-#[derive(Subcommand)]
-pub enum Command {
-    /// Add or replace customers from a CSV file.
-    ///
-    /// The first row names the columns, in any order, regardless of case, spaces and punctuation; exports of Google
-    /// Contacts, Outlook, HubSpot and Salesforce are read as they are. Fields are separated by comma, semicolon or tab;
-    /// the text is UTF-8, UTF-16 or Windows-1252. A field may hold several numbers.
-    ///
-    /// A row whose id is known replaces that customer. A row without an id gets one made of its name and email, or of name
-    /// and number where there is no email, so importing the same file again replaces too; a person whose name or email has
-    /// changed is a new customer then. Rows with the same id in one file are one customer with the numbers of all of them
-    /// and the last name and email.
-    ///
-    /// The exit status is not zero when a row was not imported. A number that cannot be used is listed; its row is imported.
-    #[command(after_long_help = format!("Columns that are known: {KNOWN_HEADERS}."))]
-    Import {
-        /// The file; `-` for standard input.
-        file: PathBuf,
-        /// Read and check everything, store nothing.
-        #[arg(long)]
-        dry_run: bool,
-    },
+/// Add or replace customers from a CSV file.
+///
+/// The first row names the columns, in any order, regardless of case, spaces and punctuation; exports of Google
+/// Contacts, Outlook, HubSpot and Salesforce are read as they are. Fields are separated by comma, semicolon or tab;
+/// the text is UTF-8, UTF-16 or Windows-1252. A field may hold several numbers.
+///
+/// A row whose id is known replaces that customer. A row without an id gets one made of its name and email, or of name
+/// and number where there is no email, so importing the same file again replaces too; a person whose name or email has
+/// changed is a new customer then. Rows with the same id in one file are one customer with the numbers of all of them
+/// and the last name and email.
+///
+/// The exit status is not zero when a row was not imported. A number that cannot be used is listed; its row is imported.
+#[derive(Args)]
+#[command(after_long_help = format!("Columns that are known: {KNOWN_HEADERS}."))]
+pub struct Arguments {
+    /// The file; `-` for standard input.
+    file: PathBuf,
+    /// Read and check everything, store nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Imports the file and prints a summary; an error when a row was not imported.
-pub async fn run(config: Config, command: Command) -> Result<()> {
-    let Command::Import { file, dry_run } = command;
+pub async fn run(config: Config, arguments: Arguments) -> Result<()> {
+    let Arguments { file, dry_run } = arguments;
     anyhow::ensure!(
         config.mongodb.is_none(),
         "customers in MongoDB belong to your application; CUSTOMERS_COLLECTION says where they are"

@@ -73,6 +73,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 phone_fields: self.list("CUSTOMER_PHONE_FIELDS", &["phone", "mobile", "phones"]),
                 name_fields: self.list("CUSTOMER_NAME_FIELDS", &["name"]),
                 email_field: self.text("CUSTOMER_EMAIL_FIELD").unwrap_or("email".into()),
+                company_field: self.text("CUSTOMER_COMPANY_FIELD").unwrap_or("company".into()),
                 rescan: Duration::from_secs(self.within("CUSTOMERS_RESCAN_SECONDS", 300, 1, 86_400)),
             },
             customer_url: self.customer_url(),

@@ -15,6 +15,7 @@ use super::client_address::ClientAddress;
 use crate::app::ServiceStatus;
 use crate::call::millis;
 use crate::ringcentral::subscription::{State as Delivery, SubscriptionState};
+use crate::store::Store;
 
 /// A subscription this near its end should have been renewed days ago.
 const SOON: TimeDelta = TimeDelta::days(1);
@@ -51,7 +52,8 @@ pub struct Readiness {
     store: &'static str,
     /// Whether other programs' changes are seen `at_once`, or at the next poll (`polled`).
     changes: &'static str,
-    /// Whether the index of customers' numbers is `complete`, or still `building`: then some callers are looked up by a slower search.
+    /// Whether the indexes of customers are `complete`; or the one of numbers is still `building`, and some callers are looked up by a
+    /// slower search; or the one for searches, which miss some customers (`building_search`).
     customer_index: &'static str,
     /// Facts on this machine's disk that wait for the database; like the other counts `null` for those who may not read
     /// calls.
@@ -124,7 +126,7 @@ pub async fn ready(
         warnings: believes.into_iter().chain(aside).chain(warnings).collect(),
         store: app.store().name(),
         changes: if status.follows { "at_once" } else { "polled" },
-        customer_index: if app.store().number_index_is_complete() { "complete" } else { "building" },
+        customer_index: customer_index(app.store()),
         spooled: may_read.then(|| app.spooled()),
         viewers: may_read.then(|| app.hub().viewers()),
         refused_webhooks: may_read.then_some(status.refused),
@@ -173,6 +175,14 @@ fn warnings(
         warnings.push("RingCentral has told nothing for more than a day.");
     }
     warnings
+}
+
+fn customer_index(store: &Store) -> &'static str {
+    match (store.number_index_is_complete(), store.customer_search_is_complete()) {
+        (false, _) => "building",
+        (true, false) => "building_search",
+        (true, true) => "complete",
+    }
 }
 
 #[cfg(test)]

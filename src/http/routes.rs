@@ -44,6 +44,7 @@ fn routes_for(access: Access) -> OpenApiRouter<AppState> {
             .routes(routes!(calls::history))
             .routes(routes!(calls::dismiss))
             .routes(routes!(calls::config))
+            .routes(routes!(customers::search))
             .routes(routes!(customers::show))
             .routes(routes!(simulator::list))
             .routes(routes!(session::show))
@@ -51,7 +52,8 @@ fn routes_for(access: Access) -> OpenApiRouter<AppState> {
         Access::StreamTicket => router.routes(routes!(stream::open)),
         Access::StreamForm => router.routes(routes!(stream::open_with_token)),
         Access::Admin => {
-            router.routes(routes!(calls::erase)).routes(routes!(simulator::play)).routes(routes!(metrics::show))
+            let router = router.routes(routes!(calls::erase)).routes(routes!(customers::unmatchable));
+            router.routes(routes!(simulator::play)).routes(routes!(metrics::show))
         }
         Access::Webhook => router.routes(routes!(webhook::receive)),
     }

@@ -77,7 +77,9 @@ pub fn read(columns: &Columns, row: &[String], odd_quotes: bool, region: Region)
     }
     let has_own_id = own.is_some();
     let id = own.unwrap_or_else(|| made_id(name.as_deref(), email.as_deref(), &numbers));
-    let customer = CustomerRecord { id, name, email, numbers, adds: false };
+    let company =
+        columns.texts(Column::Company, row).next().map(one_line).filter(|company| Some(company) != name.as_ref());
+    let customer = CustomerRecord { id, name, email, company, numbers, adds: false };
     Ok(Some(Found { customer, has_own_id, unusable }))
 }
 

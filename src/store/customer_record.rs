@@ -9,9 +9,11 @@ pub struct CustomerRecord {
     pub name: Option<String>,
     /// The email address.
     pub email: Option<String>,
+    /// The company, where the name is another.
+    pub company: Option<String>,
     /// Their numbers, each once.
     pub numbers: Vec<WrittenNumber>,
-    /// A further part of a customer of the same import: numbers are added, name and email replaced where there is one.
+    /// A further part of a customer of the same import: numbers are added, name, email and company replaced where there is one.
     pub adds: bool,
 }
 

@@ -1,11 +1,18 @@
 //! Customers, and who of them has a number.
 
 use std::future::pending;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::{Changed, CustomerWatch, Result, Store};
-use crate::customer::{Customer, CustomerDetails};
+use crate::customer::search::SearchQuery;
+use crate::customer::{Customer, CustomerDetails, CustomerFound};
 use crate::phone::PhoneNumber;
 use crate::secret;
+
+/// How often the embedded store is asked who has changed.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
 /// The key of a number in the index.
 pub fn number_key(number: &PhoneNumber) -> String {
@@ -43,6 +50,22 @@ impl Store {
         }
     }
 
+    /// The customers whom a query finds, the best first.
+    pub async fn search_customers(&self, query: SearchQuery) -> Result<Vec<CustomerFound>> {
+        match self {
+            Self::Mongo(mongo) => mongo.search_customers(&query).await,
+            Self::Sqlite(sqlite) => sqlite.search_customers(query).await,
+        }
+    }
+
+    /// Whether searches find all customers.
+    pub fn customer_search_is_complete(&self) -> bool {
+        match self {
+            Self::Mongo(mongo) => mongo.customer_search_is_complete(),
+            Self::Sqlite(sqlite) => sqlite.customer_search_is_complete(),
+        }
+    }
+
     /// Watches the customers.
     pub async fn watch_customers(&self) -> Result<CustomerWatch> {
         match self {
@@ -68,12 +91,15 @@ impl Store {
         }
     }
 
-    /// Keeps the index of customers' numbers in MongoDB until an error, after which it is to be called again. The embedded file's index
-    /// is written with each customer.
+    /// Keeps the indexes of customers until an error, after which it is to be called again. In the embedded file numbers are written
+    /// with each customer, and what they are searched by soon after another program wrote one.
     pub async fn keep_number_index(&self) -> Result<()> {
         match self {
             Self::Mongo(mongo) => mongo.keep_number_index().await,
-            Self::Sqlite(_) => pending().await,
+            Self::Sqlite(sqlite) => loop {
+                let more = sqlite.refresh_customer_search().await?;
+                sleep(if more { Duration::ZERO } else { REFRESH_EVERY }).await;
+            },
         }
     }
 

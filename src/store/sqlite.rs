@@ -2,12 +2,14 @@
 
 mod active;
 mod backup;
+mod customer_search;
 mod customers;
 pub(super) mod database;
 mod dismissals;
 mod erasing;
 mod history;
 mod phone_keys;
+mod phone_texts;
 mod retention;
 mod row;
 mod sessions;
@@ -15,6 +17,7 @@ mod sessions;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::ToSql;
@@ -43,6 +46,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sqlite/migrations/0002_call_extensions.sql"),
     include_str!("sqlite/migrations/0003_customer_changes.sql"),
     include_str!("sqlite/migrations/0004_one_parse_of_a_call.sql"),
+    include_str!("sqlite/migrations/0005_customer_search.sql"),
 ];
 
 /// Records of one write, so that webhooks need not wait for all.
@@ -55,6 +59,8 @@ pub struct Sqlite {
     region: Region,
     /// Set when the keys of customers' numbers are those of this version and region.
     phone_keys: Arc<OnceCell<()>>,
+    /// Searches find all customers.
+    is_searchable: Arc<AtomicBool>,
     asides: Asides,
     unchanged: Unchanged,
 }
@@ -69,6 +75,7 @@ impl Sqlite {
             file,
             region,
             phone_keys: Arc::default(),
+            is_searchable: Arc::default(),
             asides: Asides::default(),
             unchanged: Unchanged::default(),
         })
@@ -139,8 +146,8 @@ impl Sqlite {
     /// Adds or replaces customers, in slices.
     pub async fn import_customers(&self, records: Vec<CustomerRecord>) -> Result<()> {
         for some in records.chunks(CUSTOMERS_AT_A_TIME) {
-            let some = some.to_vec();
-            self.file.write(move |db| import(db, &some)).await?;
+            let (some, region) = (some.to_vec(), self.region);
+            self.file.write(move |db| import(db, &some, region)).await?;
         }
         Ok(())
     }
@@ -216,7 +223,8 @@ impl Sqlite {
                 break;
             }
         }
-        let erased = self.file.write(move |db| search.erase(db, with_customers)).await?;
+        let region = self.region;
+        let erased = self.file.write(move |db| search.erase(db, with_customers, region)).await?;
         self.file.leave_no_trace().await?;
         Ok(erased)
     }

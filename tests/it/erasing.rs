@@ -152,7 +152,8 @@ async fn gone(app: &TestApp, store: Store, number: &str, by: &str) {
 
 /// Every place that holds the number in any spelling, or the person's name: files as raw bytes, tables, collections.
 async fn traces(app: &TestApp, store: Store, number: &str) -> Vec<String> {
-    let theirs = [spellings(number), vec![PERSON.to_owned()]].concat();
+    // Names are searched in lower case.
+    let theirs = [spellings(number), vec![PERSON.to_owned(), PERSON.to_lowercase()]].concat();
     let holds = |text: &[u8]| theirs.iter().any(|it| text.windows(it.len()).any(|part| part == it.as_bytes()));
     let mut found = Vec::new();
     let files: Vec<_> = std::fs::read_dir(app.data_dir()).unwrap().map(|file| file.unwrap().path()).collect();

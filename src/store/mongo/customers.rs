@@ -10,6 +10,7 @@ use mongodb::options::FullDocumentType;
 
 use super::id::{id_text, ids_of};
 use super::{Mongo, command_code, is_unauthorized};
+use crate::customer::search::Searchable;
 use crate::customer::{Customer, CustomerDetails, CustomerNumber, Match, rank};
 use crate::phone::{PhoneNumber, Region};
 use crate::store::Result;
@@ -147,6 +148,17 @@ impl Mongo {
         })
     }
 
+    /// What of a customer is searched.
+    pub(super) fn searchable(&self, document: &Document) -> Searchable {
+        Searchable {
+            id: id_text(document.get("_id")),
+            name: self.name(document),
+            email: first_text(document, &self.fields.email_field),
+            company: first_text(document, &self.fields.company_field),
+            phones: self.phones(document),
+        }
+    }
+
     fn name(&self, document: &Document) -> Option<String> {
         let parts: Vec<_> = self.fields.name_fields.iter().filter_map(|field| first_text(document, field)).collect();
         Some(parts.join(" ")).filter(|name| !name.is_empty())
@@ -208,7 +220,7 @@ fn first_text(document: &Document, field: &str) -> Option<String> {
 }
 
 /// Every text at a dotted path, through documents and arrays as MongoDB itself walks them.
-fn texts_at(document: &Document, path: &str, out: &mut Vec<String>) {
+pub(super) fn texts_at(document: &Document, path: &str, out: &mut Vec<String>) {
     let (field, rest) = path.split_once('.').map_or((path, None), |(field, rest)| (field, Some(rest)));
     if let Some(value) = document.get(field) {
         walk(value, rest, out);

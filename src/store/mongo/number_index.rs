@@ -10,16 +10,20 @@
 //! whose resume token is stored, reports what changes. Where there is no replica set, passes are repeated. The stored state names the
 //! settings that the keys depend on; with others, or when the stream's history is lost, a new pass begins. Until the index is known
 //! to be complete, the guide's lookup answers where the index finds nothing.
+//!
+//! The same instance keeps `caller_popup_customer_search`, by which customers are searched ([`crate::store::search_keys`]), in the same
+//! form. Callers come first: its pass begins when numbers are indexed, in turns between changes.
 
 mod follow;
 mod pass;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
 use futures_util::TryStreamExt;
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Bson, Document, doc};
 use mongodb::{Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard, Notify};
@@ -29,12 +33,16 @@ use tracing::info;
 use super::batch::{Batch, Pace};
 use super::{MOST_CUSTOMERS, Mongo, is_unauthorized};
 use crate::config::CustomersConfig;
+use crate::customer::search::FOLDING;
 use crate::customer::{Customer, rank};
 use crate::phone::{self, PhoneNumber};
+use crate::store::search_keys;
 use crate::store::{Result, StoreError, new_id, number_key};
 
 /// The collection.
 pub(super) const NUMBERS: &str = "caller_popup_numbers";
+/// The collection of keys for searches.
+const SEARCH: &str = "caller_popup_customer_search";
 /// Where its state is stored, among the settings, and the name of its lease.
 const STATE: &str = "number_index";
 /// How long the lease of the instance that keeps the index lasts unless it is renewed.
@@ -46,11 +54,21 @@ const CONFIRMED_FOR: Duration = Duration::from_secs(10);
 /// Numbers of one customer that are kept: one faulty document must not fill the index.
 const MOST_KEYS: usize = 200;
 /// Longest read for a lookup.
-const LONGEST_READ: Duration = Duration::from_secs(2);
+pub(super) const LONGEST_READ: Duration = Duration::from_secs(2);
+
+/// What the keys of a collection are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Who has a number.
+    Lookup,
+    /// Who is called so.
+    Search,
+}
 
 /// The index, and what is known of it. Shared by all handles.
 pub(super) struct NumberIndex {
     index: Collection<Document>,
+    pub(super) search_index: Collection<Document>,
     by_key: Batch<Vec<String>, Vec<Bson>>,
     by_id: Batch<Vec<Bson>, Vec<Document>>,
     /// The instance, for the lease.
@@ -58,6 +76,8 @@ pub(super) struct NumberIndex {
     /// Until when the index counts as complete, in milliseconds since 1970.
     complete_until: AtomicI64,
     completed: Notify,
+    /// Searches find everybody.
+    is_searchable: AtomicBool,
     /// Held by the one who searches the host's collection.
     search: Mutex<()>,
 }
@@ -80,6 +100,18 @@ struct State {
     /// The change that was read last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token: Option<Bson>,
+    /// The pass of the keys for searches, after that of numbers.
+    #[serde(default)]
+    search: SearchPass,
+}
+
+/// What is stored of a pass that writes the keys for searches.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct SearchPass {
+    of: String,
+    complete: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<Bson>,
 }
 
 impl NumberIndex {
@@ -95,8 +127,10 @@ impl NumberIndex {
             by_id: Batch::start(Pace::LIVE, move |ids| customers_together(hosts.clone(), read.clone(), ids)),
             index,
             holder: new_id(),
+            search_index: database.collection(SEARCH),
             complete_until: AtomicI64::new(0),
             completed: Notify::new(),
+            is_searchable: AtomicBool::new(false),
             search: Mutex::new(()),
         }
     }
@@ -139,9 +173,19 @@ impl Mongo {
         Ok((!customers.is_empty() || self.numbers.is_complete()).then_some(customers))
     }
 
+    /// The ids of those who have this number, or had it a moment ago.
+    pub(super) async fn ids_by_number(&self, number: &PhoneNumber) -> Result<Vec<Bson>> {
+        self.numbers.by_key.ask(vec![number_key(number)]).await
+    }
+
     /// Whether the index holds the numbers of all customers.
     pub fn number_index_is_complete(&self) -> bool {
         self.numbers.is_complete()
+    }
+
+    /// Whether searches find all customers.
+    pub fn customer_search_is_complete(&self) -> bool {
+        self.numbers.is_complete() && self.numbers.is_searchable.load(Ordering::Relaxed)
     }
 
     /// Waits until it is complete after it was not.
@@ -152,14 +196,16 @@ impl Mongo {
     /// Keeps the index for ever, or waits until another instance no longer does. Ends with an error, after which it is to be called
     /// again.
     pub async fn keep_number_index(&self) -> Result<()> {
-        let by_keys = IndexModel::builder().keys(doc! { "keys": 1 }).build();
-        self.numbers.index.create_index(by_keys).await?;
+        for index in [&self.numbers.index, &self.numbers.search_index] {
+            index.create_index(IndexModel::builder().keys(doc! { "keys": 1 }).build()).await?;
+        }
         loop {
             if self.renew_index_lease().await? {
                 self.keep_with_lease().await?;
                 continue;
             }
             let state = self.index_state().await?;
+            self.note_searchable(state.as_ref());
             self.numbers.confirm(state.is_some_and(|state| state.complete && state.current));
             sleep(ASK_AGAIN).await;
         }
@@ -176,6 +222,10 @@ impl Mongo {
             Some(state) => state,
             None => self.begin_index().await?,
         };
+        if state.search.of != self.search_settings() {
+            state.search = self.begin_search_pass();
+        }
+        self.note_searchable(Some(&state));
         if !state.complete {
             info!("customers' numbers are being indexed");
             if !self.index_all(&mut state).await? {
@@ -191,9 +241,20 @@ impl Mongo {
         self.numbers.confirm(false);
         let since = self.database.run_command(doc! { "ping": 1 }).await?.get_timestamp("operationTime").ok();
         let of = self.index_settings();
-        let state = State { of, complete: false, current: false, next: None, since, token: None };
+        let search = self.begin_search_pass();
+        let state = State { of, complete: false, current: false, next: None, since, token: None, search };
+        self.note_searchable(Some(&state));
         self.store_index_state(&state).await?;
         Ok(state)
+    }
+
+    fn begin_search_pass(&self) -> SearchPass {
+        SearchPass { of: self.search_settings(), complete: false, next: None }
+    }
+
+    fn note_searchable(&self, state: Option<&State>) {
+        let is_of_these = |state: &State| state.search.complete && state.search.of == self.search_settings();
+        self.numbers.is_searchable.store(state.is_some_and(is_of_these), Ordering::Relaxed);
     }
 
     /// What is stored, if it is of these settings.
@@ -215,13 +276,38 @@ impl Mongo {
         format!("{} {} {} {fields}", phone::READER, self.region, self.fields.collection)
     }
 
-    /// The keys of a customer, each once.
-    fn keys_of(&self, document: &Document) -> Vec<String> {
+    /// The same of the keys for searches.
+    fn search_settings(&self) -> String {
+        let CustomersConfig { name_fields, email_field, company_field, .. } = &self.fields;
+        format!("{FOLDING} {} {} {email_field} {company_field}", self.index_settings(), name_fields.join(","))
+    }
+
+    fn index_for(&self, keys: Use) -> &Collection<Document> {
+        match keys {
+            Use::Lookup => &self.numbers.index,
+            Use::Search => &self.numbers.search_index,
+        }
+    }
+
+    /// Of a customer the fields that keys are made of.
+    fn fields_for(&self, keys: Use) -> Document {
+        match keys {
+            Use::Lookup => self.phone_fields(),
+            Use::Search => self.searched_fields(),
+        }
+    }
+
+    /// The keys of a customer, sorted, each once.
+    fn keys_for(&self, keys: Use, document: &Document) -> Vec<Bson> {
+        if keys == Use::Search {
+            let of = search_keys::keys_of(&self.searchable(document), self.region);
+            return of.into_iter().map(binary).collect();
+        }
         let numbers = self.phones(document).into_iter().flat_map(|text| PhoneNumber::parse_all(&text, self.region));
         let mut keys: Vec<String> = numbers.take(MOST_KEYS).map(|number| number_key(&number)).collect();
         keys.sort();
         keys.dedup();
-        keys
+        keys.into_iter().map(Bson::String).collect()
     }
 
     /// Of a customer the fields that hold numbers.
@@ -229,35 +315,50 @@ impl Mongo {
         projection(&self.fields.phone_fields)
     }
 
+    /// The same of those that are searched.
+    pub(super) fn searched_fields(&self) -> Document {
+        let CustomersConfig { phone_fields, name_fields, email_field, company_field, .. } = &self.fields;
+        projection(&[&phone_fields[..], name_fields, &[email_field.clone(), company_field.clone()]].concat())
+    }
+
     /// Removes the keys of customers at once, where the role may write the index.
     pub(super) async fn forget_keys(&self, customers: Vec<Bson>) -> Result<()> {
-        match self.write_keys(customers.into_iter().map(|id| (id, Vec::new())).collect()).await {
-            Err(StoreError::Mongo(error)) if is_unauthorized(&error) => Ok(()),
-            done => done,
+        for keys in [Use::Lookup, Use::Search] {
+            match self.write_keys(keys, customers.iter().map(|id| (id.clone(), Vec::new())).collect()).await {
+                Err(StoreError::Mongo(error)) if is_unauthorized(&error) => {}
+                done => done?,
+            }
         }
+        Ok(())
     }
 
     /// Writes keys of customers, and removes those of customers without any. The position that is stored afterwards waits for a
     /// majority, and for these with it.
-    async fn write_keys(&self, keys: Vec<(Bson, Vec<String>)>) -> Result<()> {
+    async fn write_keys(&self, of: Use, keys: Vec<(Bson, Vec<Bson>)>) -> Result<()> {
         let (removed, kept): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, keys)| keys.is_empty());
+        let index = self.index_for(of).name();
         let quickly = doc! { "w": 1 };
         if !removed.is_empty() {
             let ids: Vec<Bson> = removed.into_iter().map(|(id, _)| id).collect();
             let gone = vec![doc! { "q": { "_id": { "$in": ids } }, "limit": 0 }];
-            let command = doc! { "delete": NUMBERS, "deletes": gone, "writeConcern": quickly.clone() };
+            let command = doc! { "delete": index, "deletes": gone, "writeConcern": quickly.clone() };
             written(&self.database.run_command(command).await?)?;
         }
         if !kept.is_empty() {
-            let put = |(id, keys): (Bson, Vec<String>)| {
+            let put = |(id, keys): (Bson, Vec<Bson>)| {
                 doc! { "q": { "_id": id }, "u": { "$set": { "keys": keys } }, "upsert": true }
             };
             let updates: Vec<Document> = kept.into_iter().map(put).collect();
-            let command = doc! { "update": NUMBERS, "updates": updates, "ordered": false, "writeConcern": quickly };
+            let command = doc! { "update": index, "updates": updates, "ordered": false, "writeConcern": quickly };
             written(&self.database.run_command(command).await?)?;
         }
         Ok(())
     }
+}
+
+/// A key for searches as it is stored.
+pub(super) fn binary(key: search_keys::Key) -> Bson {
+    Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: key })
 }
 
 /// These paths of a document. One that lies below another cannot be named beside it.
@@ -270,7 +371,7 @@ fn projection(paths: &[String]) -> Document {
 
 fn written(answer: &Document) -> Result<()> {
     if answer.contains_key("writeErrors") || answer.contains_key("writeConcernError") {
-        return Err(StoreError::from(mongodb::error::Error::custom("a key of a customer's number was not written")));
+        return Err(StoreError::from(mongodb::error::Error::custom("a key of a customer was not written")));
     }
     Ok(())
 }

@@ -2,27 +2,32 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::customer_search;
 use crate::customer::{CustomerDetails, CustomerNumber};
 use crate::phone::Region;
 use crate::store::CustomerRecord;
 
 /// Adds or replaces customers with their numbers.
-pub(super) fn import(db: &Connection, records: &[CustomerRecord]) -> rusqlite::Result<()> {
-    for CustomerRecord { id, name, email, numbers, adds } in records {
+pub(super) fn import(db: &Connection, records: &[CustomerRecord], region: Region) -> rusqlite::Result<()> {
+    for CustomerRecord { id, name, email, company, numbers, adds } in records {
         if !adds {
             db.prepare_cached("DELETE FROM customers WHERE id = ?1")?.execute([id])?;
         }
         db.prepare_cached(
-            "INSERT INTO customers (id, name, email) VALUES (?1, ?2, ?3)
-             ON CONFLICT (id) DO UPDATE SET name = coalesce(?2, name), email = coalesce(?3, email)",
+            "INSERT INTO customers (id, name, email, company) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id)
+             DO UPDATE SET name = coalesce(?2, name), email = coalesce(?3, email), company = coalesce(?4, company)",
         )?
-        .execute(params![id, name, email])?;
+        .execute(params![id, name, email, company])?;
         for number in numbers {
             db.prepare_cached(
                 "INSERT OR IGNORE INTO customer_phones (e164, customer_id, written) VALUES (?1, ?2, ?3)",
             )?
             .execute(params![number.e164, id, number.written])?;
         }
+    }
+    customer_search::refresh(db, region)?;
+    for CustomerRecord { id, .. } in records {
+        customer_search::refresh_customer(db, id, region)?;
     }
     Ok(())
 }

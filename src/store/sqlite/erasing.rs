@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
 use super::row::{numbers, read_call};
-use super::{forget, put_active, put_ended, select};
+use super::{customer_search, forget, put_active, put_ended, select};
 use crate::call::{Call, millis};
+use crate::phone::Region;
 use crate::store::Erased;
 use crate::store::erasure::{self, Erasure, REMEMBERED};
 use crate::store::person::Person;
@@ -41,7 +42,7 @@ impl Search {
     }
 
     /// Removes what was found, and first looks at what ended since.
-    pub(super) fn erase(&mut self, db: &Connection, with_customers: bool) -> rusqlite::Result<Erased> {
+    pub(super) fn erase(&mut self, db: &Connection, with_customers: bool, region: Region) -> rusqlite::Result<Erased> {
         self.customers = None;
         self.look_at(db, NO_LIMIT)?;
         let now = Utc::now();
@@ -71,6 +72,7 @@ impl Search {
         if with_customers {
             for id in &customers {
                 erased.customers += db.execute("DELETE FROM customers WHERE id = ?1", [id])? as u64;
+                customer_search::refresh_customer(db, id, region)?;
             }
         }
         Ok(erased)

@@ -8,11 +8,12 @@ use mongodb::change_stream::ChangeStream;
 use mongodb::change_stream::event::{ChangeStreamEvent, ResumeToken};
 use mongodb::options::FullDocumentType;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::State;
+use super::{State, Use};
 use crate::fatal_panic;
 use crate::store::Result;
 use crate::store::customer_watch::asked_for;
@@ -31,6 +32,9 @@ const RECENT: Duration = Duration::from_secs(2);
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 type Changes = ChangeStream<ChangeStreamEvent<Document>>;
+
+/// How long customers are indexed for searches before changes are written again.
+const SEARCH_TURN: Duration = Duration::from_millis(300);
 
 /// The code of a position that is older than the database's log.
 const HISTORY_LOST: i32 = 286;
@@ -70,7 +74,7 @@ impl Mongo {
     async fn watch_from(&self, customers: &Collection<Document>, state: &State) -> mongodb::error::Result<Changes> {
         let token =
             state.token.clone().and_then(|token| mongodb::bson::deserialize_from_bson::<ResumeToken>(token).ok());
-        let watch = customers.watch().pipeline([asked_for(self.phone_fields())]);
+        let watch = customers.watch().pipeline([asked_for(self.searched_fields())]);
         let watch = watch.full_document(FullDocumentType::UpdateLookup);
         match (token, state.since) {
             (Some(token), _) => watch.resume_after(token).await,
@@ -87,11 +91,15 @@ impl Mongo {
         let (mut some, mut confirmed) = (Vec::new(), Instant::now());
         let mut current = false;
         loop {
-            if read.recv_many(&mut some, MOST_AT_ONCE).await == 0 {
+            if !state.search.complete {
+                self.index_next_for_search(&mut state, SEARCH_TURN).await?;
+            }
+            let waits = state.search.complete;
+            if !receive(&mut read, &mut some, waits).await {
                 // The collection was dropped or renamed, which ends the stream.
                 return self.begin_index().await.map(drop);
             }
-            let mut keys: Vec<(Bson, Vec<String>)> = Vec::new();
+            let mut changed: Vec<(Bson, Option<Document>)> = Vec::new();
             for item in some.drain(..) {
                 let change = match item? {
                     Read::End(token) => {
@@ -108,12 +116,12 @@ impl Mongo {
                     // The collection itself was dropped or renamed.
                     return self.begin_index().await.map(drop);
                 };
-                // An update whose customer was removed meanwhile has no document, like a removal.
-                let now = change.full_document.as_ref().map(|document| self.keys_of(document)).unwrap_or_default();
-                keys.retain(|(other, _)| *other != id);
-                keys.push((id, now));
+                changed.retain(|(other, _)| *other != id);
+                changed.push((id, change.full_document));
             }
-            self.write_keys(keys).await?;
+            for keys in [Use::Lookup, Use::Search] {
+                self.write_keys_of(keys, &changed).await?;
+            }
             if current {
                 self.numbers.confirm(true);
             }
@@ -128,6 +136,12 @@ impl Mongo {
         }
     }
 
+    /// An update whose customer was removed meanwhile has no document, like a removal.
+    async fn write_keys_of(&self, keys: Use, changed: &[(Bson, Option<Document>)]) -> Result<()> {
+        let of = |document: &Option<Document>| document.as_ref().map(|it| self.keys_for(keys, it)).unwrap_or_default();
+        self.write_keys(keys, changed.iter().map(|(id, document)| (id.clone(), of(document))).collect()).await
+    }
+
     /// Where changes cannot be followed: a pass after each interval, and whenever the number of customers is another one. What is
     /// changed between two passes is found by the guide's lookup only if it changes that number.
     async fn repeat_passes(&self, mut state: State) -> Result<()> {
@@ -135,6 +149,13 @@ impl Mongo {
             let (count, passed) = (self.count_customers().await?, Instant::now());
             state.current = true;
             self.store_index_state(&state).await?;
+            while !self.index_next_for_search(&mut state, CONFIRM_EVERY).await? {
+                self.numbers.confirm(true);
+                if !self.renew_index_lease().await? {
+                    return Ok(());
+                }
+                self.store_index_state(&state).await?;
+            }
             while passed.elapsed() < self.fields.rescan && self.count_customers().await? == count {
                 self.numbers.confirm(true);
                 if !self.renew_index_lease().await? {
@@ -167,6 +188,20 @@ async fn read_changes(mut changes: Changes, sender: mpsc::Sender<Result<Read>>) 
             return;
         }
     }
+}
+
+/// Takes what was read; `false` at the end. Without `waits` it may be nothing.
+async fn receive(read: &mut mpsc::Receiver<Result<Read>>, some: &mut Vec<Result<Read>>, waits: bool) -> bool {
+    if waits {
+        return read.recv_many(some, MOST_AT_ONCE).await > 0;
+    }
+    while some.len() < MOST_AT_ONCE {
+        match read.try_recv() {
+            Ok(item) => some.push(item),
+            Err(error) => return !some.is_empty() || error == TryRecvError::Empty,
+        }
+    }
+    true
 }
 
 fn encode(token: &ResumeToken) -> Option<Bson> {
