@@ -376,27 +376,6 @@ impl App {
         }
     }
 
-    /// Whether a delivery that carries `presented` is RingCentral's.
-    pub async fn verify_delivery(&self, presented: Option<&[u8]>) -> bool {
-        self.0.webhook_auth.verify_delivery(presented).await
-    }
-
-    /// Whether deliveries need no token, because none was ever set or made.
-    pub fn believes_everyone(&self) -> bool {
-        self.0.webhook_auth.believes_everyone()
-    }
-
-    /// Whether anybody on the network may forge calls: others than this machine come in, and nothing tells a delivery of
-    /// RingCentral's from theirs.
-    pub fn accepts_unverified(&self) -> bool {
-        !self.config().is_local_mode() && self.believes_everyone()
-    }
-
-    /// What our own deliveries must carry, for the simulator.
-    pub async fn verification_token(&self) -> Option<String> {
-        self.0.webhook_auth.verification_token().await
-    }
-
     /// A delivery was refused for its token.
     pub fn note_refusal(&self) {
         self.0.core.status.update(|status| {

@@ -164,7 +164,9 @@ fn permissions(scope: &Result<Vec<String>, Error>) -> Outcome {
 
 fn verification(verifies: bool, is_local_mode: bool) -> Outcome {
     match (verifies, is_local_mode) {
-        (true, _) => Outcome::Good("deliveries must carry a token".into()),
+        (true, _) => {
+            Outcome::Good("deliveries must carry a token, or the id of the subscription that was taken over".into())
+        }
         (false, true) => Outcome::Good("there is no token, and only this machine may deliver".into()),
         (false, false) => bad(
             "every webhook is believed, from any sender",

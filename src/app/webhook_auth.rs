@@ -1,5 +1,5 @@
-//! Whether a delivery is RingCentral's: the token it must carry, as the store knows it, or as this machine remembers it
-//! while the store is away.
+//! Whether a delivery is RingCentral's: the token it must carry, or the id of a subscription that was taken over, as the store has it,
+//! or as this machine remembers it while the store is away.
 
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::Instant;
@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::Core;
 use super::outage::{Outage, STORE_PATIENCE};
+use super::{App, Core};
 use crate::config::Config;
 use crate::ringcentral::subscription::{SecretDigests, WebhookSecret};
 use crate::store::{Store, StoreError, sources};
@@ -54,6 +54,25 @@ impl WebhookAuth {
         }
         self.ask_for_tokens().await;
         self.accepts(presented)
+    }
+
+    /// Whether a delivery without the right token may be RingCentral's all the same, which the id of its subscription decides: where a
+    /// subscription of another program was taken over, or may have been.
+    pub(super) fn verifies_by_subscription(&self) -> bool {
+        match &*self.expected() {
+            ExpectedToken::Tokens(known) => known.adopted.is_some(),
+            ExpectedToken::Remembered(_) => true,
+            ExpectedToken::Anything | ExpectedToken::Unknown => false,
+        }
+    }
+
+    /// Whether a delivery that names this subscription is RingCentral's.
+    pub(super) fn verify_subscription(&self, id: &str) -> bool {
+        match &*self.expected() {
+            ExpectedToken::Tokens(known) => known.accepts_subscription(id),
+            ExpectedToken::Remembered(known) => known.accepts(id.as_bytes()),
+            ExpectedToken::Anything | ExpectedToken::Unknown => false,
+        }
     }
 
     /// Whether deliveries need no token, because none was ever set or made.
@@ -174,6 +193,39 @@ impl WebhookAuth {
         let text = serde_json::to_string(secret).context("writing the verification token")?;
         self.core.store.set_setting(VERIFICATION, &text).await.context("storing the verification token")?;
         self.expect(Some(secret.clone())).await.context("remembering the verification token")
+    }
+}
+
+impl App {
+    /// Whether a delivery that carries `presented` is RingCentral's.
+    pub async fn verify_delivery(&self, presented: Option<&[u8]>) -> bool {
+        self.0.webhook_auth.verify_delivery(presented).await
+    }
+
+    /// Whether a delivery without the right token may be RingCentral's all the same: the id of its subscription decides.
+    pub fn verifies_by_subscription(&self) -> bool {
+        self.0.webhook_auth.verifies_by_subscription()
+    }
+
+    /// Whether a delivery that names this subscription is RingCentral's.
+    pub fn verify_subscription(&self, id: &str) -> bool {
+        self.0.webhook_auth.verify_subscription(id)
+    }
+
+    /// Whether deliveries need no token, because none was ever set or made.
+    pub fn believes_everyone(&self) -> bool {
+        self.0.webhook_auth.believes_everyone()
+    }
+
+    /// Whether anybody on the network may forge calls: others than this machine come in, and nothing tells a delivery of
+    /// RingCentral's from theirs.
+    pub fn accepts_unverified(&self) -> bool {
+        !self.config().is_local_mode() && self.believes_everyone()
+    }
+
+    /// What our own deliveries must carry, for the simulator.
+    pub async fn verification_token(&self) -> Option<String> {
+        self.0.webhook_auth.verification_token().await
     }
 }
 

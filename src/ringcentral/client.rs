@@ -143,9 +143,14 @@ impl Client {
         Subscription::read(&self.ask(request).await?)
     }
 
-    /// Whether a subscription is being created or renewed: RingCentral sends its handshake before it answers.
+    /// Whether a subscription is being created, updated or renewed: RingCentral sends its handshake before it answers.
     pub fn changes_subscription(&self) -> bool {
         self.0.handshakes.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether the settings name a verification token, so that only a subscription that was created with it will do.
+    pub(super) fn requires_token(&self) -> bool {
+        self.0.config.verification_token.is_some()
     }
 
     fn expect_handshake(&self) -> Handshake<'_> {
@@ -158,6 +163,21 @@ impl Client {
         let path = ["restapi", "v1.0", "subscription", id, "renew"];
         let _handshake = self.expect_handshake();
         Subscription::read(&self.ask(Request::of(Method::POST, Group::Light, &path)).await?)
+    }
+
+    /// Gives a subscription other filters and a lifetime. RingCentral changes nothing else of one: neither where it delivers nor its
+    /// verification token. Whether it sends a handshake is not documented, so one may come while this waits.
+    pub async fn update_subscription(
+        &self,
+        id: &str,
+        filters: &[String],
+        lifetime: Duration,
+    ) -> Result<Subscription, Error> {
+        let body = json!({ "eventFilters": filters, "expiresIn": lifetime.as_secs() });
+        let path = ["restapi", "v1.0", "subscription", id];
+        let _handshake = self.expect_handshake();
+        let request = Request { body: Some(body), ..Request::of(Method::PUT, Group::Medium, &path) };
+        Subscription::read(&self.ask(request).await?)
     }
 
     /// Deletes a subscription; one that is gone already is deleted.

@@ -123,6 +123,21 @@ for (const [name, react] of [["React 18.3", "-18"], ["React 19", ""]]) {
       assert.equal(await tab.page.evaluate("window.tokens"), tokens);
     });
 
+    test("events of a later service have their handlers", async () => {
+      const tab = await open();
+      await tab.untilLive();
+      await tab.page.evaluate("window.renderAgain()");
+      await tab.until("window.renders === 1");
+      const goesOn = await tab.page.evaluate(() => {
+        const send = (type, detail) => document.querySelector("call-popup").dispatchEvent(new CustomEvent(`call-popup:${type}`, { detail, cancelable: true }));
+        return [send("create", { call: { session_id: "later" } }), send("dial", { number: "+14165551234" })];
+      });
+      assert.deepEqual(goesOn, [false, true], "a handler can prevent what the element would do");
+      assert.deepEqual(await events(tab, "create"), [["create", 1, "later"]]);
+      assert.deepEqual(await events(tab, "dial"), [["dial", 1, "+14165551234"]]);
+      assert.deepEqual(tab.complaints, []);
+    });
+
     test("another key is another person", async () => {
       const tab = await open();
       await tab.untilLive();

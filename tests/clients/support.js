@@ -248,6 +248,18 @@ export class Tab {
 
 export const CARDS = "[...document.querySelector('call-popup')?.shadowRoot?.querySelectorAll('.cards [part~=card]:not(.leaving):not([hidden])') ?? []]";
 
+/** How many listeners are on the element, and on what outlives it. */
+export async function listenersOf(tab) {
+  const devtools = await tab.page.createCDPSession();
+  const listeners = {};
+  for (const object of ["window", "document", "document.querySelector('call-popup')"]) {
+    const { result } = await devtools.send("Runtime.evaluate", { expression: object });
+    if (result.objectId) listeners[object] = (await devtools.send("DOMDebugger.getEventListeners", { objectId: result.objectId })).listeners.length;
+  }
+  await devtools.detach();
+  return listeners;
+}
+
 /** The package as it is packed; npm installed it into the example. */
 export const packageFolder = () => fileURLToPath(new URL("../../examples/nextjs/node_modules/@caller-popup/react", import.meta.url));
 

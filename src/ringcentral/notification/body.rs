@@ -48,6 +48,11 @@ impl Body {
         named || OF_CALLS.iter().any(|field| self.content().get(field).is_some())
     }
 
+    /// The subscription that it is a delivery of, as it says itself.
+    pub fn subscription_id(&self) -> Option<&str> {
+        self.0["subscriptionId"].as_str()
+    }
+
     /// The whole delivery.
     pub(super) fn json(&self) -> &Value {
         &self.0

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::Url;
 
+use super::webhook_secret::is_unguessable;
 use super::{LIFETIME, Status, Subscription};
 
 /// The subscription we want.
@@ -12,9 +13,13 @@ pub struct DesiredSubscription {
     pub address: Url,
     /// What it delivers; `~` stands for the id of the owner.
     pub filters: Vec<String>,
-    /// The one that was created with our verification token. Those of others cannot be told from the list, and the
-    /// deliveries of one with another token would be refused until RingCentral blacklists us.
+    /// The one that was created with our verification token. The token is not in the list, and the deliveries of one with
+    /// another token would be refused until RingCentral blacklists us.
     pub subscription_id: Option<String>,
+    /// The one of another program that was taken over; its deliveries are authenticated by its id.
+    pub adopted: Option<String>,
+    /// Whether one of another program may be taken over; not where the settings name a token.
+    pub adopts: bool,
 }
 
 /// One thing to do.
@@ -26,13 +31,16 @@ pub enum Step {
     Renew(String),
     /// Make one.
     Create,
+    /// This one delivers, and not what we want or not to what is known as ours: it stays, with our filters and lifetime.
+    Update(String),
     /// This one is dead, or brings every event a second time.
     Delete(String),
 }
 
 /// The steps from what is listed to one living subscription, in order. Subscriptions that deliver elsewhere belong to
-/// others and are left alone. One that delivers is deleted only after its successor stands, so that no call is missed
-/// in between; a dead one before, because it blocks nothing but may count against the limit.
+/// others and are left alone. One of another program that delivers here, such as the setup guide's script, is taken over while
+/// none of ours delivers. One that delivers is deleted only after another one delivers what we want, so that no call is
+/// missed in between; a dead one before, because it blocks nothing but may count against the limit.
 pub fn plan(listed: &[Subscription], ours: &DesiredSubscription, now: DateTime<Utc>) -> Vec<Step> {
     let mut at_ours: Vec<_> = listed.iter().filter(|one| one.address.as_ref() == Some(&ours.address)).collect();
     // The Active ones first: a dead one must never be the one that is kept.
@@ -43,8 +51,35 @@ pub fn plan(listed: &[Subscription], ours: &DesiredSubscription, now: DateTime<U
         return std::iter::once(kept.keep_or_renew(now)).chain(others).collect();
     }
     let (delivering, dead): (Vec<_>, Vec<_>) = at_ours.into_iter().partition(|one| one.delivers(now));
-    let before = dead.iter().map(delete);
-    before.chain([Step::Create]).chain(delivering.iter().map(delete)).collect()
+    let taken = ours.takes_over(&delivering);
+    let change = taken.map_or(Step::Create, |one| Step::Update(one.id.clone()));
+    let others = delivering.iter().filter(|one| taken.is_none_or(|taken| one.id != taken.id));
+    dead.iter().map(delete).chain([change]).chain(others.map(delete)).collect()
+}
+
+impl DesiredSubscription {
+    /// The one of these that is given our filters instead of being replaced.
+    fn takes_over<'a>(&self, delivering: &[&'a Subscription]) -> Option<&'a Subscription> {
+        let is = |id: &Option<String>, one: &Subscription| id.as_ref() == Some(&one.id);
+        if !self.adopts || delivering.iter().any(|one| is(&self.subscription_id, one)) {
+            return None;
+        }
+        let adopted = delivering.iter().find(|one| is(&self.adopted, one));
+        adopted.or_else(|| delivering.iter().find(|one| is_unguessable(&one.id))).copied()
+    }
+}
+
+impl Step {
+    /// For the log: ids may stand for a token there.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Keep(_) => "keep",
+            Self::Renew(_) => "renew",
+            Self::Create => "create",
+            Self::Update(_) => "update",
+            Self::Delete(_) => "delete",
+        }
+    }
 }
 
 impl Subscription {
@@ -54,7 +89,9 @@ impl Subscription {
     }
 
     fn is_right(&self, ours: &DesiredSubscription, now: DateTime<Utc>) -> bool {
-        self.delivers(now) && self.covers(&ours.filters) && ours.subscription_id.as_ref() == Some(&self.id)
+        let adopted = ours.adopted.as_ref().filter(|_| ours.adopts);
+        let is_authenticated = [ours.subscription_id.as_ref(), adopted].contains(&Some(&self.id));
+        self.delivers(now) && self.covers(&ours.filters) && is_authenticated
     }
 
     fn keep_or_renew(&self, now: DateTime<Utc>) -> Step {
@@ -106,6 +143,8 @@ mod tests {
             address: "https://popup.example.com/api/webhooks/ringcentral".parse().unwrap(),
             filters: WANTED.map(str::to_owned).to_vec(),
             subscription_id: Some("ours".into()),
+            adopted: None,
+            adopts: true,
         }
     }
 
@@ -183,8 +222,46 @@ mod tests {
         assert_eq!(steps(&[narrow]), [Step::Create, delete("ours")]);
     }
 
+    const THEIRS: &str = "dd2f0ff2-580e-4581-a277-76f9c9a54bc9";
+    const TWIN: &str = "1423e408-e25c-4421-8dd1-5f754e2f5648";
+
+    fn update(id: &str) -> Step {
+        Step::Update(id.into())
+    }
+
     #[test]
-    fn one_with_an_unknown_token_is_replaced_too() {
+    fn one_of_another_program_is_taken_over_and_only_one() {
+        let all = [listed(THEIRS, Status::Active), listed(TWIN, Status::Active), blacklisted("ours")];
+        assert_eq!(steps(&all), [delete("ours"), update(THEIRS), delete(TWIN)]);
+        // From then on it is the one that is kept.
+        let adopting = DesiredSubscription { subscription_id: None, adopted: Some(TWIN.into()), ..ours() };
+        assert_eq!(plan(&all[..2], &adopting, now()), [keep(TWIN), delete(THEIRS)]);
+    }
+
+    #[test]
+    fn one_that_was_taken_over_is_renewed_and_given_other_filters_in_place() {
+        let adopting = DesiredSubscription { subscription_id: None, adopted: Some(TWIN.into()), ..ours() };
+        let mut old = listed(TWIN, Status::Active);
+        old.expires_at = Some(now() + TimeDelta::days(3));
+        assert_eq!(plan(&[old.clone()], &adopting, now()), [Step::Renew(TWIN.into())]);
+        old.filters.truncate(1);
+        assert_eq!(plan(&[listed(THEIRS, Status::Active), old], &adopting, now()), [update(TWIN), delete(THEIRS)]);
+        assert_eq!(plan(&[blacklisted(TWIN)], &adopting, now()), [delete(TWIN), Step::Create]);
+    }
+
+    #[test]
+    fn one_of_another_program_goes_where_ours_delivers_or_the_settings_name_a_token() {
+        let mut narrow = listed("ours", Status::Active);
+        narrow.filters.truncate(1);
+        let both = [narrow, listed(THEIRS, Status::Active)];
+        assert_eq!(steps(&both), [Step::Create, delete("ours"), delete(THEIRS)]);
+        let configured =
+            DesiredSubscription { subscription_id: None, adopted: Some(THEIRS.into()), adopts: false, ..ours() };
+        assert_eq!(plan(&both[1..], &configured, now()), [Step::Create, delete(THEIRS)]);
+    }
+
+    #[test]
+    fn one_whose_id_can_be_guessed_is_replaced() {
         assert_eq!(steps(&[listed("stranger", Status::Active)]), [Step::Create, delete("stranger")]);
     }
 

@@ -82,10 +82,11 @@ impl SubscriptionReconciler {
             let steps = plan(&listed, &ours, now);
             for step in &steps {
                 if let Err(error) = self.carry_out(step, &ours.filters, &mut listed, &save).await {
-                    if matches!(step, Step::Create) && error.is_permission() && !self.without_telephony {
+                    let asks_for_telephony = matches!(step, Step::Create | Step::Update(_)) && !self.without_telephony;
+                    if asks_for_telephony && error.is_permission() {
                         break;
                     }
-                    warn!(%error, ?step, "the subscription could not be put right");
+                    warn!(%error, step = step.name(), "the subscription could not be put right");
                     return SubscriptionState { detail: Some(cure(&error)), ..self.status_of(&listed, now) };
                 }
             }
@@ -117,43 +118,63 @@ impl SubscriptionReconciler {
         save: &impl AsyncFn(&WebhookSecret) -> anyhow::Result<()>,
     ) -> Result<(), Error> {
         match step {
-            Step::Keep(_) => {
+            Step::Keep(id) => {
                 // Since the last tick nothing else delivers here, and what was under way has arrived.
-                if self.verification.previous.take().is_some() {
+                let adopted = self.verification.adopted.take_if(|adopted| adopted != id);
+                if self.verification.previous.take().is_some() || adopted.is_some() {
                     self.save(save).await?;
                 }
             }
             Step::Renew(id) => match self.client.renew_subscription(id).await {
                 Ok(renewed) => {
-                    info!(subscription.id = %id, expires_at = renewed.expires_at.as_ref().map(millis::format), "subscription renewed");
+                    info!(subscription.id = begin(id), expires_at = end(&renewed), "subscription renewed");
                     replace(listed, renewed);
                 }
                 // It still lives, and there is time until the next tick. If it is gone, the next list says so.
-                Err(error) => warn!(%error, subscription.id = %id, "the subscription was not renewed"),
+                Err(error) => warn!(%error, subscription.id = begin(id), "the subscription was not renewed"),
             },
             Step::Delete(id) => {
                 self.client.delete_subscription(id).await?;
-                info!(subscription.id = %id, "subscription deleted");
+                info!(subscription.id = begin(id), "subscription deleted");
                 listed.retain(|one| one.id != *id);
             }
-            Step::Create => {
+            Step::Update(id) => {
+                // Before the filters change, because it delivers already.
+                (self.verification.adopted, self.verification.subscription_id) = (Some(id.clone()), None);
                 self.save(save).await?;
-                let created = self
-                    .client
-                    .create_subscription(&NewSubscription {
-                        filters,
-                        address: &self.address,
-                        verification_token: &self.verification.token,
-                        lifetime: LIFETIME,
-                    })
-                    .await?;
-                info!(subscription.id = %created.id, expires_at = created.expires_at.as_ref().map(millis::format), "subscription created");
-                self.verification.subscription_id = Some(created.id.clone());
-                replace(listed, created);
-                self.save(save).await?;
+                let updated = self.client.update_subscription(id, filters, LIFETIME).await?;
+                info!(
+                    subscription.id = begin(id),
+                    expires_at = end(&updated),
+                    "subscription of another program taken over"
+                );
+                replace(listed, updated);
             }
+            Step::Create => self.create(filters, listed, save).await?,
         }
         Ok(())
+    }
+
+    async fn create(
+        &mut self,
+        filters: &[String],
+        listed: &mut Vec<Subscription>,
+        save: &impl AsyncFn(&WebhookSecret) -> anyhow::Result<()>,
+    ) -> Result<(), Error> {
+        self.save(save).await?;
+        let created = self
+            .client
+            .create_subscription(&NewSubscription {
+                filters,
+                address: &self.address,
+                verification_token: &self.verification.token,
+                lifetime: LIFETIME,
+            })
+            .await?;
+        info!(subscription.id = begin(&created.id), expires_at = end(&created), "subscription created");
+        self.verification.subscription_id = Some(created.id.clone());
+        replace(listed, created);
+        self.save(save).await
     }
 
     async fn save(&self, save: &impl AsyncFn(&WebhookSecret) -> anyhow::Result<()>) -> Result<(), Error> {
@@ -180,18 +201,26 @@ impl SubscriptionReconciler {
             address: self.address.clone(),
             filters,
             subscription_id: self.verification.subscription_id.clone(),
+            adopted: self.verification.adopted.clone(),
+            adopts: !self.client.requires_token(),
         }
+    }
+
+    /// The one whose deliveries are authentic, by the token or by its id.
+    fn subscription_id(&self) -> Option<&str> {
+        let adopted = self.verification.adopted.as_deref().filter(|_| !self.client.requires_token());
+        self.verification.subscription_id.as_deref().or(adopted)
     }
 
     /// Nothing of ours delivers telephony sessions: it was refused, or accepted and disabled.
     fn lacks_telephony(&self, listed: &[Subscription], filters: &[String]) -> bool {
-        let id = self.verification.subscription_id.as_deref();
+        let id = self.subscription_id();
         let kept = listed.iter().find(|one| Some(one.id.as_str()) == id && one.covers(filters));
         kept.is_none_or(|one| one.disabled.iter().any(|(filter, _)| filter.contains("/telephony/sessions")))
     }
 
     fn status_of(&self, listed: &[Subscription], now: DateTime<Utc>) -> SubscriptionState {
-        let id = self.verification.subscription_id.as_deref();
+        let id = self.subscription_id();
         let at_ours = || listed.iter().filter(|one| one.address.as_ref() == Some(&self.address));
         // Another instance may know the id of one that it has just created.
         let active = at_ours().filter(|one| one.delivers(now)).max_by_key(|one| Some(one.id.as_str()) == id);
@@ -222,6 +251,15 @@ pub async fn keep(mut tick: impl AsyncFnMut() -> State, reminded: &Notify) {
         // Elapsed or reminded, it is time to look either way.
         let _ = tokio::time::timeout(pause, reminded.notified()).await;
     }
+}
+
+/// The first part of an id, for the log: that of a subscription of another program authenticates its deliveries.
+fn begin(id: &str) -> &str {
+    id.split('-').next().unwrap_or_default()
+}
+
+fn end(of: &Subscription) -> Option<String> {
+    of.expires_at.as_ref().map(millis::format)
 }
 
 fn replace(listed: &mut Vec<Subscription>, new: Subscription) {

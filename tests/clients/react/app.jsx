@@ -16,10 +16,10 @@ export function App({ src, start }) {
     window.tokens = (window.tokens ?? 0) + 1;
     return (await fetch(`/token?${state.person}`)).text();
   };
-  const note = (name) => (event) => window.events.push([name, renders, event.detail.call?.session_id ?? event.detail.state]);
-  const view = (event) => {
+  const note = (name) => (event) => window.events.push([name, renders, event.detail.call?.session_id ?? event.detail.state ?? event.detail.number]);
+  const inPlace = (name) => (event) => {
     event.preventDefault();
-    note("view")(event);
+    note(name)(event);
   };
   return (
     <>
@@ -32,9 +32,11 @@ export function App({ src, start }) {
           customerUrl={state.customerUrl}
           extension={["101", "102"]}
           className="calls"
-          onView={view}
+          onView={inPlace("view")}
           onDismiss={note("dismiss")}
           onStatus={note("status")}
+          onCreate={inPlace("create")}
+          onDial={note("dial")}
         />
       )}
       {Array.from({ length: state.calls }, (_, at) => (

@@ -24,7 +24,6 @@ const LONGEST_TOKEN: usize = 32;
 
 #[derive(Default)]
 pub struct Registry {
-    created: usize,
     pub all: Vec<Fake>,
     disables_telephony: bool,
 }
@@ -58,15 +57,20 @@ impl FakeRingCentral {
         }
     }
 
+    /// Lets every subscription end after this time.
+    pub fn end_in(&self, time: TimeDelta) {
+        let end = self.now() + time;
+        self.platform.world().subscriptions.all.iter_mut().for_each(|one| one.expires_at = end);
+    }
+
     /// A subscription that somebody else made.
     pub fn plant(&self, change: impl FnOnce(&mut Fake)) {
         let now = self.now();
         let mut world = self.platform.world();
         let registry = &mut world.subscriptions;
-        registry.created += 1;
         let lifetime = TimeDelta::seconds(DEFAULT_LIFETIME);
         let mut one = Fake {
-            id: format!("subscription-{}", registry.created),
+            id: random_id(),
             filters: vec![format!("/restapi/v1.0/account/{ACCOUNT}/telephony/sessions")],
             disabled: Vec::new(),
             address: "https://elsewhere.example.com/hook".into(),
@@ -94,14 +98,13 @@ pub async fn answer(platform: &Platform, request: &Recorded, path: &[&str]) -> R
             let records: Vec<Value> = platform.world().subscriptions.all.iter().map(|one| one.shown(now)).collect();
             json_answer(StatusCode::OK, &json!({ "uri": "…/subscription", "records": records }))
         }
-        ("POST", []) => create(platform, &request.json()).await.unwrap_or_else(|refused| refused),
+        ("POST", []) => create(platform, &request.json()).await.unwrap_or_else(Refusal::into_response),
+        ("PUT", [id]) => update(platform, id, &request.body).unwrap_or_else(Refusal::into_response),
         (method, [id, rest @ ..]) => {
             let now = platform.now();
             let mut world = platform.world();
             let all = &mut world.subscriptions.all;
-            let Some(place) = all.iter().position(|one| one.id == *id) else {
-                return error(StatusCode::NOT_FOUND, "CMN-102", "Resource for parameter [subscriptionId] is not found");
-            };
+            let Some(place) = all.iter().position(|one| one.id == *id) else { return unknown().into_response() };
             match (method, rest) {
                 ("DELETE", []) => {
                     all.remove(place);
@@ -116,17 +119,7 @@ pub async fn answer(platform: &Platform, request: &Recorded, path: &[&str]) -> R
     }
 }
 
-async fn create(platform: &Platform, order: &Value) -> Result<Response, Response> {
-    let refuse = |code: &str, message: &str| error(StatusCode::BAD_REQUEST, code, message);
-    let forbid = |code: &str, message: &str| error(StatusCode::FORBIDDEN, code, message);
-    let filters: Vec<String> = serde_json::from_value(order["eventFilters"].clone()).unwrap_or_default();
-    let is_reminder = |filter: &String| filter.starts_with("/restapi/v1.0/subscription/");
-    if filters.is_empty() || !filters.iter().all(|filter| filter.starts_with("/restapi/v1.0/")) {
-        return Err(refuse("SUB-508", "Invalid event filters"));
-    }
-    if filters.iter().all(is_reminder) {
-        return Err(refuse("SUB-515", "Subscription containing only reminder filter is not allowed"));
-    }
+async fn create(platform: &Platform, order: &Value) -> Result<Response, Refusal> {
     let mode = &order["deliveryMode"];
     let address = mode["address"].as_str().and_then(|address| address.parse::<Url>().ok());
     let Some(address) = address.filter(|_| mode["transportType"] == "WebHook") else {
@@ -136,16 +129,71 @@ async fn create(platform: &Platform, order: &Value) -> Result<Response, Response
     if token.as_ref().is_some_and(|token| token.len() > LONGEST_TOKEN) {
         return Err(refuse("CMN-101", "Parameter [deliveryMode.verificationToken] value is invalid"));
     }
+    let lifetime = lifetime(order)?;
+    let (filters, disabled) = filters(platform, order, lifetime)?;
+    if platform.world().subscriptions.all.len() >= MOST {
+        return Err(forbid("SUB-505", "Subscriptions limit exceeded"));
+    }
+    if let Err((code, message)) =
+        handshake(&platform.route(address.as_str()).parse().expect("a forward is an address")).await
+    {
+        return Err(refuse(code, message));
+    }
+    let now = platform.now();
+    let one = Fake {
+        id: random_id(),
+        filters,
+        disabled,
+        address: address.to_string(),
+        token,
+        created_at: now,
+        expires_at: now + lifetime,
+        lifetime,
+        blacklisted: None,
+    };
+    let shown = one.shown(now);
+    platform.world().subscriptions.all.push(one);
+    Ok(json_answer(StatusCode::OK, &shown))
+}
+
+/// Takes `eventFilters` and `expiresIn` and ignores what else is in the order; an empty one renews with the lifetime that is usual.
+fn update(platform: &Platform, id: &str, body: &[u8]) -> Result<Response, Refusal> {
+    let order: Value = serde_json::from_slice(body).unwrap_or_default();
+    let lifetime = lifetime(&order)?;
+    let changed = if body.is_empty() { None } else { Some(filters(platform, &order, lifetime)?) };
+    let now = platform.now();
+    let mut world = platform.world();
+    let one = world.subscriptions.all.iter_mut().find(|one| one.id == id).ok_or_else(unknown)?;
+    if let Some((filters, disabled)) = changed {
+        (one.filters, one.disabled) = (filters, disabled);
+    }
+    (one.lifetime, one.expires_at) = (lifetime, now + lifetime);
+    Ok(json_answer(StatusCode::OK, &one.shown(now)))
+}
+
+fn lifetime(order: &Value) -> Result<TimeDelta, Refusal> {
     let lifetime = order["expiresIn"].as_i64().unwrap_or(DEFAULT_LIFETIME);
     if !(1..=LONGEST_REQUEST).contains(&lifetime) {
         return Err(refuse("CMN-101", "Parameter [expiresIn] value is invalid"));
     }
-    let lifetime = lifetime.min(LONGEST_LIFETIME);
+    Ok(TimeDelta::seconds(lifetime.min(LONGEST_LIFETIME)))
+}
+
+/// The filters of an order with real ids, and which of them are not served.
+fn filters(platform: &Platform, order: &Value, lifetime: TimeDelta) -> Result<(Vec<String>, Vec<String>), Refusal> {
+    let filters: Vec<String> = serde_json::from_value(order["eventFilters"].clone()).unwrap_or_default();
+    let is_reminder = |filter: &String| filter.starts_with("/restapi/v1.0/subscription/");
+    if filters.is_empty() || !filters.iter().all(|filter| filter.starts_with("/restapi/v1.0/")) {
+        return Err(refuse("SUB-508", "Invalid event filters"));
+    }
+    if filters.iter().all(is_reminder) {
+        return Err(refuse("SUB-515", "Subscription containing only reminder filter is not allowed"));
+    }
     for reminder in filters.iter().filter(|filter| is_reminder(filter)) {
         let query = super::pairs(reminder.split_once('?').unwrap_or_default().1);
         let value = |name: &str| query.iter().find(|(known, _)| known == name).and_then(|(_, n)| n.parse::<i64>().ok());
         let (threshold, interval) = (value("threshold").unwrap_or(0), value("interval").unwrap_or(0));
-        if threshold * 2 > lifetime || interval * 2 > threshold {
+        if threshold * 2 > lifetime.num_seconds() || interval * 2 > threshold {
             return Err(refuse("SUB-508", "Invalid event filters: the reminder comes too early"));
         }
     }
@@ -161,36 +209,40 @@ async fn create(platform: &Platform, order: &Value) -> Result<Response, Response
         }
         disabled = filters.iter().filter(telephony).cloned().collect();
     }
-    if platform.world().subscriptions.all.len() >= MOST {
-        return Err(forbid("SUB-505", "Subscriptions limit exceeded"));
-    }
-    if let Err((code, message)) =
-        handshake(&platform.route(address.as_str()).parse().expect("a forward is an address")).await
-    {
-        return Err(refuse(code, message));
-    }
-    let now = platform.now();
-    let mut world = platform.world();
-    world.subscriptions.created += 1;
     let resolve = |filter: &String| {
         filter
             .replace("/account/~", &format!("/account/{ACCOUNT}"))
             .replace("/extension/~", &format!("/extension/{OWNER}"))
     };
-    let one = Fake {
-        id: format!("subscription-{}", world.subscriptions.created),
-        filters: filters.iter().map(resolve).collect(),
-        disabled,
-        address: address.to_string(),
-        token,
-        created_at: now,
-        expires_at: now + TimeDelta::seconds(lifetime),
-        lifetime: TimeDelta::seconds(lifetime),
-        blacklisted: None,
-    };
-    let shown = one.shown(now);
-    world.subscriptions.all.push(one);
-    Ok(json_answer(StatusCode::OK, &shown))
+    Ok((filters.iter().map(resolve).collect(), disabled))
+}
+
+/// Why an order is refused: the status, RingCentral's code, its message.
+struct Refusal(StatusCode, &'static str, &'static str);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        error(self.0, self.1, self.2)
+    }
+}
+
+fn refuse(code: &'static str, message: &'static str) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, code, message)
+}
+
+fn forbid(code: &'static str, message: &'static str) -> Refusal {
+    Refusal(StatusCode::FORBIDDEN, code, message)
+}
+
+fn unknown() -> Refusal {
+    Refusal(StatusCode::NOT_FOUND, "CMN-102", "Resource for parameter [subscriptionId] is not found")
+}
+
+/// A random UUID, as RingCentral's ids of subscriptions are.
+fn random_id() -> String {
+    let bits = rand::random::<u128>() & !(0xf << 76) & !(0b11 << 62) | (0x4 << 76) | (0b10 << 62);
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 /// Posts to the address and judges the raw answer: the size counts every byte of it.

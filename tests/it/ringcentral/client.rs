@@ -237,6 +237,10 @@ async fn every_operation_of_the_openapi_excerpt_is_used_as_it_says() {
     let created = client.create_subscription(&order).await.unwrap();
     assert_eq!(client.subscription(&created.id).await.unwrap().id, created.id);
     client.renew_subscription(&created.id).await.unwrap();
+    let presence = ["/restapi/v1.0/account/~/presence".to_owned()];
+    let updated = client.update_subscription(&created.id, &presence, LIFETIME).await.unwrap();
+    assert_eq!((updated.id, updated.address), (created.id.clone(), created.address));
+    assert!(updated.filters[0].ends_with("/presence"), "{:?}", updated.filters);
     client.subscriptions().await.unwrap();
     client.delete_subscription(&created.id).await.unwrap();
     client.delete_subscription(&created.id).await.unwrap();

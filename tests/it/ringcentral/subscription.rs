@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use caller_popup::config::RingCentralConfig;
 use caller_popup::doctor::{Findings, Outcome, examine};
 use caller_popup::ringcentral::Client;
 use caller_popup::ringcentral::subscription::{
@@ -28,11 +29,17 @@ struct Service {
 
 impl Service {
     async fn start() -> Self {
-        Self::with(FakeRingCentral::start().await, Receiver::start(Manners::Good).await, WebhookSecret::of(None, None))
+        Self::with(FakeRingCentral::start().await, Receiver::start(Manners::Good).await, None, None)
     }
 
-    fn with(fake: FakeRingCentral, receiver: Receiver, verification: WebhookSecret) -> Self {
-        let client = Client::new(&fake.config()).unwrap();
+    fn with(
+        fake: FakeRingCentral,
+        receiver: Receiver,
+        configured: Option<&str>,
+        stored: Option<WebhookSecret>,
+    ) -> Self {
+        let config = RingCentralConfig { verification_token: configured.map(str::to_owned), ..fake.config() };
+        let (client, verification) = (Client::new(&config).unwrap(), WebhookSecret::of(configured, stored));
         let reconciler = SubscriptionReconciler::new(client, webhook_address(&receiver.url), "~", verification);
         Self { fake, receiver, reconciler, users: Vec::new(), stored: RefCell::default() }
     }
@@ -40,7 +47,7 @@ impl Service {
     /// The next process of the same service, with another token in its settings or none.
     fn restart(self, configured: Option<&str>) -> Self {
         let stored = self.stored.borrow().last().cloned();
-        Self { users: self.users, ..Self::with(self.fake, self.receiver, WebhookSecret::of(configured, stored)) }
+        Self { users: self.users, ..Self::with(self.fake, self.receiver, configured, stored) }
     }
 
     async fn reconcile(&mut self) -> SubscriptionState {
@@ -61,6 +68,17 @@ impl Service {
         let all = self.fake.subscriptions();
         assert_eq!(all.len(), 1, "{all:?}");
         all[0].id.clone()
+    }
+
+    /// Another program made a subscription that delivers here; its id.
+    fn plant(&self) -> String {
+        self.fake.plant(|one| one.address = self.address());
+        self.only()
+    }
+
+    /// The methods of all requests but that for a token.
+    fn methods(&self) -> Vec<String> {
+        self.fake.all_requests().into_iter().skip(1).map(|request| request.method).collect()
     }
 
     fn created(&self) -> Vec<Value> {
@@ -179,16 +197,59 @@ async fn duplicates_of_ours_go_and_those_of_others_stay() {
 }
 
 #[tokio::test]
-async fn one_whose_token_nobody_knows_is_replaced_without_a_gap() {
+async fn one_of_another_program_is_taken_over_in_place() {
+    let mut service = Service::start().await;
+    let planted = service.plant();
+    assert_eq!(service.reconcile().await.state, State::Active);
+    assert_eq!(service.only(), planted);
+    assert!(service.reconciler.verification().accepts_subscription(&planted));
+    assert_eq!(service.stored.borrow().last().unwrap().adopted, Some(planted));
+    assert_eq!(service.methods(), ["GET", "PUT"]);
+    assert_eq!(service.reconcile().await.state, State::Active);
+    assert_eq!(service.methods(), ["GET", "PUT", "GET"]);
+}
+
+#[tokio::test]
+async fn one_of_another_program_is_replaced_without_a_gap_where_the_settings_name_a_token() {
     let service = Service::start().await;
-    let address = service.address();
-    service.fake.plant(|one| one.address = address);
-    let mut service = service;
-    let planted = service.only();
+    let planted = service.plant();
+    let mut service = service.restart(Some("a-token-of-the-settings"));
     assert_eq!(service.reconcile().await.state, State::Active);
     assert_ne!(service.only(), planted);
-    let order: Vec<String> = service.fake.all_requests().into_iter().map(|request| request.method).collect();
-    assert_eq!(order[1..], ["GET", "POST", "DELETE"]);
+    assert_eq!(service.methods(), ["GET", "POST", "DELETE"]);
+}
+
+#[tokio::test]
+async fn a_token_of_the_settings_replaces_one_that_was_taken_over_and_its_id_is_believed_until_then() {
+    let mut service = Service::start().await;
+    let planted = service.plant();
+    service.reconcile().await;
+    let mut service = service.restart(Some("a-token-of-the-settings"));
+    assert!(service.reconciler.verification().accepts_subscription(&planted));
+    assert_eq!(service.reconcile().await.state, State::Active);
+    assert_ne!(service.only(), planted);
+    assert_eq!(service.fake.subscriptions()[0].token.as_deref(), Some("a-token-of-the-settings"));
+    service.reconcile().await;
+    assert!(!service.reconciler.verification().accepts_subscription(&planted));
+    assert_eq!(service.stored.borrow().last().unwrap().adopted, None);
+}
+
+#[tokio::test]
+async fn one_that_was_taken_over_watches_presence_without_call_control_and_follows_the_users() {
+    let mut service = Service::start().await;
+    service.fake.permit("ReadPresence SubscriptionWebhook");
+    service.users = vec!["297277020".into()];
+    let planted = service.plant();
+    assert_eq!(service.reconcile().await.state, State::Active);
+    assert_eq!(service.only(), planted);
+    assert!(
+        service.fake.subscriptions()[0].filters[0]
+            .ends_with("/extension/297277020/presence?detailedTelephonyState=true")
+    );
+    service.users.push("297278020".into());
+    assert_eq!(service.reconcile().await.state, State::Active);
+    assert_eq!((service.only(), service.fake.subscriptions()[0].filters.len()), (planted, 3));
+    assert!(service.created().is_empty());
 }
 
 #[tokio::test]

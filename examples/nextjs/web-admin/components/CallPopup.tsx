@@ -1,14 +1,7 @@
 "use client";
 import { CallPopup as Popup, type CallPopupProps } from "@caller-popup/react";
 import { useRouter } from "next/navigation";
-
-/** The popup's token, from the server of this dashboard. Null says that nobody is signed in any more; an error, that it may work later. */
-export async function callToken() {
-  const answer = await fetch("/api/call-token", { cache: "no-store" });
-  if (answer.status === 401) return null;
-  if (!answer.ok) throw new Error(`The call token answered ${answer.status}.`);
-  return answer.text();
-}
+import { callToken } from "@/lib/call-token";
 
 export default function CallPopup({ service }: { service: string }) {
   const router = useRouter();

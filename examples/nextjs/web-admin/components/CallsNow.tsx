@@ -1,6 +1,6 @@
 "use client";
 import { useCalls } from "@caller-popup/react";
-import { callToken } from "./CallPopup";
+import { callToken } from "@/lib/call-token";
 
 /** What `useCalls()` is for: the same calls, shown by the dashboard itself. */
 export default function CallsNow({ service }: { service: string }) {
