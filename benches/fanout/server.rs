@@ -1,5 +1,6 @@
 //! The servers, each a process of its own on a port of its own.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -150,7 +151,7 @@ fn mongodb() -> [(&'static str, String); 2] {
 fn ours(folder: &Path, settings: &[(&str, String)]) -> (Child, SocketAddr) {
     fs::create_dir_all(folder).expect("the temporary folder can be written");
     let log = folder.join("log");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_caller-popup"))
+    let mut child = Command::new(env::var_os("CALLER_POPUP").unwrap_or(env!("CARGO_BIN_EXE_caller-popup").into()))
         .current_dir(folder)
         .env("DATA_DIR", folder)
         .envs([("BIND", "127.0.0.1:0"), ("LOG", "info"), ("LOG_FORMAT", "json")])

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::row::{numbers, read_call};
-use super::{customer_search, forget, put_active, put_ended, select};
+use super::calls::{forget, put_active, put_ended};
+use super::row::{more_of, numbers, read_call};
+use super::{customer_search, select};
 use crate::call::{Call, millis};
 use crate::phone::Region;
 use crate::store::Erased;
@@ -56,14 +57,14 @@ impl Search {
                 remove(db, &call, now)?;
                 erased.active_calls += 1;
             } else if call.forget_customers(&customers) {
-                put_active(db, &call)?;
+                put_active(db, &call, &more_of(&call))?;
             }
         }
         erased.active_calls += self.erase_unreadable(db)?;
         for id in &self.others {
             for mut call in select(db, "SELECT * FROM call_history WHERE id = ?1", &[id])? {
                 if call.forget_customers(&customers) {
-                    put_ended(db, &call)?;
+                    put_ended(db, &call, &more_of(&call))?;
                 }
             }
         }
