@@ -1,11 +1,9 @@
 /** The dashboard of examples/nextjs as Next.js builds it, version 16 and 15, and one with the pages router and React 18.3. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { CARDS, SECRET, Service, Stage, Tab, eventually, freePort, openBrowser, run, serve, start, startMongod, tokenOf } from "./support.js";
+import { buildOnce, nextOf } from "./build.js";
+import { CARDS, SECRET, Service, Stage, Tab, eventually, freePort, listenersOf, openBrowser, serve, start, startMongod, tokenOf } from "./support.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const SARAH = "68e8929ff0f6291c7d863496";
@@ -29,8 +27,6 @@ for (const app of APPS) {
 
     before(async () => {
       const folder = here(app.folder);
-      const root = existsSync(`${folder}/web-admin`) ? ["web-admin"] : [];
-      const next = [`${folder}/node_modules/next/dist/bin/next`];
       const port = await freePort();
       site = `http://127.0.0.1:${port}`;
       const database = app.hasMongo ? { MONGODB_URI: await startMongod(stage), MONGODB_DATABASE: "host" } : {};
@@ -38,11 +34,11 @@ for (const app of APPS) {
       const tokens = await serve(stage, (_, response) => response.end(tokenOf()));
       const settings = { ...database, CALLER_POPUP_URL: service.url, JWT_SECRET: SECRET, SESSION_SECRET: `${SECRET} too`, DEMO_USER: "dana", DEMO_PASSWORD: "secret", TOKENS: tokens };
       // Without settings: they are read by the server as it runs.
-      await onceFor(folder, () => run(process.execPath, [...next, "build", ...root], { cwd: folder }));
+      await buildOnce(folder);
       await service.start(stage);
       if (app.hasMongo) await service.insertCustomers(database.MONGODB_URI);
       else await service.importCustomers();
-      await start(stage, site, process.execPath, [...next, "start", ...root, "--port", String(port), "--hostname", "127.0.0.1"], { cwd: folder, env: settings });
+      await start(stage, site, process.execPath, [...nextOf(folder, "start"), "--port", String(port), "--hostname", "127.0.0.1"], { cwd: folder, env: settings });
       browser = await openBrowser(stage);
     });
 
@@ -173,32 +169,12 @@ for (const app of APPS) {
 
 const RINGING = `${CARDS}.filter((card) => /Incoming call/.test(card.innerText))`;
 
-/** Builds again when a source or an installed package has changed. */
-async function onceFor(folder, build) {
-  const sum = createHash("sha256");
-  for (const file of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(file.parentPath, file.name);
-    const isSource = !/[\\/](?:node_modules|\.next)(?:[\\/]|$)|next-env\.d\.ts$|tsbuildinfo$/.test(path) || path.endsWith("node_modules/.installed");
-    if (isSource && file.isFile()) sum.update(path).update(readFileSync(path));
-  }
-  const built = join(folder, "node_modules/.built");
-  const digest = sum.digest("hex");
-  if (existsSync(built) && readFileSync(built, "utf8") === digest) return;
-  await build();
-  writeFileSync(built, digest);
-}
-
 /** Counts the listeners of what outlives a page, and the heap after a collection. */
 async function measurerOf(tab) {
   const devtools = await tab.page.createCDPSession();
   return async () => {
     await devtools.send("HeapProfiler.collectGarbage");
     const { usedSize } = await devtools.send("Runtime.getHeapUsage");
-    const listeners = {};
-    for (const object of ["window", "document", "document.querySelector('call-popup')"]) {
-      const { result } = await devtools.send("Runtime.evaluate", { expression: object });
-      listeners[object] = (await devtools.send("DOMDebugger.getEventListeners", { objectId: result.objectId })).listeners.length;
-    }
-    return { heap: usedSize, listeners };
+    return { heap: usedSize, listeners: await listenersOf(tab) };
   };
 }

@@ -147,7 +147,7 @@ async fn only_deliveries_that_name_the_subscription_that_was_taken_over_are_beli
     stranger.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 401", "refused before the body is read");
     assert!(app.active_calls().await.is_empty());
-    eventually("whoever guesses on is limited", async || {
+    eventually("further guesses are limited", async || {
         (app.post_webhook(&forged(Some(&near))).await.status() == StatusCode::TOO_MANY_REQUESTS).then_some(())
     })
     .await;
