@@ -1,7 +1,8 @@
-//! Customers from a CSV file as programs and people export it, for the embedded store.
+//! Customers from a CSV file or vCards as programs and people export them, for the embedded store.
 //!
 //! ```text
 //! encoding → rows → columns → customer → batches of records, which the store writes
+//!         or vcard          →
 //! ```
 //!
 //! Everything streams: besides one batch only a hash of each id and number is kept, to count what is distinct. Nothing here
@@ -13,23 +14,25 @@ mod encoding;
 mod rows;
 mod spreadsheet;
 mod summary;
+mod vcard;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::phone::Region;
 use crate::store::CustomerRecord;
 use columns::{Column, Columns};
-use customer::Found;
-use rows::{Row, Rows};
+use customer::{Found, Refused};
+use rows::Rows;
 pub use summary::{Lines, Summary};
 use summary::{listed, shown};
+use vcard::Cards;
 
 /// Records that are handed over at once; the store writes as many in one transaction.
-const BATCH: usize = 500;
+pub const BATCH: usize = 500;
 
 /// What the import looks for, for `--help` and for a file that has none of it.
 pub const KNOWN_HEADERS: &str = "\
@@ -42,28 +45,55 @@ Phone 1 - Value, …); also in German, French and Spanish";
 pub fn read(
     file: impl Read + Send + 'static,
     region: Region,
-    mut store: impl FnMut(Vec<CustomerRecord>) -> Result<()>,
+    store: impl FnMut(Vec<CustomerRecord>) -> Result<()>,
 ) -> Result<Summary> {
-    let mut rows = Rows::new(encoding::open(file)?, |header| Columns::of(header).known())?;
+    let mut text = encoding::open(file)?;
+    let import = Import { seen: Seen::default(), summary: Summary::default(), batch: Vec::new(), store };
+    if vcard::begins(text.fill_buf()?) { read_cards(text, region, import) } else { read_table(text, region, import) }
+}
+
+fn read_table<S: FnMut(Vec<CustomerRecord>) -> Result<()>>(
+    text: impl BufRead,
+    region: Region,
+    mut import: Import<S>,
+) -> Result<Summary> {
+    let mut rows = Rows::new(text, |header| Columns::of(header).known())?;
     let header = rows.next()?.context("the file is empty")?;
     let header = header.fields.context("the header, row 1, cannot be read")?;
     let columns = Columns::of(&header);
     refuse_unknown(&columns, &header)?;
-    let mut import = Import { region, columns, seen: Seen::default(), summary: Summary::default() };
-    import.summary.unknown = import.columns.unknown(&header).map(str::to_owned).collect();
-    import.summary.no_numbers = !import.columns.has(Column::Number);
-    let mut batch = Vec::with_capacity(BATCH);
+    import.summary.unknown = columns.unknown(&header).map(str::to_owned).collect();
+    import.summary.no_numbers = !columns.has(Column::Number);
     while let Some(row) = rows.next()? {
-        batch.extend(import.take(row));
-        if batch.len() == BATCH {
-            store(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))?;
+        let place = || format!("row {}", row.number);
+        match &row.fields {
+            Ok(fields) => {
+                let found = customer::read(&columns, fields, row.odd_quotes, region);
+                if matches!(found, Ok(Some(_))) && fields.len() < columns.len() {
+                    let width = fields.len();
+                    import.summary.short.push(|| format!("{}: {width} of {} fields", place(), columns.len()));
+                }
+                import.take(place, found.transpose())?;
+            }
+            Err(broken) => import.take(place, Some(Err((*broken).into())))?,
         }
     }
     ensure!(import.summary.rows > 0, "the file has a header and no rows");
-    if !batch.is_empty() {
-        store(batch)?;
+    import.finish()
+}
+
+fn read_cards<S: FnMut(Vec<CustomerRecord>) -> Result<()>>(
+    text: impl BufRead,
+    region: Region,
+    mut import: Import<S>,
+) -> Result<Summary> {
+    import.summary.of_cards = true;
+    let mut cards = Cards::new(text);
+    while let Some(card) = cards.next()? {
+        let found = card.said.map_err(Refused::from).and_then(|said| customer::found(said, region));
+        import.take(|| format!("card {}", card.number), Some(found))?;
     }
-    Ok(import.summary)
+    import.finish()
 }
 
 /// A table without a name and without a number is none of customers, or its header is missing.
@@ -77,49 +107,52 @@ fn refuse_unknown(columns: &Columns, header: &[String]) -> Result<()> {
     Ok(())
 }
 
-struct Import {
-    region: Region,
-    columns: Columns,
+struct Import<S> {
     seen: Seen,
     summary: Summary,
+    batch: Vec<CustomerRecord>,
+    store: S,
 }
 
-impl Import {
-    /// The customer in a row; what is worth a line goes to the summary.
-    fn take(&mut self, row: Row) -> Option<CustomerRecord> {
-        let Self { region, columns, seen, summary } = self;
-        let number = row.number;
-        let fields = match row.fields {
-            Ok(fields) => customer::read(columns, &fields, row.odd_quotes, *region).map(|found| (found, fields.len())),
-            Err(broken) => Err(broken.into()),
-        };
-        let (found, width) = match fields {
-            Ok((Some(found), width)) => (found, width),
-            Ok((None, _)) => return None,
-            Err(reason) => {
+impl<S: FnMut(Vec<CustomerRecord>) -> Result<()>> Import<S> {
+    /// Takes the customer at a place of the file, if there is one; what is worth a line goes to the summary.
+    fn take(&mut self, place: impl Fn() -> String, found: Option<Result<Found, Refused>>) -> Result<()> {
+        let Self { seen, summary, .. } = self;
+        let found = match found {
+            Some(Ok(found)) => found,
+            None => return Ok(()),
+            Some(Err(reason)) => {
                 summary.rows += 1;
-                summary.lost.push(|| format!("row {number}: {reason}"));
-                return None;
+                summary.lost.push(|| format!("{}: {reason}", place()));
+                return Ok(());
             }
         };
         summary.rows += 1;
         let Found { mut customer, has_own_id, unusable } = found;
         for it in unusable {
-            summary.unusable.push(|| format!("row {number}: {}: {}", shown(&it.text), it.reason));
-        }
-        if width < columns.len() {
-            summary.short.push(|| format!("row {number}: {width} of {} fields", columns.len()));
+            summary.unusable.push(|| format!("{}: {}: {}", place(), shown(&it.written), it.reason));
         }
         summary.made_ids += u64::from(!has_own_id);
         if seen.is_new(&customer.id) {
             summary.customers += 1;
         } else {
             customer.adds = true;
-            summary.repeated.push(|| format!("row {number}: id {}", shown(&customer.id)));
+            summary.repeated.push(|| format!("{}: id {}", place(), shown(&customer.id)));
         }
         let new = customer.numbers.iter().filter(|it| seen.is_new((&*customer.id, &*it.e164)));
         summary.numbers += new.count() as u64;
-        Some(customer)
+        self.batch.push(customer);
+        if self.batch.len() == BATCH {
+            (self.store)(std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH)))?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Summary> {
+        if !self.batch.is_empty() {
+            (self.store)(self.batch)?;
+        }
+        Ok(self.summary)
     }
 }
 

@@ -34,7 +34,7 @@
 //! | [`app`] | the service, in parts that each own their lock | BSON, SQL, axum |
 //! | [`http`] | routes, authentication, the accept loop, the stream writers | the databases |
 //! | [`doctor`] | every step from a ringing phone to the popup, with the cure | viewers |
-//! | [`import`] | customers from a CSV file, in whatever form programs export it | how they are stored |
+//! | [`import`] | customers from a CSV file or vCards, in whatever form programs export them | how they are stored |
 //! | [`simulator`] | simulated calls, for people and tests | how they are delivered |
 //! | [`config`] | settings | everything else |
 //! | `cli` (of the binary) | a file for each command; `serve` starts all of the above | how any of it works |

@@ -55,7 +55,7 @@ pub use phone_texts::{CustomerTexts, TextsPosition};
 pub use sessions::{LONGEST_SESSION, NewSession, Revocation, Revocations, SessionLimits};
 pub use spool::{Spool, Spooled};
 use sqlite::Sqlite;
-pub use sqlite::{BackupError, Copied, backup};
+pub use sqlite::{BackupError, Copied, ImportProgress, KnownCustomers, backup};
 pub use unchanged::CallsAtHand;
 
 /// A service gives an attempt to store a call up after 2.2 s.

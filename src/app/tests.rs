@@ -85,8 +85,16 @@ fn a_phone_that_rings_while_the_caller_is_looked_up_waits_for_the_name() {
         let Store::Sqlite(file) = app.store() else { panic!("the default is the embedded store") };
         let numbers = vec![WrittenNumber { e164: "+14165551234".into(), written: "(416) 555-1234".into() }];
         let name = Some("Jane Doe".into());
-        let jane = CustomerRecord { id: "1".into(), name, email: None, company: None, numbers, adds: false };
-        file.import_customers(vec![jane]).await.unwrap();
+        let jane = CustomerRecord {
+            id: "1".into(),
+            name,
+            email: None,
+            company: None,
+            numbers,
+            unreadable: Vec::new(),
+            adds: false,
+        };
+        file.import_customers(vec![jane], None).await.unwrap();
         let at = Utc::now();
         let (go_on, held) = mpsc::channel();
         let held = tokio::task::spawn_blocking(move || held.recv());

@@ -5,15 +5,10 @@ use sha2::{Digest, Sha256};
 use super::columns::{Column, Columns};
 use super::rows::Broken;
 use super::spreadsheet::{Cell, cell};
-use crate::phone::{PhoneNumber, Region, is_withheld};
+use super::vcard;
+use crate::phone::{PhoneNumber, Reason, Region, Unmatchable, unmatchable};
 use crate::store::{CustomerRecord, WrittenNumber};
 
-/// Fewer digits are an extension or half a number.
-const FEWEST_DIGITS: usize = 6;
-/// The most that E.164 has.
-const MOST_DIGITS: usize = 15;
-/// Between two numbers of one field, whatever is in them.
-const SEPARATORS: [&str; 3] = [":::", ";", "\n"];
 /// Before an id that was made here, so that it is no host application's.
 const MADE: &str = "csv-";
 
@@ -24,14 +19,18 @@ pub struct Found {
     /// The id is the file's, not made here.
     pub has_own_id: bool,
     /// Texts in columns of numbers that can never match a caller.
-    pub unusable: Vec<Unusable>,
+    pub unusable: Vec<Unmatchable>,
 }
 
-/// A text in a column of numbers that is none.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Unusable {
-    pub text: String,
-    pub reason: &'static str,
+/// What a row or a card says of a customer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub company: Option<String>,
+    pub email: Option<String>,
+    /// Texts that hold numbers.
+    pub phones: Vec<String>,
 }
 
 /// Why a row is no customer.
@@ -39,6 +38,8 @@ pub struct Unusable {
 pub enum Refused {
     #[error(transparent)]
     Broken(#[from] Broken),
+    #[error(transparent)]
+    BrokenCard(#[from] vcard::Broken),
     /// Its values are under other headers than they belong to.
     #[error(
         "it has {found} fields and the header has {expected}; is a delimiter inside a field without quotes around it?"
@@ -65,25 +66,32 @@ pub fn read(columns: &Columns, row: &[String], odd_quotes: bool, region: Region)
     if !row.iter().skip(columns.len()).all(is_empty) {
         return Err(Refused::TooManyFields { found: row.len(), expected: columns.len() });
     }
-    let (name, email) = (name(columns, row), email(columns, row));
-    let (numbers, unusable) = numbers(columns, row, region);
     let written = columns.id.and_then(|at| row.get(at)).map_or("", String::as_str);
-    let own = match cell(written) {
+    let id = match cell(written) {
         Cell::Shortened => return Err(Refused::ShortenedId(written.trim().to_owned())),
         Cell::Text(id) => Some(id).filter(|id| !id.is_empty()),
     };
-    if own.is_none() && name.is_none() && email.is_none() && numbers.is_empty() {
-        return Err(Refused::Nothing);
-    }
-    let has_own_id = own.is_some();
-    let id = own.unwrap_or_else(|| made_id(name.as_deref(), email.as_deref(), &numbers));
-    let company =
-        columns.texts(Column::Company, row).next().map(one_line).filter(|company| Some(company) != name.as_ref());
-    let customer = CustomerRecord { id, name, email, company, numbers, adds: false };
-    Ok(Some(Found { customer, has_own_id, unusable }))
+    let company = columns.texts(Column::Company, row).next().map(one_line);
+    let phones = columns.texts(Column::Number, row).map(str::to_owned).collect();
+    found(Said { id, name: name(columns, row), company, email: email(columns, row), phones }, region).map(Some)
 }
 
-/// The full name; else first and last; else the company. With a column of first names and none of last names (German
+/// The customer of whom this is said.
+pub fn found(said: Said, region: Region) -> Result<Found, Refused> {
+    let Said { id, name, company, email, phones } = said;
+    let name = name.or_else(|| company.clone());
+    let company = company.filter(|company| Some(company) != name.as_ref());
+    let Numbers { numbers, unreadable, unusable } = numbers(&phones, region);
+    if id.is_none() && name.is_none() && email.is_none() && numbers.is_empty() {
+        return Err(Refused::Nothing);
+    }
+    let has_own_id = id.is_some();
+    let id = id.unwrap_or_else(|| made_id(name.as_deref(), email.as_deref(), &numbers));
+    let customer = CustomerRecord { id, name, email, company, numbers, unreadable, adds: false };
+    Ok(Found { customer, has_own_id, unusable })
+}
+
+/// The full name; else first and last. With a column of first names and none of last names (German
 /// `Name;Vorname`), or the other way round (Spanish `Nombre;Apellidos`), the name is the other half.
 fn name(columns: &Columns, row: &[String]) -> Option<String> {
     let one = |column| columns.texts(column, row).next().map(one_line);
@@ -97,7 +105,7 @@ fn name(columns: &Columns, row: &[String]) -> Option<String> {
         None => [first.unwrap_or_default(), String::new(), last.unwrap_or_default()],
     };
     let person = one_line(&person.join(" "));
-    Some(person).filter(|name| !name.is_empty()).or_else(|| one(Column::Company))
+    Some(person).filter(|name| !name.is_empty())
 }
 
 /// The first address; Google writes several into one field.
@@ -111,54 +119,39 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn numbers(columns: &Columns, row: &[String], region: Region) -> (Vec<WrittenNumber>, Vec<Unusable>) {
-    let (mut numbers, mut unusable): (Vec<WrittenNumber>, Vec<Unusable>) = Default::default();
-    for field in columns.texts(Column::Number, row) {
+/// The numbers of a customer.
+#[derive(Default)]
+struct Numbers {
+    numbers: Vec<WrittenNumber>,
+    /// Whole texts without a number in them.
+    unreadable: Vec<String>,
+    unusable: Vec<Unmatchable>,
+}
+
+fn numbers(phones: &[String], region: Region) -> Numbers {
+    let mut all = Numbers::default();
+    for field in phones {
         let text = match cell(field) {
             Cell::Shortened => {
-                let reason = "a spreadsheet shortened it; format the column as text and export it again";
-                unusable.push(Unusable { text: field.to_owned(), reason });
+                let written = field.to_owned();
+                all.unusable.push(Unmatchable { written, reason: Reason::Shortened, suggestion: None });
+                all.unreadable.push(field.to_owned());
                 continue;
             }
             Cell::Text(text) => text,
         };
         let found = PhoneNumber::parse_all(&text, region);
-        let bad = if found.is_empty() { vec![&*text] } else { parts_without_number(&text, region) };
-        unusable.extend(bad.into_iter().map(|part| Unusable { text: part.to_owned(), reason: reason(part) }));
+        all.unusable.extend(unmatchable(&text, region));
+        if found.is_empty() && !all.unreadable.contains(&text) && !text.is_empty() {
+            all.unreadable.push(text.clone());
+        }
         for e164 in found.iter().map(PhoneNumber::e164) {
-            if numbers.iter().all(|known| known.e164 != e164) {
-                numbers.push(WrittenNumber { e164, written: text.clone() });
+            if all.numbers.iter().all(|known| known.e164 != e164) {
+                all.numbers.push(WrittenNumber { e164, written: text.clone() });
             }
         }
     }
-    (numbers, unusable)
-}
-
-/// Of a field with several numbers the parts that are meant to be one and are none.
-fn parts_without_number(text: &str, region: Region) -> Vec<&str> {
-    let mut parts = vec![text];
-    for separator in SEPARATORS {
-        parts = parts.into_iter().flat_map(|part| part.split(separator)).map(str::trim).collect();
-    }
-    // `tel:+1416…;ext=12` has parameters, which are no numbers.
-    let is_meant = |part: &&str| !part.contains('=') && digits(part) >= FEWEST_DIGITS;
-    let is_none = |part: &&str| PhoneNumber::parse_all(part, region).is_empty();
-    parts.into_iter().filter(|part| part.len() < text.len()).filter(is_meant).filter(is_none).collect()
-}
-
-fn reason(text: &str) -> &'static str {
-    match digits(text) {
-        _ if is_withheld(text) => "it says that there is no number",
-        0 => "it has no digits",
-        few if few <= FEWEST_DIGITS => "it is too short; is it an extension?",
-        many if many > MOST_DIGITS => "it has too many digits",
-        _ if text.contains(['X', 'x', '*', '•']) => "digits are masked",
-        _ => "it is no valid number; is an area or country code missing?",
-    }
-}
-
-fn digits(text: &str) -> usize {
-    text.chars().filter(char::is_ascii_digit).count()
+    all
 }
 
 /// An id from what identifies a person in a list: name and email, or name and number where there is no email. It is the
@@ -227,7 +220,9 @@ mod tests {
     fn what_is_no_number_is_listed_and_the_others_are_kept() {
         let found = reading("id,name,phone,mobile", "1,Ann,416-555-0301; 555-0301x,4.16555E+09").unwrap().unwrap();
         assert_eq!(found.customer.numbers.len(), 1);
-        assert_eq!(found.unusable.iter().map(|it| &*it.text).collect::<Vec<_>>(), ["555-0301x", "4.16555E+09"]);
-        assert_eq!(reading("id,phone", "1,101").unwrap().unwrap().unusable[0].reason, reason("101"));
+        assert_eq!(found.unusable.iter().map(|it| &*it.written).collect::<Vec<_>>(), ["555-0301x", "4.16555E+09"]);
+        let of_an_extension = reading("id,phone", "1,101").unwrap().unwrap();
+        assert_eq!(of_an_extension.unusable[0].reason, Reason::Extension);
+        assert_eq!(of_an_extension.customer.unreadable, ["101"], "it is kept, and audited");
     }
 }

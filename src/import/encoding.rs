@@ -17,7 +17,7 @@ const DECODED_AT_ONCE: usize = 8 * 1024;
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Files that people take for CSV, by their first bytes, with the cure.
-const FOREIGN: [(&[u8], &str); 7] = [
+const FOREIGN: [(&[u8], &str); 6] = [
     (
         b"PK\x03\x04",
         "this is a spreadsheet (.xlsx, .ods) or a ZIP archive; save the table as CSV UTF-8 and import that",
@@ -25,7 +25,6 @@ const FOREIGN: [(&[u8], &str); 7] = [
     (b"\xd0\xcf\x11\xe0", "this is an Excel workbook (.xls); save it as CSV UTF-8 and import that"),
     (b"\x1f\x8b", "this is a gzip archive; unpack it first"),
     (b"%PDF", "this is a PDF; export the table as CSV"),
-    (b"BEGIN:VCARD", "these are vCards; export the contacts as CSV"),
     (b"\xff\xfe\0\0", "this file is UTF-32; save it as CSV UTF-8"),
     (b"\0\0\xfe\xff", "this file is UTF-32; save it as CSV UTF-8"),
 ];

@@ -12,8 +12,14 @@ const LONGEST_TEXT: usize = 60;
 pub struct Summary {
     /// Nothing was stored.
     pub dry_run: bool,
-    /// Rows below the header that are not empty.
+    /// Rows below the header that are not empty, or cards.
     pub rows: u64,
+    /// The file has vCards and no rows.
+    pub of_cards: bool,
+    /// Of the customers those who were not stored before; `None` where that is not known.
+    pub new: Option<u64>,
+    /// Customers that an import of the same file had stored before it was interrupted.
+    pub continued: u64,
     /// Distinct customers.
     pub customers: u64,
     /// Distinct numbers of each customer.
@@ -69,9 +75,22 @@ impl fmt::Display for Summary {
         let done =
             if self.dry_run { "would be imported; this was a dry run and nothing is stored" } else { "imported" };
         let (customers, numbers, rows) = (self.customers, self.numbers, self.rows);
-        writeln!(f, "{} with {} from {} {done}.", of(customers, "customer"), of(numbers, "number"), of(rows, "row"))?;
+        let row = if self.of_cards { "card" } else { "row" };
+        writeln!(f, "{} with {} from {} {done}.", of(customers, "customer"), of(numbers, "number"), of(rows, row))?;
+        if self.continued > 0 {
+            let before = of(self.continued, row);
+            writeln!(
+                f,
+                "An import of this file that was interrupted had stored the first {before}; this one went on there."
+            )?;
+        }
+        if let Some(new) = self.new {
+            let (known, tense) =
+                (customers.saturating_sub(new), if self.dry_run { "would replace" } else { "replaced" });
+            writeln!(f, "{new} of them {} new, {known} {tense} what was stored.", if new == 1 { "is" } else { "are" })?;
+        }
         if self.made_ids > 0 {
-            let rows = of(self.made_ids, "row");
+            let rows = of(self.made_ids, row);
             writeln!(f, "{rows} without an id got one made of name and email, or name and number.")?;
         }
         if self.no_numbers {
@@ -82,12 +101,20 @@ impl fmt::Display for Summary {
         }
         self.repeated.write(
             f,
-            "Rows with the id of an earlier row; numbers are added, and name and email replaced where given",
+            &format!(
+                "{0}s with the id of an earlier {row}; numbers are added, and name and email replaced where given",
+                capital(row)
+            ),
         )?;
         self.short.write(f, "Rows with fewer fields than the header; the missing ones are read as empty")?;
         self.unusable.write(f, "Numbers that cannot be used and will never match a caller")?;
-        self.lost.write(f, "Rows not imported")
+        self.lost.write(f, &format!("{}s not imported", capital(row)))
     }
+}
+
+fn capital(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_uppercase() + rest
 }
 
 /// "1 row", "2 rows".

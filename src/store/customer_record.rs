@@ -13,6 +13,8 @@ pub struct CustomerRecord {
     pub company: Option<String>,
     /// Their numbers, each once.
     pub numbers: Vec<WrittenNumber>,
+    /// Texts in places of numbers without a readable one, each once.
+    pub unreadable: Vec<String>,
     /// A further part of a customer of the same import: numbers are added, name, email and company replaced where there is one.
     pub adds: bool,
 }

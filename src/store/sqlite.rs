@@ -9,6 +9,8 @@ pub(super) mod database;
 mod dismissals;
 mod erasing;
 mod history;
+mod import_progress;
+mod known_customers;
 mod phone_keys;
 mod phone_texts;
 mod retention;
@@ -29,15 +31,16 @@ use super::call_merge::LoadedCalls;
 use super::erasure::Erasure;
 use super::person::Person;
 use super::unchanged::{CallsAtHand, Unchanged};
-use super::{CustomerRecord, Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Result};
+use super::{Erased, HistoryPage, HistoryQuery, MOST_SHAPES, Result};
 use crate::call::{Call, CallEvent, millis};
 use crate::customer::{Customer, CustomerDetails};
 use crate::phone::{PhoneNumber, Region};
 pub use backup::{BackupError, Copied, backup};
 use calls::Draft;
-use customers::import;
 use database::Database;
 use erasing::Search;
+pub use import_progress::ImportProgress;
+pub use known_customers::KnownCustomers;
 use row::{more_of, read_call, time};
 
 /// What brings the file from each version to the next. A migration that was released is never changed. The first one is also run
@@ -50,8 +53,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("sqlite/migrations/0005_customer_search.sql"),
 ];
 
-/// Records of one write, so that webhooks need not wait for all.
-const CUSTOMERS_AT_A_TIME: usize = 500;
+/// The file's name in `DATA_DIR`.
+const FILE: &str = "caller-popup.sqlite";
 
 /// The embedded store. Cheap to clone.
 #[derive(Clone)]
@@ -69,7 +72,7 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens or creates the file in `folder`.
     pub fn open(folder: &Path, region: Region) -> Result<Self> {
-        let path = folder.join("caller-popup.sqlite");
+        let path = folder.join(FILE);
         phone_keys::check(&path)?;
         let file = Database::open(&path, MIGRATIONS)?;
         Ok(Self {
@@ -143,15 +146,6 @@ impl Sqlite {
     /// Brings the keys of customers' numbers in line with what reads numbers now, once.
     pub async fn rebuild_phone_keys(&self) -> Result<()> {
         self.phone_keys.get_or_try_init(|| phone_keys::rebuild(&self.file, self.region)).await.map(drop)
-    }
-
-    /// Adds or replaces customers, in slices.
-    pub async fn import_customers(&self, records: Vec<CustomerRecord>) -> Result<()> {
-        for some in records.chunks(CUSTOMERS_AT_A_TIME) {
-            let (some, region) = (some.to_vec(), self.region);
-            self.file.write(move |db| import(db, &some, region)).await?;
-        }
-        Ok(())
     }
 
     /// Differs from the one before when a customer was written, by this program or another.

@@ -1,10 +1,12 @@
 //! Customers from the files that programs and people export, and what the import says of them.
 
 use std::process::ExitStatus;
+use std::time::Duration;
 
-use serde_json::json;
+use rusqlite::Connection;
+use serde_json::{Value, json};
 
-use crate::support::{Setup, Store, TestApp, eventually, privacy};
+use crate::support::{Setup, Store, TestApp, eventually, privacy, within};
 
 /// Imports a file of these bytes.
 async fn import(setup: &Setup, file: impl AsRef<[u8]>, more: &[&str]) -> (ExitStatus, String) {
@@ -119,7 +121,7 @@ async fn a_broken_row_is_reported_under_its_number_and_the_others_are_imported()
         "row 3: a quote is opened",
         "row 5: it has 4 fields and the header has 3",
         "row 6: it holds a NUL byte",
-        "row 7: \"101\": it is too short",
+        "row 7: \"101\": it is an extension",
         "row 8: 2 of 3 fields",
     ] {
         assert!(said.contains(line), "{line:?} is missing in:\n{said}");
@@ -163,4 +165,103 @@ async fn a_dry_run_says_the_same_and_stores_nothing() {
     assert!(status.success() && said.contains("2 customers with 1 number from 2 rows would be imported"), "{said}");
     assert!(said.contains("row 3: \"101\""), "{said}");
     assert!(!setup.data_dir().exists(), "not even a database was made");
+}
+
+#[tokio::test]
+async fn vcards_of_every_version_are_imported_and_a_broken_card_costs_itself() {
+    let setup = Setup::on(Store::Sqlite);
+    let cards = "BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:Roy;Ren=C3=A9;;;\r\nTEL;CELL:416-555-0301\r\n\
+                 TEL;FAX:416-555-0399\r\nEND:VCARD\r\n\
+                 BEGIN:VCARD\nVERSION:3.0\nFN:Ann Lee\nUID:ann-1\nORG:Quill Works;Sales\nTEL;TYPE=HOME:+1 (416)\n  555-0302\n\
+                 TEL;TYPE=WORK:416-555-0303\nEMAIL:ann@x.test\nEND:VCARD\n\
+                 BEGIN:VCARD\nVERSION:4.0\nFN:Lost\nBEGIN:VCARD\nVERSION:4.0\nFN:Bob May\nTEL;VALUE=uri:tel:+1-416-555-0304\nTEL:204\nEND:VCARD\n";
+    let (status, said) = import(&setup, cards, &["--dry-run"]).await;
+    assert!(!status.success() && said.contains("3 customers with 4 numbers from 4 cards would be imported"), "{said}");
+    assert!(!setup.data_dir().exists(), "nothing is written");
+    let (status, said) = import(&setup, cards, &[]).await;
+    assert!(!status.success(), "{said}");
+    for line in [
+        "3 customers with 4 numbers from 4 cards imported",
+        "3 of them are new, 0 replaced",
+        "card 3: it has no END:VCARD",
+        "card 4: \"204\": it is an extension",
+    ] {
+        assert!(said.contains(line), "{line:?} is missing in:\n{said}");
+    }
+    let app = setup.start().await;
+    are_known(
+        &app,
+        &[
+            ("+14165550301", "René Roy"),
+            ("+14165550302", "Ann Lee"),
+            ("+14165550303", "Ann Lee"),
+            ("+14165550304", "Bob May"),
+        ],
+    )
+    .await;
+    assert_eq!(app.active_call("+14165550302").await.unwrap()["customer_id"], "ann-1");
+    app.ring("fax", "+14165550399").await;
+    assert_eq!(app.active_call("fax").await.unwrap()["customer_id"], Value::Null);
+    let found = app.get_json("/api/customers?q=quill").await;
+    assert_eq!(found["customers"][0]["company"], "Quill Works");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_who_would_be_new_and_writes_nothing() {
+    let setup = Setup::on(Store::Sqlite);
+    assert!(import(&setup, "id,name,phone\n1,Ann,416-555-0301\n2,Bob,416-555-0302\n", &[]).await.0.success());
+    let database = setup.data_dir().join("caller-popup.sqlite");
+    let files = || {
+        let all = std::fs::read_dir(setup.data_dir()).unwrap().map(|file| file.unwrap().path());
+        // Readers note in it what they read.
+        let all = all.filter(|path| !path.to_string_lossy().ends_with("-shm"));
+        let mut all: Vec<_> = all.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+        all.sort();
+        all
+    };
+    let before = files();
+    let next = "id,name,phone\n2,Robert,416-555-0302\n3,Cat,416-555-0303\n4,Dan,416-555-0304\n";
+    let (status, said) = import(&setup, next, &["--dry-run"]).await;
+    assert!(status.success() && said.contains("2 of them are new, 1 would replace what was stored"), "{said}");
+    assert!(files() == before, "no file has changed");
+    let (status, said) = import(&setup, next, &[]).await;
+    assert!(status.success() && said.contains("2 of them are new, 1 replaced what was stored"), "{said}");
+    assert!(std::fs::read(database).unwrap() != before[0].1);
+}
+
+#[tokio::test]
+async fn an_import_that_is_killed_goes_on_where_it_was_and_doubles_nothing() {
+    const MANY: usize = 40_000;
+    let setup = Setup::on(Store::Sqlite);
+    let rows: String =
+        (0..MANY).map(|n| format!("c{n:05},One of many,416 {:03} {:04}\n", 200 + n / 10_000, n % 10_000)).collect();
+    let file = setup.write_file("many.csv", format!("id,name,phone\n{rows}"));
+    let import = || setup.command().arg("customers").arg("import").arg(&file).spawn().unwrap();
+    let database = setup.data_dir().join("caller-popup.sqlite");
+    let count = |sql: &str| {
+        let db = Connection::open(&database).ok()?;
+        db.busy_timeout(Duration::from_secs(5)).ok()?;
+        db.query_row(sql, [], |row| row.get::<_, i64>(0)).ok().map(|count| count as usize)
+    };
+    let mut first = import();
+    let stored = within(Duration::from_secs(60), "some customers", async || {
+        count("SELECT count(*) FROM customers").filter(|_| database.exists()).filter(|stored| *stored > 0)
+    })
+    .await;
+    first.kill().await.unwrap();
+    assert!(stored < MANY, "it was killed in the middle");
+    // What was stored is not stored again.
+    Connection::open(&database).unwrap().execute("DELETE FROM customers WHERE id = 'c00000'", []).unwrap();
+    let file = file.display().to_string();
+    let output = setup.command().args(["customers", "import", &file]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("this one went on there"), "{said}");
+    assert_eq!(count("SELECT count(*) FROM customers"), Some(MANY - 1));
+    assert_eq!(count("SELECT count(*) FROM customer_phones"), Some(MANY - 1));
+    assert_eq!(count("SELECT count(*) FROM customer_search"), Some(MANY - 1));
+    // The next import of the file begins at its beginning.
+    let output = setup.command().args(["customers", "import", &file]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && !said.contains("went on"), "{said}");
+    assert_eq!(count("SELECT count(*) FROM customers"), Some(MANY));
 }

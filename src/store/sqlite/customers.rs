@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::customer_search;
+use super::{customer_search, phone_keys};
 use crate::customer::{CustomerDetails, CustomerNumber};
 use crate::phone::Region;
 use crate::store::CustomerRecord;
 
 /// Adds or replaces customers with their numbers.
 pub(super) fn import(db: &Connection, records: &[CustomerRecord], region: Region) -> rusqlite::Result<()> {
-    for CustomerRecord { id, name, email, company, numbers, adds } in records {
+    for CustomerRecord { id, name, email, company, numbers, unreadable, adds } in records {
         if !adds {
             db.prepare_cached("DELETE FROM customers WHERE id = ?1")?.execute([id])?;
         }
@@ -23,6 +23,9 @@ pub(super) fn import(db: &Connection, records: &[CustomerRecord], region: Region
                 "INSERT OR IGNORE INTO customer_phones (e164, customer_id, written) VALUES (?1, ?2, ?3)",
             )?
             .execute(params![number.e164, id, number.written])?;
+        }
+        for text in unreadable {
+            phone_keys::insert(db, id, text, region)?;
         }
     }
     customer_search::refresh(db, region)?;

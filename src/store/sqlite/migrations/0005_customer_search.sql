@@ -34,23 +34,26 @@ CREATE TRIGGER customer_search_removed AFTER DELETE ON customer_search BEGIN
     INSERT INTO customer_digits (customer_digits, rowid, digits) VALUES ('delete', OLD.key, OLD.digits);
 END;
 
--- Customers whose row is not of their current fields.
+-- Customers whose row is not of their current fields. A trigger takes over how the statement that fires it resolves conflicts, so that
+-- OR IGNORE would not hold here.
 CREATE TABLE customer_search_due (customer_id TEXT PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TRIGGER customer_search_due_of_added AFTER INSERT ON customers BEGIN
-    INSERT OR IGNORE INTO customer_search_due VALUES (NEW.id);
+    INSERT INTO customer_search_due SELECT NEW.id WHERE NEW.id NOT IN customer_search_due;
 END;
 CREATE TRIGGER customer_search_due_of_changed AFTER UPDATE ON customers BEGIN
-    INSERT OR IGNORE INTO customer_search_due VALUES (NEW.id), (OLD.id);
+    INSERT INTO customer_search_due SELECT NEW.id WHERE NEW.id NOT IN customer_search_due;
+    INSERT INTO customer_search_due SELECT OLD.id WHERE OLD.id NOT IN customer_search_due;
 END;
 CREATE TRIGGER customer_search_due_of_removed AFTER DELETE ON customers BEGIN
-    INSERT OR IGNORE INTO customer_search_due VALUES (OLD.id);
+    INSERT INTO customer_search_due SELECT OLD.id WHERE OLD.id NOT IN customer_search_due;
 END;
 CREATE TRIGGER customer_search_due_of_added_phone AFTER INSERT ON customer_phones BEGIN
-    INSERT OR IGNORE INTO customer_search_due VALUES (NEW.customer_id);
+    INSERT INTO customer_search_due SELECT NEW.customer_id WHERE NEW.customer_id NOT IN customer_search_due;
 END;
 CREATE TRIGGER customer_search_due_of_changed_phone AFTER UPDATE ON customer_phones BEGIN
-    INSERT OR IGNORE INTO customer_search_due VALUES (NEW.customer_id), (OLD.customer_id);
+    INSERT INTO customer_search_due SELECT NEW.customer_id WHERE NEW.customer_id NOT IN customer_search_due;
+    INSERT INTO customer_search_due SELECT OLD.customer_id WHERE OLD.customer_id NOT IN customer_search_due;
 END;
 CREATE TRIGGER customer_search_due_of_removed_phone AFTER DELETE ON customer_phones BEGIN
-    INSERT OR IGNORE INTO customer_search_due VALUES (OLD.customer_id);
+    INSERT INTO customer_search_due SELECT OLD.customer_id WHERE OLD.customer_id NOT IN customer_search_due;
 END;
