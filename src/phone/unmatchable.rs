@@ -158,10 +158,7 @@ fn said(text: &str, clean: &str) -> Option<Reason> {
         Some(Reason::Shortened)
     } else if is_masked(clean) && digits > 0 {
         Some(Reason::Masked)
-    } else if digits == 0
-        && !clean.contains(|c: char| c.is_ascii_digit())
-        && on_keypad(clean).is_none_or(|it| it.len() < 7)
-    {
+    } else if digits == 0 {
         Some(Reason::NoDigits)
     } else if begins_with_a_word
         && first.is_none_or(|word| EXTENSION_WORDS.contains(&word))
@@ -250,8 +247,8 @@ mod tests {
         use Reason::*;
         for (text, region, reason, suggestion) in [
             ("anonymous", "US", Withheld, None),
-            ("n/a", "US", NoDigits, None),
-            ("none 😀", "US", NoDigits, None),
+            ("n/a", "US", Withheld, None),
+            ("see notes 😀", "US", NoDigits, None),
             ("4.16555E+10", "US", Shortened, None),
             ("4,16555E+09", "US", Shortened, None),
             ("+1855201XXXX", "US", Masked, None),

@@ -231,7 +231,7 @@ async fn a_dry_run_says_who_would_be_new_and_writes_nothing() {
 
 #[tokio::test]
 async fn an_import_that_is_killed_goes_on_where_it_was_and_doubles_nothing() {
-    const MANY: usize = 40_000;
+    const MANY: usize = 10_000;
     let setup = Setup::on(Store::Sqlite);
     let rows: String =
         (0..MANY).map(|n| format!("c{n:05},One of many,416 {:03} {:04}\n", 200 + n / 10_000, n % 10_000)).collect();

@@ -94,8 +94,7 @@ impl Mongo {
             if !state.search.complete {
                 self.index_next_for_search(&mut state, SEARCH_TURN).await?;
             }
-            let waits = state.search.complete;
-            if !receive(&mut read, &mut some, waits).await {
+            if !receive(&mut read, &mut some, state.search.complete).await {
                 // The collection was dropped or renamed, which ends the stream.
                 return self.begin_index().await.map(drop);
             }
