@@ -54,7 +54,7 @@ fn fill_sqlite(server: &Server, calls: usize) {
             .and_then(|mut insert| insert.execute(values))
             .expect("a call can be written");
     }
-    let customer = "INSERT INTO customers VALUES ('c1', 'Jane Doe', NULL);
+    let customer = "INSERT INTO customers (id, name) VALUES ('c1', 'Jane Doe');
                     INSERT INTO customer_phones VALUES ('+14165551234', 'c1', '+14165551234');";
     filled.execute_batch(customer).expect("a customer can be written");
     filled.commit().expect("the calls can be stored");

@@ -114,7 +114,10 @@ async fn searches_among_many_customers_find_them_in_time(store: Store) {
     }
 }
 
-const KINDS: [(&str, fn(&Customer) -> String); 8] = [
+/// What a search asks for of a customer.
+type Query = fn(&Customer) -> String;
+
+const KINDS: [(&str, Query); 8] = [
     ("two letters", |it| it.last[..2].to_owned()),
     ("a first name", |it| it.first.clone()),
     ("both names", |it| format!("{} {}", it.last, it.first)),

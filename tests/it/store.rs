@@ -325,11 +325,11 @@ async fn a_file_says_that_customers_changed_and_not_that_calls_did() {
     let path = kept.config.data_dir.join("caller-popup.sqlite");
     let db = Connection::open(path).unwrap();
     for write in [
-        "INSERT INTO customers VALUES ('c1', 'Ann', NULL)",
+        "INSERT INTO customers (id, name) VALUES ('c1', 'Ann')",
         "UPDATE customers SET name = 'Anne'",
         "INSERT INTO customer_phones VALUES ('+14165551234', 'c1', '+14165551234')",
         "DELETE FROM customer_phones",
-        "INSERT OR REPLACE INTO customers VALUES ('c1', 'Ann', NULL)",
+        "INSERT OR REPLACE INTO customers (id, name) VALUES ('c1', 'Ann')",
         "DELETE FROM customers",
     ] {
         db.execute(write, []).unwrap();

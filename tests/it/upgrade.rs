@@ -133,7 +133,7 @@ async fn a_migration_that_is_killed_is_completed_by_the_next_start(on: Store) {
     if on == Store::Sqlite {
         let db = rusqlite::Connection::open(app.data_dir().join("caller-popup.sqlite")).unwrap();
         let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-        assert_eq!(version, 4);
+        assert_eq!(version, 5);
         let sound: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(sound, "ok");
     }
