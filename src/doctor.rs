@@ -9,6 +9,7 @@ use reqwest::Url;
 use crate::config::Config;
 use crate::ringcentral::subscription::{State, SubscriptionState, webhook_address};
 use crate::ringcentral::{self, Client, Error};
+use crate::store::IndexProgress;
 
 /// RingCentral waits this long for the answer to its handshake.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
@@ -39,6 +40,8 @@ const OPEN: &str = "set API_TOKENS (`openssl rand -hex 24` prints one), a JWT ke
 pub struct Findings {
     /// The store answered, or why not.
     pub store: Result<String, String>,
+    /// How far the index of customers' numbers is, where the store could be read.
+    pub customer_index: Option<IndexProgress>,
     /// A token tells RingCentral's deliveries from forged ones.
     pub verifies: bool,
     /// When the last event of a call arrived.
@@ -88,6 +91,7 @@ pub async fn examine(config: &Config, client: Option<&Client>, findings: &Findin
     vec![
         Check { name: "settings", outcome: settings(config) },
         Check { name: "store", outcome: store(&findings.store) },
+        Check { name: "customer index", outcome: customer_index(findings.customer_index) },
         Check { name: "credentials", outcome: credentials(&scope) },
         Check { name: "app permissions", outcome: permissions(&scope) },
         Check { name: "verification", outcome: verification(findings.verifies, config.is_local_mode()) },
@@ -127,6 +131,18 @@ fn store(store: &Result<String, String>) -> Outcome {
     match store {
         Ok(name) => Outcome::Good(name.clone()),
         Err(problem) => bad(problem, "check MONGODB_URI and that its server runs, or that DATA_DIR can be written"),
+    }
+}
+
+fn customer_index(progress: Option<IndexProgress>) -> Outcome {
+    match progress {
+        None => Outcome::Skipped("the store cannot be read".into()),
+        Some(IndexProgress::Complete) => Outcome::Good("it has the numbers of every customer".into()),
+        Some(IndexProgress::Building) => fair(
+            "it is being built, and callers who are not in it yet are searched for",
+            "wait until /health/ready says customer_index: complete; if that does not come, the log of the service says why",
+        ),
+        Some(IndexProgress::NotBegun) => fair("it is not there", "start the service, which builds it"),
     }
 }
 
@@ -316,9 +332,10 @@ mod tests {
     #[tokio::test]
     async fn with_nothing_set_every_step_is_named_and_what_is_wrong_has_a_cure() {
         let config = Config::from_vars(|_| None).unwrap();
-        let findings = Findings { store: Err("no disk".into()), verifies: false, last_event: None, subscription: None };
+        let store = Err("no disk".into());
+        let findings = Findings { store, customer_index: None, verifies: false, last_event: None, subscription: None };
         let checks = examine(&config, None, &findings, Utc::now()).await;
-        assert_eq!(checks.len(), 8);
+        assert_eq!(checks.len(), 9);
         assert!(!is_healthy(&checks));
         let shown: String = checks.iter().map(|check| format!("{check}\n")).collect();
         assert!(shown.contains("BAD   store: no disk") && shown.contains("cure: check MONGODB_URI"), "{shown}");

@@ -39,7 +39,7 @@ use crate::config::Config;
 pub use call_merge::{LoadedCalls, StoredCall, Table, calls_of};
 pub use customer_record::{CustomerRecord, WrittenNumber};
 pub use customer_watch::{Changed, CustomerWatch};
-pub use customers::number_key;
+pub use customers::{IndexProgress, number_key};
 pub use disk::disk_is_full;
 pub use erasure::Erased;
 use erasure::Erasure;

@@ -25,12 +25,13 @@ pub async fn run(config: Config) -> Result<()> {
         verifies |= known_verification(&config, &store).await?.is_some();
         let active = store.active().await?;
         let ended = store.history(newest).await?;
-        Ok((active.iter().chain(&ended.calls).map(|call| call.facts.heard_at).max(), store.name().to_owned()))
+        let last_event = active.iter().chain(&ended.calls).map(|call| call.facts.heard_at).max();
+        Ok((last_event, Some(store.number_index_progress().await?), store.name().to_owned()))
     };
     // What was not read is not well.
-    let (last_event, opened) = match timeout(READING, read).await.unwrap_or(Err(StoreError::Slow)) {
-        Ok((last_event, name)) => (last_event, Ok(name)),
-        Err(cause) => (None, Err(cause.in_words())),
+    let (last_event, customer_index, opened) = match timeout(READING, read).await.unwrap_or(Err(StoreError::Slow)) {
+        Ok((last_event, index, name)) => (last_event, index, Ok(name)),
+        Err(cause) => (None, None, Err(cause.in_words())),
     };
     let client = Client::new(&config.ringcentral).ok().filter(|_| config.ringcentral.credentials.is_some());
     let mut state = None;
@@ -44,7 +45,7 @@ pub async fn run(config: Config) -> Result<()> {
         );
         state = Some(keeper.inspect(Utc::now()).await);
     }
-    let findings = Findings { store: opened, verifies, last_event, subscription: state };
+    let findings = Findings { store: opened, customer_index, verifies, last_event, subscription: state };
     let checks = examine(&config, client.as_ref(), &findings, Utc::now()).await;
     checks.iter().for_each(|check| println!("{check}"));
     anyhow::ensure!(is_healthy(&checks), "something is wrong; the cure stands beside it");

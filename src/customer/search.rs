@@ -35,7 +35,7 @@ pub enum BadQuery {
     /// Half of all customers would answer it.
     #[error("Type at least two letters of a name, company or email address, or four digits of a number.")]
     TooShort,
-    /// More than [`LONGEST_QUERY`] characters or [`MOST_WORDS`] words.
+    /// More than `LONGEST_QUERY` characters or `MOST_WORDS` words.
     #[error("Search for at most 200 characters and 8 words.")]
     TooLong,
 }

@@ -19,6 +19,17 @@ pub fn number_key(number: &PhoneNumber) -> String {
     secret::digest(format!("number of a customer:{}", number.e164()))
 }
 
+/// How far the index of customers' numbers is, as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexProgress {
+    /// No service has begun it with these settings.
+    NotBegun,
+    /// Callers who are not in it yet are searched for.
+    Building,
+    /// It has the numbers of every customer.
+    Complete,
+}
+
 impl Store {
     /// The customers who have this number, in any spelling, ranked.
     pub async fn customers_by_phone(&self, number: &PhoneNumber) -> Result<Vec<Customer>> {
@@ -100,6 +111,14 @@ impl Store {
                 let more = sqlite.refresh_customer_search().await?;
                 sleep(if more { Duration::ZERO } else { REFRESH_EVERY }).await;
             },
+        }
+    }
+
+    /// How far that index is, for a process that does not keep it.
+    pub async fn number_index_progress(&self) -> Result<IndexProgress> {
+        match self {
+            Self::Mongo(mongo) => mongo.number_index_progress().await,
+            Self::Sqlite(_) => Ok(IndexProgress::Complete),
         }
     }
 

@@ -15,6 +15,7 @@ const HOUR = 3_600_000;
  * @property {string | null} [last_event_at]
  * @property {string | null} [last_refused_at]
  * @property {number} [spooled]
+ * @property {string} [customer_index]
  * @property {Subscription | null} [subscription]
  *
  * @typedef {{ state: string, expires_at: string | null, detail: string | null }} Subscription
@@ -59,8 +60,18 @@ export function statusLight(feed, health, now) {
   const stream = [live, lastEvent(health, now)];
   const subscription = aboutSubscription(health?.subscription, now);
   const webhooks = subscription.tone ? {} : aboutWebhooks(health, now);
+  const names = subscription.tone ? null : aboutNames(health);
   const tone = subscription.tone ?? webhooks.tone ?? (feed.state === "polling" ? "amber" : "green");
-  return { tone, text: [...stream, webhooks.text ?? subscription.text].filter(Boolean).join(" · ") };
+  return { tone, text: [...stream, webhooks.text ?? names ?? subscription.text].filter(Boolean).join(" · ") };
+}
+
+/**
+ * Callers who are not in the index yet are searched for one after the other.
+ *
+ * @param {Health | null} health
+ */
+function aboutNames(health) {
+  return health?.customer_index === "building" ? "customers’ numbers are being indexed, names may come late" : null;
 }
 
 /**

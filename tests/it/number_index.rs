@@ -115,6 +115,10 @@ async fn every_number_of_every_field_is_indexed_under_ids_of_every_type() {
 async fn what_another_program_does_to_customers_is_indexed() {
     let app = TestApp::start(Store::Mongo).await;
     complete(&app).await;
+    eventually("the doctor reads that it is complete", async || {
+        app.run(&["doctor"]).await.1.contains("ok    customer index").then_some(())
+    })
+    .await;
     let database = app.database().await;
     let host = customers(&database);
     host.insert_one(doc! { "_id": 1, "name": "Ann", "phone": "416 555 1234" }).await.unwrap();

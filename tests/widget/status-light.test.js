@@ -52,6 +52,13 @@ test("a webhook that was turned away is shown for an hour, unless there is worse
   assert.equal(light({}, { ...refused, subscription: { ...healthy.subscription, state: "blacklisted" } }).tone, "red");
 });
 
+test("an index of customers that is being built is said unless there is worse", () => {
+  const building = { customer_index: "building" };
+  assert.deepEqual(light({}, building), { tone: "green", text: "Live · last event 12 s ago · customers’ numbers are being indexed, names may come late" });
+  assert.match(light({}, { ...building, subscription: { ...healthy.subscription, expires_at: ago(60) } }).text, /subscription ended/);
+  assert.match(light({}, { customer_index: "complete" }).text, /subscription ends/);
+});
+
 test("calls that wait for the database are shown", () => {
   assert.deepEqual(light({}, { spooled: 3 }).tone, "amber");
   assert.match(light({}, { spooled: 3 }).text, /wait on this machine’s disk/);

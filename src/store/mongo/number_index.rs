@@ -37,7 +37,7 @@ use crate::customer::search::FOLDING;
 use crate::customer::{Customer, rank};
 use crate::phone::{self, PhoneNumber};
 use crate::store::search_keys;
-use crate::store::{Result, StoreError, new_id, number_key};
+use crate::store::{IndexProgress, Result, StoreError, new_id, number_key};
 
 /// The collection.
 pub(super) const NUMBERS: &str = "caller_popup_numbers";
@@ -176,6 +176,14 @@ impl Mongo {
     /// The ids of those who have this number, or had it a moment ago.
     pub(super) async fn ids_by_number(&self, number: &PhoneNumber) -> Result<Vec<Bson>> {
         self.numbers.by_key.ask(vec![number_key(number)]).await
+    }
+
+    pub async fn number_index_progress(&self) -> Result<IndexProgress> {
+        Ok(match self.index_state().await? {
+            None => IndexProgress::NotBegun,
+            Some(state) if state.complete && state.current => IndexProgress::Complete,
+            Some(_) => IndexProgress::Building,
+        })
     }
 
     /// Whether the index holds the numbers of all customers.

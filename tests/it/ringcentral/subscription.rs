@@ -384,8 +384,13 @@ async fn the_doctor_shakes_hands_as_ringcentral_does() {
     let client = Client::new(&fake.config()).unwrap();
     let mut config = caller_popup::config::Config::from_vars(|_| None).unwrap();
     (config.ringcentral, config.public_url) = (fake.config(), Some(receiver.url.clone()));
-    let findings =
-        Findings { store: Ok("sqlite".into()), verifies: true, last_event: Some(fake.now()), subscription: None };
+    let findings = Findings {
+        store: Ok("sqlite".into()),
+        customer_index: None,
+        verifies: true,
+        last_event: Some(fake.now()),
+        subscription: None,
+    };
     let outcome = async |name: &str| {
         let checks = examine(&config, Some(&client), &findings, fake.now()).await;
         checks.into_iter().find(|check| check.name == name).unwrap().outcome
