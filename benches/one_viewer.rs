@@ -27,7 +27,7 @@ use hdrhistogram::Histogram;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use history::{fill, told};
+use history::{fill, notification};
 use server::{Line, Server};
 
 const SECRET: &str = "a-secret-of-the-host-application";
@@ -135,11 +135,11 @@ fn round(address: SocketAddr, attack: Option<&[&str]>) -> Round {
             let session = format!("honest-{}", NEXT.fetch_add(1, Ordering::Relaxed));
             thread::sleep(due.saturating_duration_since(Instant::now()));
             sent.lock().expect("no thread panics").insert(session.clone(), due);
-            line.post(&told(&session, "Ringing"));
+            line.post(&notification(&session, "Ringing"));
             webhooks.saturating_record(due.elapsed().as_micros() as u64);
             if number > 5 {
                 // Screens do not fill up.
-                line.post(&told(&session, "NoCall"));
+                line.post(&notification(&session, "NoCall"));
             }
             if begin.elapsed() > LISTEN {
                 break;

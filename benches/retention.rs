@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use history::{fill, told};
+use history::{fill, notification};
 use server::{Line, Server};
 
 /// Honest webhooks: one each 20 ms is several times what a large account sends.
@@ -70,19 +70,19 @@ fn honest(server: &Server, name: &str, is_over: impl Fn(&Server) -> bool) -> His
     let mut times = Histogram::new_with_bounds(1, 600_000_000, 3).expect("three digits are possible");
     let mut line = Line::to(server.address);
     // The store is prepared by then.
-    line.post(&told(&format!("{name}-first"), "Ringing"));
+    line.post(&notification(&format!("{name}-first"), "Ringing"));
     let (rang, ended) = mpsc::channel::<String>();
     thread::scope(|scope| {
         scope.spawn(move || {
             let mut line = Line::to(server.address);
-            ended.iter().for_each(|session| line.post(&told(&session, "NoCall")));
+            ended.iter().for_each(|session| line.post(&notification(&session, "NoCall")));
         });
         let begin = Instant::now();
         for number in 1.. {
             let due = begin + PACE * number;
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let session = format!("{name}-{number}");
-            line.post(&told(&session, "Ringing"));
+            line.post(&notification(&session, "Ringing"));
             times.saturating_record(due.elapsed().as_micros() as u64);
             rang.send(session).expect("the other thread runs");
             // Read once a second.

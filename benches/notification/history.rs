@@ -19,7 +19,7 @@ pub fn fill(server: &Server, mongodb: Option<(&str, &str)>, calls: usize) {
 }
 
 /// A call of a known customer at the viewer's extension, in the guide's flat body.
-pub fn told(session: &str, status: &str) -> String {
+pub fn notification(session: &str, status: &str) -> String {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
     let body = json!({
         "telephonyStatus": status, "sessionId": session, "direction": "Inbound",
@@ -35,8 +35,8 @@ fn began(number: usize, calls: usize) -> DateTime<Utc> {
 
 /// One call that the server wrote, many times, and a customer.
 fn fill_sqlite(server: &Server, calls: usize) {
-    Line::to(server.address).post(&told("first", "Ringing"));
-    Line::to(server.address).post(&told("first", "NoCall"));
+    Line::to(server.address).post(&notification("first", "Ringing"));
+    Line::to(server.address).post(&notification("first", "NoCall"));
     let mut db = rusqlite::Connection::open(server.folder().join("caller-popup.sqlite")).expect("the file is there");
     db.busy_timeout(Duration::from_secs(30)).expect("a timeout can be set");
     let ended = "SELECT count(*) FROM call_history";

@@ -24,8 +24,8 @@ pub struct UnmatchableNumber {
     pub written: String,
     /// Why, for people.
     pub reason: String,
-    /// The number that is probably meant, in E.164; two with a semicolon between them where two run together; `None` where it cannot
-    /// be told.
+    /// The number that is probably meant, in E.164; two with a semicolon between them where two run together; `None` where the text
+    /// does not say.
     pub suggestion: Option<String>,
 }
 

@@ -15,7 +15,7 @@ impl App {
         if self.has_call_with(id, viewer).await? { self.store().customer(id).await } else { Ok(None) }
     }
 
-    /// The customers whom a query finds, the best first. Every viewer may search: an unknown caller is somebody's customer.
+    /// The customers that match a query, the best first. Every viewer may search, so that an unknown caller can be found by name.
     pub async fn search_customers(&self, query: SearchQuery) -> Result<Vec<CustomerFound>, StoreError> {
         self.store().search_customers(query).await
     }

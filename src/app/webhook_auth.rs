@@ -217,7 +217,7 @@ impl App {
         self.0.webhook_auth.believes_everyone()
     }
 
-    /// Whether anybody on the network may forge calls: others than this machine come in, and nothing tells a delivery of
+    /// Whether anybody on the network may forge calls: others than this machine come in, and nothing distinguishes a delivery of
     /// RingCentral's from theirs.
     pub fn accepts_unverified(&self) -> bool {
         !self.config().is_local_mode() && self.believes_everyone()

@@ -76,8 +76,8 @@ pub struct UnmatchableNumbers {
     next_cursor: Option<String>,
 }
 
-/// Texts in customers' fields for telephone numbers that can never match a caller, with the reason and, where it can be told, the number
-/// that is meant.
+/// Texts in customers' fields for telephone numbers that can never match a caller, with the reason and, where it can be derived, the
+/// number that is meant.
 #[utoipa::path(
     get,
     path = "/api/customers/unmatchable",

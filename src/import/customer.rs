@@ -76,7 +76,7 @@ pub fn read(columns: &Columns, row: &[String], odd_quotes: bool, region: Region)
     found(Said { id, name: name(columns, row), company, email: email(columns, row), phones }, region).map(Some)
 }
 
-/// The customer of whom this is said.
+/// The customer that a row or a card describes, or why it is refused.
 pub fn found(said: Said, region: Region) -> Result<Found, Refused> {
     let Said { id, name, company, email, phones } = said;
     let name = name.or_else(|| company.clone());

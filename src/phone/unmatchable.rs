@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_is_told_apart_and_what_is_meant_is_suggested() {
+    fn each_kind_of_text_has_its_reason_and_what_is_meant_is_suggested() {
         use Reason::*;
         for (text, region, reason, suggestion) in [
             ("anonymous", "US", Withheld, None),

@@ -61,7 +61,7 @@ impl Store {
         }
     }
 
-    /// The customers whom a query finds, the best first.
+    /// The customers that match a query, the best first.
     pub async fn search_customers(&self, query: SearchQuery) -> Result<Vec<CustomerFound>> {
         match self {
             Self::Mongo(mongo) => mongo.search_customers(&query).await,

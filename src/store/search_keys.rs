@@ -10,7 +10,7 @@
 use crate::customer::search::{self, FEWEST_DIGITS, SearchQuery, Searchable, email_key, name_key};
 use crate::phone::Region;
 
-/// Letters of a word or digits of a number that its key tells apart; what else a query has is compared with the customer.
+/// Letters of a word or digits of a number that are in its key; the rest of a query is compared with the customer.
 const LETTERS_OF_A_WORD: usize = 8;
 /// The same of a whole name and of an email address, whose customers are many that begin alike.
 const LETTERS_OF_A_LINE: usize = 16;
@@ -117,7 +117,10 @@ mod tests {
         for (text, begins) in [("sarah", true), ("sa", true), ("sab", false), ("ra", false), ("sarahs", false)] {
             assert_eq!(is_in(&Family::Word.key("sarah"), &Family::Word.range(text)), begins, "{text}");
         }
-        assert!(is_in(&Family::Word.key("internationale"), &Family::Word.range("internationals")), "told apart later");
+        assert!(
+            is_in(&Family::Word.key("internationale"), &Family::Word.range("internationals")),
+            "letters behind the key are compared later"
+        );
         assert!(!is_in(&Family::Word.key("sarah"), &Family::Digits.range("sarah")));
     }
 

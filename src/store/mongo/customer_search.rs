@@ -18,7 +18,7 @@ use crate::store::search_keys::{Range, name_range, other_ranges};
 const CANDIDATES: i64 = 300;
 
 impl Mongo {
-    /// The customers whom a query finds, the best first.
+    /// The customers that match a query, the best first.
     pub async fn search_customers(&self, query: &SearchQuery) -> Result<Vec<CustomerFound>> {
         let by_number = async {
             match &query.number {
@@ -37,7 +37,7 @@ impl Mongo {
         let mut candidates = self.candidates([number, name], &mut seen).await?;
         let is_better =
             |customer: &&Searchable| query.place(customer, self.region).is_some_and(|place| place < Place::Elsewhere);
-        // Whoever else is found comes after these.
+        // All others rank behind these.
         if candidates.iter().filter(is_better).count() < MOST_FOUND {
             let others = other_ranges(query);
             let others = try_join_all(others.iter().map(|ranges| self.ids_in(ranges))).await?;

@@ -58,7 +58,7 @@ impl Sqlite {
         self.is_searchable.load(Ordering::Relaxed)
     }
 
-    /// The customers whom a query finds, the best first.
+    /// The customers that match a query, the best first.
     pub async fn search_customers(&self, query: SearchQuery) -> Result<Vec<CustomerFound>> {
         let region = self.region;
         self.file.read_at_length(move |db| search(db, &query, region)).await
@@ -164,7 +164,7 @@ fn customer(db: &Connection, id: &str) -> rusqlite::Result<Option<Searchable>> {
     Ok(Some(customer))
 }
 
-/// The customers whom a query finds, the best first.
+/// The customers that match a query, the best first.
 pub(super) fn search(db: &Connection, query: &SearchQuery, region: Region) -> rusqlite::Result<Vec<CustomerFound>> {
     let until = Instant::now() + LONGEST_SEARCH;
     let mut found = Found { db, until, seen: HashSet::new(), customers: Vec::new() };
@@ -178,7 +178,7 @@ pub(super) fn search(db: &Connection, query: &SearchQuery, region: Region) -> ru
     }
     let is_better =
         |customer: &&Searchable| query.place(customer, region).is_some_and(|place| place < Place::Elsewhere);
-    // Who else is found comes after these.
+    // All others rank behind these.
     if found.customers.iter().filter(is_better).count() < MOST_FOUND {
         const BY_EMAIL: &str =
             "SELECT customer_id FROM customer_search WHERE email <> '' AND email >= ?1 AND email < ?2 LIMIT ?3";
